@@ -1,0 +1,142 @@
+"""One error tree, branched by who must act.
+
+Every message is a sentence that names the object, the fact and the next step. Whether waiting can help is
+written on the class: ``retryable`` says so, and ``curve`` says how `nhagent.pacing` spaces the tries.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+from typing import ClassVar
+
+
+class Curve(Enum):
+    """How the tries after an error are spaced; see `nhagent.pacing`."""
+
+    FAULT = "fault"  # the network or the hub stumbled: soon again
+    THROTTLE = "throttle"  # the hub asks for less: spread over minutes
+    LOCAL = "local"  # something on this device must change first: a minute and more
+
+
+class NhagentError(Exception):
+    """The root of everything that nhagent raises on purpose."""
+
+    retryable: ClassVar[bool] = False
+    curve: ClassVar[Curve] = Curve.LOCAL
+
+
+class ConfigurationError(NhagentError):
+    """Settings, a declaration, tags or templates are wrong; a person must change them."""
+
+
+class CredentialError(NhagentError):
+    """No connection string was found, or it may not be used; a person must provide one."""
+
+
+class KeyringLocked(CredentialError):
+    """The key ring is there but locked; it may be unlocked later."""
+
+    retryable = True
+
+
+class StateError(NhagentError):
+    """What this device remembers could not be read, locked or written."""
+
+
+class StateUnreadable(StateError):
+    """A state file is there and makes no sense."""
+
+
+class StateLocked(StateError):
+    """Another process is using the state."""
+
+    retryable = True
+    curve = Curve.FAULT
+
+
+class StateUnwritable(StateError):
+    """The state folder cannot be made or written: full, read-only or not ours."""
+
+    retryable = True
+
+
+class ChannelError(NhagentError):
+    """A channel source failed, gave nothing, or gave what is no push channel."""
+
+    retryable = True
+
+
+class HubError(NhagentError):
+    """The hub, or the way to it, did not do what was asked.
+
+    Attributes:
+        status: the HTTP status, or None where no reply came.
+        detail: the service's own words, as it sent them.
+        tracking_id: the service's id of this exchange, for a support request.
+        retry_after: seconds that the hub asked to wait, or None.
+        server_time: the hub's ``Date``, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        detail: str = "",
+        tracking_id: str | None = None,
+        retry_after: float | None = None,
+        server_time: datetime | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.detail = detail
+        self.tracking_id = tracking_id
+        self.retry_after = retry_after
+        self.server_time = server_time
+
+
+class InvalidRequest(HubError):
+    """400, 413 and the other 4xx: the hub will never accept this request."""
+
+
+class Unauthorized(HubError):
+    """401: the token is wrong, expired or missing."""
+
+
+class Forbidden(HubError):
+    """403 without Retry-After: the key lacks the right."""
+
+
+class QuotaExceeded(Forbidden):
+    """403 in words of quota: the namespace holds as many devices as it may."""
+
+
+class HubNotFound(HubError):
+    """404 of the hub itself, or a 404 in words that we do not know."""
+
+
+class RecordNotFound(HubError):
+    """404 of one installation or registration: the hub does not hold it."""
+
+
+class RegistrationGone(HubError):
+    """410: this registration id can never be used again."""
+
+
+class ConcurrencyConflict(HubError):
+    """412: somebody else changed the record since it was read."""
+
+
+class Throttled(HubError):
+    """429, a 403 with Retry-After, or a 409 on a registration write: too many requests."""
+
+    retryable = True
+    curve = Curve.THROTTLE
+
+
+class HubUnavailable(HubError):
+    """No reply that can be used: 408, 5xx, a redirect, HTML, a timeout, DNS or TLS."""
+
+    retryable = True
+    curve = Curve.FAULT

@@ -1,0 +1,264 @@
+"""Installation to JSON and back, and the hub's own dialect of JSON Patch.
+
+The JSON is that of the service's recorded traffic and its SDKs (``expiry``, ``pushChannelExpired``), not
+the REST reference's, where the two differ.
+
+The PATCH dialect is not RFC 6902: a tag is added by a string on ``/tags`` and removed by its *value* as
+``/tags/{tag}``; values are strings, so an object goes as JSON text. Only documented paths are used. What they
+cannot say - platform, push variables, an expiration time, a whole tile - is said by a PUT.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+from nhagent.models import (
+    BrowserChannel,
+    Installation,
+    Platform,
+    PushChannel,
+    SecondaryTile,
+    Template,
+)
+
+JsonObject: TypeAlias = dict[str, Any]
+
+
+class NotAnInstallation(ValueError):
+    """A document is no installation."""
+
+
+def to_json(installation: Installation) -> JsonObject:
+    """The document that a PUT sends; what is empty is left out, read-only members always."""
+    document: JsonObject = {
+        "installationId": installation.installation_id,
+        "platform": str(installation.platform),
+        "pushChannel": channel_to_json(installation.push_channel),
+    }
+    if installation.expiration_time is not None:
+        moment = installation.expiration_time.astimezone(UTC)
+        document["expirationTime"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if installation.user_id:
+        document["userId"] = installation.user_id
+    if installation.tags:
+        document["tags"] = list(installation.tags)
+    if installation.push_variables:
+        document["pushVariables"] = dict(installation.push_variables)
+    if installation.templates:
+        document["templates"] = templates_to_json(installation.templates)
+    if installation.secondary_tiles:
+        document["secondaryTiles"] = {
+            tile_id: _tile_to_json(tile) for tile_id, tile in installation.secondary_tiles.items()
+        }
+    return document
+
+
+def channel_to_json(channel: PushChannel) -> Any:
+    """A push channel as the service's JSON holds it: text, or an object for browser."""
+    if isinstance(channel, BrowserChannel):
+        return {"endpoint": channel.endpoint, "p256dh": channel.p256dh, "auth": channel.auth}
+    return channel
+
+
+def templates_to_json(templates: Mapping[str, Template]) -> JsonObject:
+    """Templates by name as the service's JSON holds them."""
+    return {name: _template_to_json(template) for name, template in templates.items()}
+
+
+def _template_to_json(template: Template) -> JsonObject:
+    document: JsonObject = {"body": template.body}
+    if template.headers:
+        document["headers"] = dict(template.headers)
+    if template.expiry is not None:
+        document["expiry"] = template.expiry
+    if template.tags:
+        document["tags"] = list(template.tags)
+    return document
+
+
+def _tile_to_json(tile: SecondaryTile) -> JsonObject:
+    document: JsonObject = {"pushChannel": tile.channel}
+    if tile.tags:
+        document["tags"] = list(tile.tags)
+    if tile.templates:
+        document["templates"] = templates_to_json(tile.templates)
+    return document
+
+
+def from_json(document: object) -> Installation:
+    """Read an installation as a hub answers it: names without regard to case, null as absent, others ignored.
+
+    Raises:
+        NotAnInstallation: the document is none.
+    """
+    parts = _caseless(document)
+    try:
+        platform = Platform(str(parts["platform"]).lower())
+        raw = parts["pushchannel"]
+        channel: PushChannel = (
+            BrowserChannel.parse(raw, from_hub=True) if platform is Platform.BROWSER else str(raw)
+        )
+        return Installation(
+            installation_id=str(parts["installationid"]),
+            platform=platform,
+            push_channel=channel,
+            tags=_tags(parts),
+            user_id=parts.get("userid"),
+            push_variables=dict(parts.get("pushvariables", {})),
+            templates=templates_from_json(parts.get("templates", {})),
+            secondary_tiles={
+                tile_id: _tile_from_json(tile) for tile_id, tile in parts.get("secondarytiles", {}).items()
+            },
+            expiration_time=_moment(parts.get("expirationtime")),
+            push_channel_expired=parts.get("pushchannelexpired") is True,
+            from_hub=True,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NotAnInstallation(f"no installation: {type(error).__name__} at {error}") from None
+
+
+def templates_from_json(documents: Mapping[str, object]) -> dict[str, Template]:
+    """Read templates by name."""
+    return {name: _template_from_json(template) for name, template in documents.items()}
+
+
+def _template_from_json(document: object) -> Template:
+    parts = _caseless(document)
+    return Template(
+        body=parts["body"],
+        headers=dict(parts.get("headers", {})),
+        tags=_tags(parts),
+        expiry=parts.get("expiry"),
+        from_hub=True,
+    )
+
+
+def _tile_from_json(document: object) -> SecondaryTile:
+    parts = _caseless(document)
+    return SecondaryTile(
+        channel=parts["pushchannel"],
+        tags=_tags(parts),
+        templates=templates_from_json(parts.get("templates", {})),
+        from_hub=True,
+    )
+
+
+def _caseless(document: object) -> JsonObject:
+    if not isinstance(document, Mapping):
+        raise NotAnInstallation("no installation: not a JSON object")
+    return {str(name).lower(): value for name, value in document.items() if value is not None}
+
+
+def _tags(parts: JsonObject) -> tuple[str, ...]:
+    return tuple(str(tag) for tag in parts.get("tags", ()))
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Read a time in any form that the service and its SDKs write; its year 9999 means never."""
+    if text is None or text.startswith("9999"):
+        return None
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+Patch: TypeAlias = list[dict[str, Any]]
+
+
+def patch_between(before: Installation, after: Installation, *, with_tags: bool = True) -> Patch | None:
+    """The PATCH that turns one installation into another, or None where PATCH cannot say it.
+
+    Expiration times are not compared (a refresh renews them).
+
+    Args:
+        before: what the hub holds.
+        after: what it shall hold.
+        with_tags: False leaves every tag as it is: those of the device, of tiles and of templates.
+    """
+    if before.platform != after.platform or before.push_variables != after.push_variables:
+        return None
+    if before.secondary_tiles.keys() != after.secondary_tiles.keys():
+        return None
+    patch: Patch = []
+    if before.push_channel != after.push_channel:
+        patch.append(_set("/pushChannel", _text(channel_to_json(after.push_channel))))
+    if (before.user_id or None) != (after.user_id or None):
+        patch.append(_set("/userId", after.user_id) if after.user_id else _drop("/userId"))
+    if with_tags:
+        patch += _tag_operations("", before.tags, after.tags)
+    patch += _template_operations("", before.templates, after.templates, with_tags)
+    for tile_id, tile in after.secondary_tiles.items():
+        old, path = before.secondary_tiles[tile_id], f"/secondaryTiles/{tile_id}"
+        if old.channel != tile.channel:
+            patch.append(_set(f"{path}/pushChannel", tile.channel))
+        if with_tags:
+            patch += _tag_operations(path, old.tags, tile.tags)
+        patch += _template_operations(path, old.templates, tile.templates, with_tags)
+    return patch
+
+
+def compact(document: object) -> bytes:
+    """JSON in as few bytes as it takes."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _tag_operations(path: str, before: Iterable[str], after: Iterable[str]) -> Patch:
+    """Removals first: removing a tag by value takes every spelling of it along.
+
+    Tags are added by one operation, since a sample warns that of several on ``/tags`` only one counts. They
+    are never replaced: between our reading and our writing somebody else may have added one.
+    """
+    old, new = set(before), set(after)
+    added = [tag for tag in after if tag not in old]
+    removals = [_drop(f"{path}/tags/{tag}") for tag in before if tag not in new]
+    if not added:
+        return removals
+    value = added[0] if len(added) == 1 else added
+    return [*removals, {"op": "add", "path": f"{path}/tags", "value": value}]
+
+
+def _template_operations(
+    path: str, before: Mapping[str, Template], after: Mapping[str, Template], with_tags: bool
+) -> Patch:
+    patch = [_drop(f"{path}/templates/{name}") for name in before if name not in after]
+    for name, template in after.items():
+        place, old = f"{path}/templates/{name}", before.get(name)
+        whole = [{"op": "add", "path": place, "value": _text(_template_to_json(template))}]
+        if old is None:
+            patch += whole
+            continue
+        parts = _template_parts(place, old, template, with_tags)
+        if with_tags and len(compact(parts)) > len(compact(whole)):
+            parts = [_set(place, whole[0]["value"])]
+        patch += parts
+    return patch
+
+
+def _template_parts(place: str, before: Template, after: Template, with_tags: bool) -> Patch:
+    patch: Patch = []
+    if before.body != after.body:
+        patch.append(_set(f"{place}/body", after.body))
+    if before.headers != after.headers:
+        headers = _text(dict(after.headers))
+        patch.append(_set(f"{place}/headers", headers) if after.headers else _drop(f"{place}/headers"))
+    if before.expiry != after.expiry:
+        patch.append(
+            _drop(f"{place}/expiry") if after.expiry is None else _set(f"{place}/expiry", after.expiry)
+        )
+    if with_tags:
+        patch += _tag_operations(place, before.tags, after.tags)
+    return patch
+
+
+def _set(path: str, value: Any) -> dict[str, Any]:
+    return {"op": "replace", "path": path, "value": value}
+
+
+def _drop(path: str) -> dict[str, Any]:
+    return {"op": "remove", "path": path}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else compact(value).decode()

@@ -1,0 +1,195 @@
+"""The one place where a hub's reply becomes a value or an error of the tree.
+
+The service's error body is ``<Error><Code>404</Code><Detail>WORDS.TrackingId:GUID_G3,TimeStamp:…</Detail>
+</Error>``; a newer form has a space before TrackingId; a body may be missing. Its words are kept whole, since
+validation errors have a line for each fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from nhagent import errors
+from nhagent.hub.transport import Response
+
+_TRACKING: Final = re.compile(r"\.?\s*TrackingId:\s*([^,\s]+)\s*,\s*TimeStamp:.*\Z", re.DOTALL)
+_HTML: Final = re.compile(rb"\s*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class HubReply:
+    """What a hub said beside the document: facts about the exchange.
+
+    Attributes:
+        status: the HTTP status.
+        tracking_id: the service's id of this exchange, or None.
+        server_time: the hub's clock, or None.
+        clock_skew: seconds that the hub's clock is ahead of ours, or None.
+    """
+
+    status: int
+    tracking_id: str | None
+    server_time: datetime | None
+    clock_skew: float | None
+
+
+def read_reply(response: Response, *, hub: str, record: str, sent: datetime, received: datetime) -> HubReply:
+    """Take a success apart, or raise what it was instead.
+
+    Args:
+        response: the whole reply.
+        hub: the hub's name, for the message.
+        record: what was asked for, such as ``installation 95e4…``.
+        sent: our clock before the exchange, aware.
+        received: our clock after it.
+
+    Raises:
+        HubError: the class of the tree that this reply belongs to.
+    """
+    server_time = read_http_date(response.headers.get("date"))
+    skew = None
+    if server_time is not None:
+        skew = (server_time - (sent + (received - sent) / 2)).total_seconds()
+    detail, tracking_id, is_error_body = _error_body(response)
+    reply = HubReply(response.status, tracking_id, server_time, skew)
+    if _is_html(response):
+        raise errors.HubUnavailable(
+            f'hub "{hub}": the reply ({response.status}) is a web page, not the hub\'s; a captive portal '
+            "or proxy stands in between: sign in there or go around it",
+            status=response.status,
+            server_time=None,  # whose clock that is, nobody knows
+        )
+    if 200 <= response.status < 300:
+        return reply
+    retry_after = read_retry_after(response.headers.get("retry-after"), server_time or received)
+    kind, sentence = _classify(response.status, detail, retry_after, is_error_body, hub, record, skew)
+    words = f'; it says "{detail}"' if detail else ""
+    tracked = f" [tracking id {tracking_id}]" if tracking_id else ""
+    raise kind(
+        f"{sentence}{words}{tracked}",
+        status=response.status,
+        detail=detail,
+        tracking_id=tracking_id,
+        retry_after=retry_after,
+        server_time=server_time,
+    )
+
+
+def _classify(
+    status: int,
+    detail: str,
+    retry_after: float | None,
+    is_error_body: bool,
+    hub: str,
+    record: str,
+    skew: float | None,
+) -> tuple[type[errors.HubError], str]:
+    words = detail.lower()
+    this = f'hub "{hub}"'
+    if status == 401:
+        clock = ""
+        if skew is not None and abs(skew) > 60:
+            clock = (
+                f"; this device's clock is {abs(skew):.0f} s {'behind' if skew > 0 else 'ahead'}: set it, or"
+            )
+        return errors.Unauthorized, (
+            f"{this} refused the token (401){clock or ';'} check that the key was not rotated or mistyped"
+        )
+    if status == 403 and retry_after is not None:
+        return errors.Throttled, f"{this} is asked too often (403); tried again after its Retry-After"
+    if status == 403 and ("quota" in words or "too many" in words):
+        return errors.QuotaExceeded, (
+            f"{this} has as many devices as its namespace may hold (403); remove stale ones, or buy a larger tier"
+        )
+    if status == 403:
+        return errors.Forbidden, f"{this} forbids this (403); give the key's policy the Listen right"
+    if status == 404:
+        named = "not found" in words and ("installation" in words or "registration" in words)
+        if named or (is_error_body and not detail):
+            return errors.RecordNotFound, f"{this} does not hold {record} (404); it has to be written anew"
+        return errors.HubNotFound, (
+            f"{this} was not found (404); check the hub's name and the connection string's Endpoint"
+        )
+    if status == 410:
+        return errors.RegistrationGone, f"{this} has given up {record} (410); it needs a new id"
+    if status == 412:
+        return errors.ConcurrencyConflict, (
+            f"{this}: {record} was changed by somebody else (412); read it again"
+        )
+    if status in {409, 429}:
+        return errors.Throttled, f"{this} is asked too often ({status}); tried again later"
+    if 400 <= status < 500 and status != 408:
+        return errors.InvalidRequest, f"{this} refused {record} as invalid ({status}); correct what it names"
+    what = "a redirect, which a hub never sends" if 300 <= status < 400 else "a passing fault"
+    return errors.HubUnavailable, f"{this} answered {status}, {what}; tried again later"
+
+
+def read_http_date(text: str | None) -> datetime | None:
+    """Read an HTTP date; None where there is none that makes sense."""
+    if not text:
+        return None
+    from email.utils import parsedate_to_datetime
+
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def read_retry_after(text: str | None, now: datetime) -> float | None:
+    """Read a Retry-After in either form, whole or broken seconds or an HTTP date, as seconds from now."""
+    if not text:
+        return None
+    if re.fullmatch(r"\d{1,9}(\.\d+)?", text.strip()):
+        return float(text)
+    moment = read_http_date(text)
+    return None if moment is None else max(0.0, (moment - now).total_seconds())
+
+
+def _is_html(response: Response) -> bool:
+    kind = response.headers.get("content-type", "").lower()
+    return "html" in kind or _HTML.match(response.body) is not None
+
+
+def _error_body(response: Response) -> tuple[str, str | None, bool]:
+    """The service's words, its tracking id, and whether the body was an error body at all."""
+    header = response.headers.get("trackingid")
+    fields = _read_error(response.body) if response.status >= 400 and response.body else None
+    if fields is None:
+        return "", header, False
+    detail = fields.get("Detail", "")
+    match = _TRACKING.search(detail)
+    if match is None:
+        return detail.strip(), header, True
+    return detail[: match.start()].strip(), header or match.group(1), True
+
+
+def _read_error(body: bytes) -> Mapping[str, str] | None:
+    """The children of an ``<Error>`` element by name, or None where the body is something else."""
+    from xml.parsers import expat
+
+    parser = expat.ParserCreate()
+    path: list[str] = []
+    fields: dict[str, str] = {}
+
+    def text(data: str) -> None:
+        if len(path) == 2 and path[0] == "Error":
+            fields[path[1]] = fields.get(path[1], "") + data
+
+    def refuse(*_: object) -> None:
+        raise ValueError("a document type: the service sends none")
+
+    parser.StartElementHandler = lambda name, _: path.append(name)
+    parser.EndElementHandler = lambda _: path.pop()
+    parser.CharacterDataHandler = text
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(body, True)
+    except (expat.ExpatError, ValueError):
+        return None
+    return fields or None

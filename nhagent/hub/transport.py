@@ -1,0 +1,215 @@
+"""Bytes to a hub and back over HTTPS: one request, one deadline, one size cap.
+
+The only module that uses requests. It knows nothing of hubs: what a status means, `nhagent.hub.replies` says.
+It follows no redirect, repeats nothing, always verifies TLS, and turns whatever goes wrong below it into
+`HubUnavailable`.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from threading import Timer
+from time import monotonic
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
+
+from nhagent.errors import ConfigurationError, HubUnavailable
+from nhagent.hub.connection import is_loopback
+
+EXCHANGE_SECONDS: Final = 30.0
+"""From the first byte of the request to the last of the reply."""
+CONNECT_SECONDS: Final = 10.0
+MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What goes to the hub. Its headers hold a token and its body handles: neither is shown."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back, whole. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class Transport:
+    """A connection to one hub, kept open between requests. For one thread at a time.
+
+    Args:
+        ca_bundle: PEM file of a certificate authority to trust beside the usual ones, or None.
+        timeout: seconds for one whole exchange.
+
+    Raises:
+        ConfigurationError: the CA bundle cannot be read.
+    """
+
+    def __init__(self, *, ca_bundle: str | None = None, timeout: float = EXCHANGE_SECONDS) -> None:
+        self._timeout = timeout
+        self._session = requests.Session()
+        self._adapter = _Adapter(_tls_context(ca_bundle))
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, self._adapter)
+
+    def send(self, request: Request) -> Response:
+        """Exchange one request for one whole reply.
+
+        Raises:
+            HubUnavailable: no whole reply within the timeout and the size cap: DNS, TLS, network, proxy.
+        """
+        host = urlsplit(request.url).netloc
+        started = monotonic()
+        # A socket's timeout starts anew with every byte: only cutting the connection ends a dripping reply.
+        deadline = Timer(self._timeout, self._adapter.cut)
+        deadline.daemon = True
+        deadline.start()
+        try:
+            response = self._exchange(request)
+        except requests.exceptions.SSLError as error:
+            raise HubUnavailable(
+                f"TLS with {host} failed ({_cause(error)}); check ca_bundle, this device's clock, "
+                "and who stands in between"
+            ) from None
+        except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
+            waited = monotonic() - started
+            fact = (
+                f"gave no whole reply within {self._timeout:g} s"
+                if waited >= self._timeout
+                else _cause(error)
+            )
+            raise HubUnavailable(f"{host} could not be reached: {fact}; tried again later") from None
+        finally:
+            deadline.cancel()
+        _log.debug("%s %s: %d in %.3f s", request.method, host, response.status, monotonic() - started)
+        return response
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+    def _exchange(self, request: Request) -> Response:
+        with self._session.request(
+            request.method,
+            request.url,
+            headers=dict(request.headers),
+            data=request.body,
+            auth=_as_signed,
+            timeout=(min(CONNECT_SECONDS, self._timeout), self._timeout),
+            # A proxy from the environment is obeyed, but it could not reach this machine's loopback.
+            proxies={"http": None, "https": None} if is_loopback(request.url) else None,  # type: ignore[dict-item]
+            allow_redirects=False,
+            stream=True,
+        ) as reply:
+            if reply.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise HTTPError("the reply is compressed, though no compression was asked for")
+            body: bytes = reply.raw.read(MAX_REPLY_BYTES + 1, decode_content=False)
+            if len(body) > MAX_REPLY_BYTES:
+                raise HTTPError(f"the reply is larger than {MAX_REPLY_BYTES} bytes")
+            promised = reply.headers.get("Content-Length", "")
+            if request.method != "HEAD" and promised.isdigit() and len(body) < int(promised):
+                raise HTTPError(f"the reply broke off after {len(body)} of {promised} bytes")
+            headers = {name.lower(): value for name, value in reply.headers.items()}
+            return Response(reply.status_code, headers, body)
+
+
+class _Adapter(HTTPAdapter):
+    """Keeps hold of the socket in use, so that a deadline can cut it."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self._connection: HTTPConnection | None = None
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def cut(self) -> None:
+        """End the exchange that is under way, whatever it waits for."""
+        from socket import SHUT_RDWR
+
+        sock = getattr(self._connection, "sock", None)
+        if sock is not None:
+            try:
+                sock.shutdown(SHUT_RDWR)
+            except OSError:  # it is closed already
+                pass
+
+    def init_poolmanager(self, *args: Any, **keywords: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **keywords)
+        self.poolmanager.pool_classes_by_scheme = self._pool_classes()
+
+    def proxy_manager_for(self, proxy: Any, **keywords: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, ssl_context=self._context, **keywords)
+        manager.pool_classes_by_scheme = self._pool_classes()
+        return manager
+
+    def _pool_classes(adapter) -> dict[str, type[HTTPConnectionPool]]:  # noqa: N805 - self is the connection below
+        class Plain(HTTPConnection):
+            def connect(self) -> None:
+                adapter._connection = self
+                super().connect()
+
+        class Secure(HTTPSConnection):
+            def connect(self) -> None:
+                adapter._connection = self
+                super().connect()
+
+        class PlainPool(HTTPConnectionPool):
+            ConnectionCls = Plain
+
+        class SecurePool(HTTPSConnectionPool):
+            ConnectionCls = Secure
+
+        return {"http": PlainPool, "https": SecurePool}
+
+
+def _as_signed(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keep the Authorization header as it is: without an ``auth`` requests would let a .netrc replace it."""
+    return request
+
+
+def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_bundle is not None:
+        try:
+            context.load_verify_locations(ca_bundle)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"ca_bundle {ca_bundle!r}: is no readable PEM file ({_cause(error)}); check the path"
+            ) from None
+    return context
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason in one line: requests and urllib3 wrap it several times over."""
+    seen: list[BaseException] = []
+    current: object = error
+    while isinstance(current, BaseException) and current not in seen:
+        seen.append(current)
+        inner = getattr(current, "reason", None)
+        current = (
+            inner
+            if isinstance(inner, BaseException)
+            else next((part for part in current.args if isinstance(part, BaseException)), current.__cause__)
+        )
+    innermost = seen[-1]
+    text = getattr(innermost, "strerror", None) or str(innermost) or type(innermost).__name__
+    return str(text).splitlines()[0][:200]

@@ -1,0 +1,188 @@
+"""The service's rules for plain values: tags, names, ids, template headers and bodies.
+
+`nhagent.models` applies them where its values are made. Each refusal names the field, the value and the
+rule. The limits are the service's (tag and name limits as the official .NET client enforces them).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from nhagent.errors import ConfigurationError
+
+MAX_TAGS: Final = 60
+MAX_TAG_CHARACTERS: Final = 120
+MAX_NAME_CHARACTERS: Final = 200
+MAX_PUSH_VARIABLE_NAME_CHARACTERS: Final = 120
+MAX_INSTALLATION_ID_CHARACTERS: Final = 512
+
+_TAG: Final = re.compile(r"[A-Za-z0-9_@#.:\-]+")
+_USER_ID: Final = re.compile(r"[A-Za-z0-9\-_@#.:=]+")
+_VARIABLE: Final = re.compile(r"[A-Za-z0-9_]+")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_WNS_TYPES: Final = ("wns/toast", "wns/tile", "wns/badge", "wns/raw")
+_MPNS_RAW_CLASSES: Final = frozenset({"3", "13", "23"})  # X-NotificationClass of a raw notification
+_XML_PLATFORMS: Final = frozenset({"wns", "mpns"})
+
+
+def has_control_characters(text: str) -> bool:
+    """Whether text holds a line break or another control character."""
+    return _CONTROL.search(text) is not None
+
+
+def checked_tags(name: str, given: object) -> tuple[str, ...]:
+    """Check a list of tags; a tag that is given twice, by the hub's caseless comparison, counts once.
+
+    Raises:
+        ConfigurationError: no list, a wrong tag, or too many.
+    """
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ConfigurationError(f"{name} {given!r}: give a list of tags")
+    unique: dict[str, str] = {}
+    for tag in given:
+        check_tag(name, tag)
+        unique.setdefault(tag.lower(), tag)
+    if len(unique) > MAX_TAGS:
+        raise ConfigurationError(f"{name}: {len(unique)} tags; the hub takes at most {MAX_TAGS}")
+    return tuple(unique.values())
+
+
+def check_tag(name: str, tag: object) -> None:
+    """Check one tag: alphabet, length, and no ``$`` in front.
+
+    Raises:
+        ConfigurationError: the hub would refuse it.
+    """
+    if not isinstance(tag, str):
+        raise ConfigurationError(f"{name} {tag!r}: a tag is text")
+    if tag.startswith("$"):
+        raise ConfigurationError(f'{name} {tag!r}: begins with "$", which the hub keeps for its own tags')
+    if _TAG.fullmatch(tag) is None:
+        raise ConfigurationError(f"{name} {tag!r}: a tag is letters, digits and _ @ # . : - alone")
+    if len(tag) > MAX_TAG_CHARACTERS:
+        raise ConfigurationError(f"{name} {tag!r}: {len(tag)} characters; at most {MAX_TAG_CHARACTERS}")
+
+
+def check_name(name: str, key: object) -> None:
+    """Check a template's name or a tile's id.
+
+    The hub makes a tag of a template's name, and PATCH puts names into paths: the tag alphabet serves both.
+
+    Raises:
+        ConfigurationError: it has other characters, or too many.
+    """
+    if not isinstance(key, str) or _TAG.fullmatch(key) is None or len(key) > MAX_NAME_CHARACTERS:
+        raise ConfigurationError(
+            f"{name} {key!r}: a name is letters, digits and _ @ # . : - alone, "
+            f"at most {MAX_NAME_CHARACTERS} characters"
+        )
+
+
+def check_texts(name: str, texts: object) -> None:
+    """Check that something maps text to text.
+
+    Raises:
+        ConfigurationError: it does not.
+    """
+    if not isinstance(texts, Mapping):
+        raise ConfigurationError(f"{name} {texts!r}: give a mapping from text to text")
+    for key, value in texts.items():
+        if not isinstance(key, str) or not key.strip() or not isinstance(value, str):
+            raise ConfigurationError(f"{name} {key!r}: both its name and its value must be text")
+
+
+def check_user_id(user_id: object) -> None:
+    """Check a user id against its alphabet; "" stands for none.
+
+    Raises:
+        ConfigurationError: it has other characters.
+    """
+    if not isinstance(user_id, str) or (user_id and _USER_ID.fullmatch(user_id) is None):
+        raise ConfigurationError(f"user_id {user_id!r}: only letters, digits and -_@#.:= are allowed")
+
+
+def check_push_variables(variables: object) -> None:
+    """Check push variables: text by name.
+
+    Raises:
+        ConfigurationError: a name or a value is wrong.
+    """
+    check_texts("push_variables", variables)
+    for name in variables if isinstance(variables, Mapping) else ():
+        if _VARIABLE.fullmatch(name) is None or len(name) > MAX_PUSH_VARIABLE_NAME_CHARACTERS:
+            raise ConfigurationError(
+                f"push_variables {name!r}: a name is letters, digits and _, "
+                f"at most {MAX_PUSH_VARIABLE_NAME_CHARACTERS} characters"
+            )
+
+
+def check_installation_id(installation_id: object) -> None:
+    """Refuse what can't be an installation id; any other text is one, percent-encoded on its way.
+
+    Raises:
+        ConfigurationError: empty, too long, with control characters, or a dot segment, which HTTP libraries
+            would fold into another path.
+    """
+    if not isinstance(installation_id, str) or not installation_id.strip():
+        raise ConfigurationError("installation_id: empty; give a lasting id, such as a UUID, or none at all")
+    if len(installation_id) > MAX_INSTALLATION_ID_CHARACTERS:
+        raise ConfigurationError(
+            f"installation_id: {len(installation_id)} characters; at most {MAX_INSTALLATION_ID_CHARACTERS}"
+        )
+    if has_control_characters(installation_id) or installation_id in {".", ".."}:
+        raise ConfigurationError(f"installation_id {installation_id!r}: cannot stand in a URL; give another")
+
+
+def check_template(
+    name: str, platform: str, body: str, headers: Mapping[str, str], expiry: str | None
+) -> None:
+    """Check a template against the rules of its platform.
+
+    Raises:
+        ConfigurationError: a header is missing or out of place, an expiry is, or the body is of another kind.
+    """
+    caseless = {header.lower(): value for header, value in headers.items()}
+    raw = False
+    if platform == "wns":
+        kind = caseless.get("x-wns-type", "")
+        if kind.lower() not in _WNS_TYPES:
+            raise ConfigurationError(
+                f"{name}.headers: X-WNS-Type is {kind or 'missing'}; "
+                f"a wns template needs one of {', '.join(_WNS_TYPES)}"
+            )
+        raw = kind.lower() == "wns/raw"
+    elif platform == "mpns":
+        raw = caseless.get("x-notificationclass") in _MPNS_RAW_CLASSES
+        if not raw and "x-windowsphone-target" not in caseless:
+            raise ConfigurationError(
+                f"{name}.headers: X-WindowsPhone-Target is missing; an mpns template needs it"
+            )
+    elif platform == "apns":
+        for header in caseless:
+            if not header.startswith("apns-"):
+                raise ConfigurationError(f'{name}.headers {header!r}: headers of apns begin with "apns-"')
+    elif caseless:
+        raise ConfigurationError(f"{name}.headers: platform {platform} takes none")
+    if expiry is not None and platform != "apns":
+        raise ConfigurationError(f"{name}.expiry: only apns has one, and the platform is {platform}")
+    if not raw:
+        _check_body(f"{name}.body", platform, body.strip())
+
+
+def _check_body(name: str, platform: str, body: str) -> None:
+    if platform in _XML_PLATFORMS:
+        # Its angle brackets tell XML from JSON; parsing it would cost every unchanged start an XML parser.
+        if not (body.startswith("<") and body.endswith(">")):
+            raise ConfigurationError(
+                f"{name}: must be XML, since the platform is {platform} and it is not raw"
+            )
+        return
+    try:
+        document = json.loads(body)
+    except ValueError as error:
+        raise ConfigurationError(f"{name}: platform {platform} needs a JSON object, but {error}") from None
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{name}: platform {platform} needs a JSON object")
