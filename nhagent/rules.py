@@ -18,10 +18,13 @@ MAX_TAG_CHARACTERS: Final = 120
 MAX_NAME_CHARACTERS: Final = 200
 MAX_PUSH_VARIABLE_NAME_CHARACTERS: Final = 120
 MAX_INSTALLATION_ID_CHARACTERS: Final = 512
+MAX_HUB_NAME_CHARACTERS: Final = 260
+MAX_APP_CHARACTERS: Final = 80
 
 _TAG: Final = re.compile(r"[A-Za-z0-9_@#.:\-]+")
 _USER_ID: Final = re.compile(r"[A-Za-z0-9\-_@#.:=]+")
 _VARIABLE: Final = re.compile(r"[A-Za-z0-9_]+")
+_HUB_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-._/]*")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _WNS_TYPES: Final = ("wns/toast", "wns/tile", "wns/badge", "wns/raw")
 _MPNS_RAW_CLASSES: Final = frozenset({"3", "13", "23"})  # X-NotificationClass of a raw notification
@@ -134,6 +137,41 @@ def check_installation_id(installation_id: object) -> None:
         )
     if has_control_characters(installation_id) or installation_id in {".", ".."}:
         raise ConfigurationError(f"installation_id {installation_id!r}: cannot stand in a URL; give another")
+
+
+def checked_app_name(app: object) -> str:
+    """Check an app's name.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if (
+        not isinstance(app, str)
+        or not app.strip()
+        or has_control_characters(app)
+        or len(app) > MAX_APP_CHARACTERS
+    ):
+        raise ConfigurationError(
+            f"app {app!r}: is no name; give the app's own, such as its package name, "
+            f"in at most {MAX_APP_CHARACTERS} characters"
+        )
+    return app
+
+
+def checked_hub_name(hub: object) -> str:
+    """Check a hub's name; it may be a path of several parts.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if (
+        not isinstance(hub, str)
+        or _HUB_NAME.fullmatch(hub) is None
+        or len(hub) > MAX_HUB_NAME_CHARACTERS
+        or not {"", ".", ".."}.isdisjoint(hub.split("/"))
+    ):
+        raise ConfigurationError(f"hub {hub!r}: is no hub name; copy it from the portal")
+    return hub
 
 
 def check_template(

@@ -17,12 +17,11 @@ from nhagent import __version__, rules
 from nhagent.errors import ConfigurationError, HubUnavailable
 from nhagent.hub.connection import ConnectionString, read_endpoint
 from nhagent.hub.installations import NotAnInstallation, compact, from_json, to_json
-from nhagent.hub.replies import HubReply, read_reply
+from nhagent.hub.replies import HubReply, raise_for_error, read_facts
 from nhagent.hub.transport import EXCHANGE_SECONDS, Request, Response, Transport
 from nhagent.models import Installation
 
 API_VERSION: Final = "2020-06"
-MAX_HUB_NAME_CHARACTERS: Final = 260
 
 TokenSource = Callable[[], str]
 """Gives a SAS token, for devices that hold no key; asked anew for every request."""
@@ -54,12 +53,12 @@ class HubClient:
         timeout: float = EXCHANGE_SECONDS,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        self._hub = check_hub_name(hub)
+        self._hub = rules.checked_hub_name(hub)
         self._clock = clock or (lambda: datetime.now(UTC))
         if isinstance(connection_string, str):
             connection_string = ConnectionString.parse(connection_string)
         if isinstance(connection_string, ConnectionString):
-            check_entity_path(connection_string, hub)
+            connection_string.check_hub(hub)
             key = connection_string
             self._endpoint = key.endpoint
             self._token: Callable[[str], str] = lambda resource: key.token(resource, self._clock())
@@ -74,6 +73,8 @@ class HubClient:
             self._endpoint = read_endpoint(endpoint, "endpoint")
         self._transport = Transport(ca_bundle=ca_bundle, timeout=timeout)
         self.requests_sent = 0
+        self.clock_skew: float | None = None
+        """Seconds that the hub's clock was ahead of ours at its last reply."""
 
     def __enter__(self) -> Self:
         return self
@@ -176,37 +177,10 @@ class HubClient:
         response = self._transport.send(
             Request(method, f"{resource}?api-version={API_VERSION}", headers, body)
         )
-        return response, read_reply(response, hub=self._hub, record=record, sent=sent, received=self._clock())
-
-
-def check_hub_name(hub: object) -> str:
-    """Check a hub's name.
-
-    Raises:
-        ConfigurationError: it is none.
-    """
-    import re
-
-    if not isinstance(hub, str) or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9\-._/]*", hub) is None:
-        raise ConfigurationError(
-            f"hub {hub!r}: is no hub name; it is letters, digits and - . _ / after a letter"
-        )
-    if len(hub) > MAX_HUB_NAME_CHARACTERS or any(part in {"", ".", ".."} for part in hub.split("/")):
-        raise ConfigurationError(f"hub {hub!r}: is no hub name; copy it from the portal")
-    return hub
-
-
-def check_entity_path(connection_string: ConnectionString, hub: str) -> None:
-    """Check that a connection string which names its hub names this one.
-
-    Raises:
-        ConfigurationError: it names another.
-    """
-    path = connection_string.entity_path
-    if path is not None and path.lower() != hub.lower():
-        raise ConfigurationError(
-            f'connection string: is for hub "{path}", not "{hub}"; take that of this hub'
-        )
+        facts = read_facts(response, sent=sent, received=self._clock())
+        self.clock_skew = facts.clock_skew
+        raise_for_error(response, facts, hub=self._hub, record=record)
+        return response, facts
 
 
 def _checked_token(token: object) -> str:

@@ -90,6 +90,17 @@ class ConnectionString:
         """Whether the key's name says that it may do more than a device needs."""
         return any(word in self.key_name.lower() for word in _FULL_ACCESS)
 
+    def check_hub(self, hub: str) -> None:
+        """Check that a connection string which names its hub names this one.
+
+        Raises:
+            ConfigurationError: it names another.
+        """
+        if self.entity_path is not None and self.entity_path.lower() != hub.lower():
+            raise ConfigurationError(
+                f'connection string: is for hub "{self.entity_path}", not "{hub}"; take that of this hub'
+            )
+
     def token(self, resource: str, now: datetime) -> str:
         """Sign a SAS token for one resource, valid for `TOKEN_SECONDS`.
 

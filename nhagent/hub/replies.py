@@ -37,36 +37,48 @@ class HubReply:
     clock_skew: float | None
 
 
-def read_reply(response: Response, *, hub: str, record: str, sent: datetime, received: datetime) -> HubReply:
-    """Take a success apart, or raise what it was instead.
+def read_facts(response: Response, *, sent: datetime, received: datetime) -> HubReply:
+    """Take a reply's facts: the clocks are compared at the middle of the exchange.
 
     Args:
         response: the whole reply.
-        hub: the hub's name, for the message.
-        record: what was asked for, such as ``installation 95e4…``.
         sent: our clock before the exchange, aware.
         received: our clock after it.
-
-    Raises:
-        HubError: the class of the tree that this reply belongs to.
     """
-    server_time = read_http_date(response.headers.get("date"))
+    server_time = None if _is_html(response) else read_http_date(response.headers.get("date"))
     skew = None
     if server_time is not None:
-        skew = (server_time - (sent + (received - sent) / 2)).total_seconds()
-    detail, tracking_id, is_error_body = _error_body(response)
-    reply = HubReply(response.status, tracking_id, server_time, skew)
+        # A Date has lost its fraction of a second, on average half of one.
+        skew = (server_time - (sent + (received - sent) / 2)).total_seconds() + 0.5
+    return HubReply(response.status, response.headers.get("trackingid"), server_time, skew)
+
+
+def raise_for_error(response: Response, facts: HubReply, *, hub: str, record: str) -> None:
+    """Raise what a reply that is no success was.
+
+    Args:
+        response: the whole reply.
+        facts: what `read_facts` made of it.
+        hub: the hub's name, for the message.
+        record: what was asked for, such as ``installation 95e4…``.
+
+    Raises:
+        HubError: of the class of the tree that this reply belongs to.
+    """
     if _is_html(response):
         raise errors.HubUnavailable(
             f'hub "{hub}": the reply ({response.status}) is a web page, not the hub\'s; a captive portal '
             "or proxy stands in between: sign in there or go around it",
             status=response.status,
-            server_time=None,  # whose clock that is, nobody knows
         )
     if 200 <= response.status < 300:
-        return reply
-    retry_after = read_retry_after(response.headers.get("retry-after"), server_time or received)
-    kind, sentence = _classify(response.status, detail, retry_after, is_error_body, hub, record, skew)
+        return
+    detail, tracking_id, is_error_body = _error_body(response)
+    now = facts.server_time or datetime.now(UTC)
+    retry_after = read_retry_after(response.headers.get("retry-after"), now)
+    kind, sentence = _classify(
+        response.status, detail, retry_after, is_error_body, hub, record, facts.clock_skew
+    )
     words = f'; it says "{detail}"' if detail else ""
     tracked = f" [tracking id {tracking_id}]" if tracking_id else ""
     raise kind(
@@ -75,7 +87,7 @@ def read_reply(response: Response, *, hub: str, record: str, sent: datetime, rec
         detail=detail,
         tracking_id=tracking_id,
         retry_after=retry_after,
-        server_time=server_time,
+        server_time=facts.server_time,
     )
 
 
@@ -103,7 +115,7 @@ def _classify(
         return errors.Throttled, f"{this} is asked too often (403); tried again after its Retry-After"
     if status == 403 and ("quota" in words or "too many" in words):
         return errors.QuotaExceeded, (
-            f"{this} has as many devices as its namespace may hold (403); remove stale ones, or buy a larger tier"
+            f"{this} is full: its namespace holds as many devices as it may (403); remove stale ones"
         )
     if status == 403:
         return errors.Forbidden, f"{this} forbids this (403); give the key's policy the Listen right"

@@ -11,7 +11,7 @@ import logging
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPException
+from http.client import NO_CONTENT, HTTPException
 from threading import Timer
 from time import monotonic
 from typing import Any, Final
@@ -22,6 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
+from urllib3.util.ssl_ import create_urllib3_context
 
 from nhagent.errors import ConfigurationError, HubUnavailable
 from nhagent.hub.connection import is_loopback
@@ -92,12 +93,8 @@ class Transport:
             ) from None
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
             waited = monotonic() - started
-            fact = (
-                f"gave no whole reply within {self._timeout:g} s"
-                if waited >= self._timeout
-                else _cause(error)
-            )
-            raise HubUnavailable(f"{host} could not be reached: {fact}; tried again later") from None
+            fact = f"no whole reply within {self._timeout:g} s" if waited >= self._timeout else _cause(error)
+            raise HubUnavailable(f"no answer from {host}: {fact}; tried again later") from None
         finally:
             deadline.cancel()
         _log.debug("%s %s: %d in %.3f s", request.method, host, response.status, monotonic() - started)
@@ -126,8 +123,11 @@ class Transport:
             if len(body) > MAX_REPLY_BYTES:
                 raise HTTPError(f"the reply is larger than {MAX_REPLY_BYTES} bytes")
             promised = reply.headers.get("Content-Length", "")
-            if request.method != "HEAD" and promised.isdigit() and len(body) < int(promised):
+            if promised.isdigit() and len(body) < int(promised):
                 raise HTTPError(f"the reply broke off after {len(body)} of {promised} bytes")
+            if not promised and "Transfer-Encoding" not in reply.headers and reply.status_code != NO_CONTENT:
+                # Python takes a head that was cut off for a whole one; the service always gives a length.
+                raise HTTPError("the reply broke off within its head")
             headers = {name.lower(): value for name, value in reply.headers.items()}
             return Response(reply.status_code, headers, body)
 
@@ -186,8 +186,7 @@ def _as_signed(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = create_urllib3_context()  # requests adds the usual certificate authorities to it
     if ca_bundle is not None:
         try:
             context.load_verify_locations(ca_bundle)

@@ -1,0 +1,437 @@
+"""The agent: one device, kept known to one hub.
+
+Every start begins in one of these states and ends in IN_SYNC, or reports truthfully why it does not:
+
+========== ============================================ ============================================
+state      true on disk                                 leaves by
+========== ============================================ ============================================
+NEW        nothing                                      an identity is made and saved → IDENTIFIED
+IDENTIFIED identity, nothing accepted                   PUT → IN_SYNC
+UNVERIFIED a file that could not be read, set aside     PUT whole under the id, where it is known
+DRIFTED    accepted ≠ desired, a record in doubt,       the plan is carried out → IN_SYNC
+           something leaving, or the refresh is due
+IN_SYNC    accepted = desired, fresh, nothing leaving   a channel that changes, or time that passes
+GONE       (the hub does not know our record)           PUT whole under the same id → IN_SYNC
+DISABLED   the user unregistered the device;            `Agent.enable`; until then only deletions
+           outranks every refresh                       are sent
+========== ============================================ ============================================
+
+The rules that make it safe to be stopped anywhere: an identity is on disk before the request that uses it; a
+record is marked in doubt on disk before a write of it goes out, and only an answer clears the mark; what the
+hub accepted is on disk before the next step; what must go is on disk before it is deleted. An unchanged start
+sends nothing, writes nothing, takes no lock and imports no HTTP stack.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from random import random as real_random
+from time import sleep as real_sleep
+from typing import TYPE_CHECKING, Final
+
+from nhagent import rules
+from nhagent.access import HubAccess
+from nhagent.declaration import PRIMARY, Asked, Declaration, tile_name
+from nhagent.device import paths
+from nhagent.device.channels import as_source
+from nhagent.device.state import Identity
+from nhagent.device.store import STATE, Store
+from nhagent.driver import drive
+from nhagent.errors import ConfigurationError, NhagentError, StateUnreadable
+from nhagent.models import (
+    Platform,
+    PushChannel,
+    RawChannel,
+    SecondaryTile,
+    Template,
+    fingerprint,
+    read_channel,
+)
+from nhagent.registrars import Step
+from nhagent.registrars.installation import STYLE, InstallationRegistrar, due_at
+from nhagent.report import Outcome, Report, Status
+from nhagent.startup import Draft, Terms, retired, state_of
+from nhagent.wheel import LOCK_SECONDS, Wheel, new_installation_id
+
+if TYPE_CHECKING:
+    import os
+
+DEFAULT_TIMEOUT: Final = 30.0
+
+_log = logging.getLogger("nhagent")
+
+
+class Agent:
+    """Keeps one device known to one hub.
+
+    Args:
+        app: the app's name; two programs of one user must not share an identity, so there is no default.
+        hub: the hub's name.
+        platform: ``wns``, ``apns``, ``fcmv1``, …; see `nhagent.models.Platform`.
+        channel: the push channel (PNS handle), or a callable that gives it or None.
+        tags, templates, user_id, push_variables, secondary_tiles: what the hub shall know; None: what was
+            declared before; empty: nothing.
+        expires_after: life of the record at the hub from its last whole write; None: for ever.
+        owns_tags: False where the app's backend owns the tags: they are never overwritten.
+        style: ``installation``.
+        connection_string: text, a callable giving a SAS token (then ``endpoint`` is needed), or None:
+            systemd's credential, $NHAGENT_CONNECTION_STRING_FILE, $NHAGENT_CONNECTION_STRING or the key ring.
+        endpoint: the namespace's address, where no connection string says it.
+        ca_bundle: PEM file of a certificate authority to trust beside the usual ones.
+        allow_full_access: take a key that may do more than listen.
+        installation_id: a lasting id of the app's own; None: one is made at the first start and kept.
+        state_dir: absolute path; None: $NHAGENT_STATE_DIR, $STATE_DIRECTORY, or the user's data folder.
+        refresh_every: age at which an unchanged registration is written again; zero: at every start.
+        first_run_list: whether a first run lists what the hub holds for the channel. This version never does.
+        on_registered: called with the report whenever the hub has accepted something new.
+        on_error: called with the error whenever a run ends with one.
+        clock: gives the time, an aware datetime or seconds since 1970.
+        sleep: waits some seconds.
+        random: gives a number from 0 to 1.
+
+    Raises:
+        ConfigurationError: an argument is wrong; nothing was written or sent.
+        CredentialError: the connection string may do more than listen.
+    """
+
+    def __init__(
+        self,
+        *,
+        app: str,
+        hub: str,
+        platform: str,
+        channel: RawChannel | Callable[[], RawChannel],
+        tags: Iterable[str] | None = None,
+        templates: Mapping[str, Template] | None = None,
+        secondary_tiles: Mapping[str, SecondaryTile] | None = None,
+        user_id: str | None = None,
+        push_variables: Mapping[str, str] | None = None,
+        expires_after: timedelta | None = None,
+        owns_tags: bool = True,
+        style: str = STYLE,
+        connection_string: str | Callable[[], str] | None = None,
+        endpoint: str | None = None,
+        ca_bundle: str | None = None,
+        allow_full_access: bool = False,
+        installation_id: str | None = None,
+        state_dir: str | os.PathLike[str] | None = None,
+        refresh_every: timedelta = timedelta(days=1),
+        first_run_list: bool = True,  # noqa: ARG002 - part of the contract; listing is not built yet
+        on_registered: Callable[[Report], object] | None = None,
+        on_error: Callable[[NhagentError], object] | None = None,
+        clock: Callable[[], datetime | float] | None = None,
+        sleep: Callable[[float], None] | None = None,
+        random: Callable[[], float] | None = None,
+    ) -> None:
+        self._app = rules.checked_app_name(app)
+        self._hub = rules.checked_hub_name(hub)
+        self._platform = Platform.parse(platform)
+        if style != STYLE:
+            raise ConfigurationError(f'style {style!r}: this version knows "{STYLE}" alone')
+        source = as_source(self._platform, channel, "channel")
+        _check_duration("refresh_every", refresh_every)
+        if expires_after is not None:
+            _check_duration("expires_after", expires_after)
+            if not expires_after:
+                raise ConfigurationError("expires_after: zero; the hub would forget the device at once")
+        if installation_id is not None:
+            rules.check_installation_id(installation_id)
+            if installation_id == "machine":
+                raise ConfigurationError(
+                    'installation_id "machine": this version cannot derive one; give an id'
+                )
+        given = Declaration.checked(
+            self._platform,
+            tags=tags,
+            templates=templates,
+            user_id=user_id,
+            push_variables=push_variables,
+            secondary_tiles=secondary_tiles,
+        )
+        terms = Terms(self._platform, given, installation_id, expires_after, refresh_every, owns_tags)
+        _check_ownership(terms)
+        if not callable(channel):
+            _check_channels(terms, read_channel(self._platform, channel, "channel"))
+        self._clock = _as_datetimes(clock)
+        self._sleep = sleep or real_sleep
+        self._random = random or real_random
+        folder = paths.device_folder(paths.state_folder(state_dir), app, hub)
+        self._store = Store(folder, sleep=self._sleep)
+        self._access = HubAccess(
+            app,
+            hub,
+            connection_string,
+            endpoint=endpoint,
+            ca_bundle=ca_bundle,
+            allow_full_access=allow_full_access,
+            clock=self._clock,
+        )
+        registrar = InstallationRegistrar(self._access.open)
+        self._wheel = Wheel(self._store, self._access, registrar, source, terms, self._clock)
+        self._on_registered = on_registered
+        self._on_error = on_error
+
+    def __repr__(self) -> str:
+        return f"<agent of app {self._app!r} for hub {self._hub!r}>"
+
+    def start(self, timeout: float = DEFAULT_TIMEOUT) -> Report:
+        """Make the hub hold what is true: once at the app's start-up, and whenever that may have changed.
+
+        Tries until the deadline. A device that has no push channel yet is ``waiting`` at once.
+
+        Args:
+            timeout: seconds that all tries may take; the first is always made.
+
+        Returns:
+            What it came to. ``waiting`` where the deadline passed on an error that waiting may mend.
+
+        Raises:
+            ConfigurationError: what is declared cannot be registered.
+            CredentialError: no connection string, or none that may be used.
+            HubError: the hub refused, and will refuse again.
+        """
+        return self._run(timeout)
+
+    async def start_async(self, timeout: float = DEFAULT_TIMEOUT) -> Report:
+        """`start` on a worker thread, for asyncio programs; returns and raises the same."""
+        import asyncio
+
+        return await asyncio.to_thread(self.start, timeout)
+
+    def refresh(self, *, force: bool = False, timeout: float = DEFAULT_TIMEOUT) -> Report:
+        """As `start`; with ``force`` the whole is written whatever its age."""
+        return self._run(timeout, force=force)
+
+    def update(
+        self,
+        *,
+        tags: Iterable[str] | None = None,
+        templates: Mapping[str, Template] | None = None,
+        user_id: str | None = None,
+        push_variables: Mapping[str, str] | None = None,
+        secondary_tiles: Mapping[str, SecondaryTile] | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> Report:
+        """Declare something else: it is on disk before anything is sent, and outlives this process.
+
+        Args:
+            tags, templates, user_id, push_variables, secondary_tiles: what replaces the former; None: that
+                stays; empty: nothing of it any more.
+            timeout: seconds, as for `start`.
+
+        Raises:
+            ConfigurationError: it breaks a rule; nothing was changed.
+            NhagentError: as `start`; the declaration is kept all the same.
+        """
+        changes = Declaration.checked(
+            self._platform,
+            tags=tags,
+            templates=templates,
+            user_id=user_id,
+            push_variables=push_variables,
+            secondary_tiles=secondary_tiles,
+        )
+        self._declare(lambda _: changes)
+        return self._run(timeout)
+
+    def add_tags(self, *tags: str | Iterable[str], timeout: float = DEFAULT_TIMEOUT) -> Report:
+        """Declare further tags; see `update`."""
+        added = rules.checked_tags("tags", _flat(tags))
+        self._declare(lambda declared: Declaration(tags=(*(declared.tags or ()), *added)))
+        return self._run(timeout)
+
+    def remove_tags(self, *tags: str | Iterable[str], timeout: float = DEFAULT_TIMEOUT) -> Report:
+        """Declare these tags no more; see `update`."""
+        removed = {tag.lower() for tag in _flat(tags)}
+        self._declare(
+            lambda declared: Declaration(
+                tags=tuple(tag for tag in declared.tags or () if tag.lower() not in removed)
+            )
+        )
+        return self._run(timeout)
+
+    def plan(self) -> list[Step]:
+        """The exchanges that `start` would make now. Changes nothing, on disk or at the hub.
+
+        Raises:
+            ChannelError: there is no push channel to register.
+            NhagentError: as `start`.
+        """
+        memory = self._store.load()
+        draft = self._wheel.draft(
+            memory, self._wheel.ask(memory), self._access.namespace(), new_id=lambda: "(new)"
+        )
+        if draft.lacks_channel:
+            raise draft.asked.errors[PRIMARY]
+        return list(draft.steps)
+
+    def status(self) -> Status:
+        """What is known without asking the hub or a channel source.
+
+        Raises:
+            StateUnwritable: the state is another user's.
+            ConfigurationError: what was declared cannot be registered.
+        """
+        memory = self._store.load()
+        draft = self._wheel.draft(memory, Asked(), None)
+        accepted = draft.state.accepted
+        channels = draft.desired.installation if draft.desired is not None else None
+        shown: dict[str, PushChannel] = {} if channels is None else {PRIMARY: channels.push_channel}
+        for tile_id, tile in ({} if channels is None else channels.secondary_tiles).items():
+            shown[tile_name(tile_id)] = str(tile.channel)
+        return Status(
+            state=state_of(draft),
+            app=self._app,
+            hub=self._hub,
+            platform=self._platform,
+            namespace=None if memory.identity is None else memory.identity.namespace,
+            installation_id=None if memory.identity is None else memory.identity.installation_id,
+            channels={name: fingerprint(channel) for name, channel in shown.items()},
+            accepted_at=accepted.accepted_at,
+            refresh_due=None if draft.desired is None else due_at(draft.desired, accepted),
+            pending=tuple(str(step) for step in draft.steps),
+            in_doubt=tuple(sorted(accepted.in_doubt)),
+            leaving=tuple(entry.id for entry in accepted.leaving),
+            unreadable=memory.unreadable,
+            folder=self._store.folder,
+        )
+
+    def unregister(self, timeout: float = DEFAULT_TIMEOUT) -> Report:
+        """Take the device off the hub, and keep it off until `enable`.
+
+        The wish outranks every refresh, and is on disk before anything is sent.
+
+        Returns:
+            ``disabled`` once the hub holds nothing of the device; ``waiting`` where it has not answered yet:
+            every later start goes on with that.
+
+        Raises:
+            NhagentError: as `start`; the wish is kept all the same.
+        """
+        with self._wheel.turning, self._store.lock(LOCK_SECONDS):
+            draft = self._wheel.draft(self._store.load(), Asked(), self._access.namespace())
+            self._wheel.settle(replace(draft, identity=replace(draft.identity, disabled=True)))
+        return self._run(timeout)
+
+    def enable(self) -> None:
+        """Lift `unregister`; the next start registers the device.
+
+        It does so under a new installation id, unless the app has one of its own: the service has been seen
+        to ignore an installation that comes back unchanged under an id that was deleted.
+
+        Raises:
+            StateError: the state cannot be read, locked or written.
+        """
+        with self._wheel.turning, self._store.lock(LOCK_SECONDS):
+            memory = self._store.load()
+            if memory.identity is None or not memory.identity.disabled:
+                return
+            state = retired(memory.identity, memory.state)
+            new_id = self._wheel.terms.installation_id or new_installation_id()
+            identity = Identity(new_id, memory.identity.namespace)
+            self._wheel.settle(Draft(memory, identity, state))
+
+    def _run(self, timeout: float, *, force: bool = False) -> Report:
+        try:
+            report = drive(
+                lambda _: self._wheel.turn(force=force),
+                timeout=timeout,
+                clock=self._clock,
+                sleep=self._sleep,
+                random=self._random,
+            )
+        except NhagentError as error:
+            _tell(self._on_error, error)
+            raise
+        if report.error is not None:
+            _log.info("waiting: %s", report.error)
+            _tell(self._on_error, report.error)
+        elif report.outcome in {Outcome.REGISTERED, Outcome.UPDATED, Outcome.RECREATED}:
+            _log.info("%s as installation %s", report.outcome, report.installation_id)
+            _tell(self._on_registered, report)
+        return report
+
+    def _declare(self, change: Callable[[Declaration], Declaration]) -> None:
+        """Change the declaration, on disk first."""
+        with self._wheel.turning, self._store.lock(LOCK_SECONDS):
+            memory = self._store.load()
+            if STATE in memory.unreadable:
+                raise StateUnreadable(
+                    f"state folder {self._store.folder!r}: {STATE} makes no sense; start first"
+                )
+            stored = Declaration.from_json(memory.state.declaration)
+            given = change(self._wheel.terms.given.over(stored)).over(self._wheel.terms.given)
+            terms = replace(self._wheel.terms, given=self._checked(given))
+            _check_ownership(terms)
+            self._store.save_state(replace(memory.state, declaration=given.over(stored).to_json()))
+            self._wheel.terms = terms
+
+    def _checked(self, declaration: Declaration) -> Declaration:
+        return Declaration.checked(
+            self._platform,
+            tags=declaration.tags,
+            templates=declaration.templates,
+            user_id=declaration.user_id,
+            push_variables=declaration.push_variables,
+            secondary_tiles=declaration.secondary_tiles,
+        )
+
+
+def _check_ownership(terms: Terms) -> None:
+    """Refuse terms under which somebody's tags or expiry would be overwritten."""
+    if terms.owns_tags:
+        return
+    given = terms.given
+    tiles = (given.secondary_tiles or {}).values()
+    templates = [*(given.templates or {}).values(), *(t for tile in tiles for t in tile.templates.values())]
+    if given.tags or any(tile.tags for tile in tiles) or any(template.tags for template in templates):
+        raise ConfigurationError(
+            "owns_tags=False: the backend owns the tags, so that none can be declared here"
+        )
+    if terms.expires_after is not None:
+        raise ConfigurationError(
+            "expires_after: needs whole writes, which owns_tags=False forbids; drop one of the two"
+        )
+
+
+def _check_channels(terms: Terms, primary: PushChannel) -> None:
+    """Refuse equal channels as soon as they are given as they are, before any source is asked."""
+    tiles = terms.given.secondary_tiles or {}
+    channels: dict[str, PushChannel] = {
+        tile_name(tile_id): tile.channel for tile_id, tile in tiles.items() if isinstance(tile.channel, str)
+    }
+    terms.given.installation("probe", terms.platform, {PRIMARY: primary, **channels})
+
+
+def _check_duration(name: str, value: object) -> None:
+    if not isinstance(value, timedelta) or value < timedelta(0):
+        raise ConfigurationError(f"{name} {value!r}: give a timedelta of zero or more")
+
+
+def _flat(tags: Iterable[str | Iterable[str]]) -> list[str]:
+    """Tags given one by one or in lists."""
+    return [tag for part in tags for tag in ([part] if isinstance(part, str) else part)]
+
+
+def _as_datetimes(clock: Callable[[], datetime | float] | None) -> Callable[[], datetime]:
+    if clock is None:
+        return lambda: datetime.now(UTC)
+
+    def now() -> datetime:
+        moment = clock()
+        return moment if isinstance(moment, datetime) else datetime.fromtimestamp(moment, UTC)
+
+    return now
+
+
+def _tell(callback: Callable[..., object] | None, news: object) -> None:
+    """Call back; whatever the app's own code raises does not stop the agent."""
+    if callback is None:
+        return
+    try:
+        callback(news)
+    except Exception:  # noqa: BLE001 - the app's own code may raise anything
+        _log.exception("a callback of the app failed")

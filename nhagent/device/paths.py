@@ -1,0 +1,61 @@
+"""Where state and settings live. The only module that uses appdirs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
+
+from nhagent.errors import ConfigurationError
+
+SYSTEM_CONFIG: Final = "/etc/nhagent/config.toml"
+
+
+def state_folder(given: str | os.PathLike[str] | None, environ: Mapping[str, str] = os.environ) -> str:
+    """The state folder: the argument, $NHAGENT_STATE_DIR, the first of $STATE_DIRECTORY, or the user's own.
+
+    Raises:
+        ConfigurationError: the result is relative. Under systemd without a home folder the user's own would
+            be, and each working directory would then see another device.
+    """
+    sources = (
+        ("state_dir", os.fspath(given) if given is not None else ""),
+        ("$NHAGENT_STATE_DIR", environ.get("NHAGENT_STATE_DIR", "")),
+        ("$STATE_DIRECTORY", environ.get("STATE_DIRECTORY", "").split(":")[0]),
+    )
+    for name, folder in sources:
+        if folder:
+            return _absolute(name, folder)
+    import appdirs
+
+    return _absolute("the user's data folder", appdirs.user_data_dir("nhagent", appauthor=False))
+
+
+def device_folder(state: str, app: str, hub: str) -> str:
+    """The folder of one app's device at one hub, whose name counts without regard to case."""
+    return os.path.join(state, _part(app), _part(hub.lower()))
+
+
+def config_file(given: str | None, environ: Mapping[str, str] = os.environ) -> str:
+    """The configuration file: the argument, $NHAGENT_CONFIG, the system's if there is one, or the user's."""
+    named = given or environ.get("NHAGENT_CONFIG")
+    if named:
+        return named
+    if os.path.exists(SYSTEM_CONFIG):
+        return SYSTEM_CONFIG
+    import appdirs
+
+    return os.path.join(appdirs.user_config_dir("nhagent", appauthor=False), "config.toml")
+
+
+def _absolute(name: str, folder: str) -> str:
+    if not os.path.isabs(folder):
+        raise ConfigurationError(f"{name} {folder!r}: is relative; give the state folder's absolute path")
+    return folder
+
+
+def _part(name: str) -> str:
+    """One path component for any name: what could leave the folder is percent-encoded."""
+    part = quote(name, safe="")
+    return part.replace(".", "%2E") if part.startswith(".") else part

@@ -1,0 +1,157 @@
+"""The control routes under `/_emulator`: what tests in another process need to watch and disturb the hub.
+
+They are for callers on this machine, need no token, and leave no trace in the log.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import asdict, fields
+from typing import Any
+
+from .clock import Clock
+from .faults import Fault, Faults
+from .hub import Hub
+from .log import Log
+from .messages import Reply, Request
+from .routes import segments, within_hub
+
+PREFIX = "/_emulator"
+
+Json = dict[str, Any]
+
+
+class Control:
+    """Answers control requests: JSON in, JSON out."""
+
+    def __init__(self, hub: Hub, clock: Clock, log: Log, faults: Faults) -> None:
+        self._hub = hub
+        self._clock = clock
+        self._log = log
+        self._faults = faults
+
+    @staticmethod
+    def concerns(path: str) -> bool:
+        """Whether a path is a control route. No hub's name begins with `_`."""
+        return path == PREFIX or path.startswith(PREFIX + "/")
+
+    def answer(self, request: Request) -> Reply:
+        if not is_loopback(request.peer):
+            return _reply(403, {"error": "Control routes are for callers on this machine."})
+        try:
+            return _reply(200, self._perform(request))
+        except _Failed as failed:
+            return _reply(failed.status, {"error": failed.words})
+
+    def _perform(self, request: Request) -> Any:
+        match request.method, segments(request.path)[1:]:
+            case "GET", ["log"]:
+                return [asdict(entry) for entry in self._log.entries()]
+            case "DELETE", ["log"]:
+                self._log.clear()
+            case "GET", ["hubs", *name] if within_hub(name, self._hub.name) == []:
+                return self._hub.contents()
+            case "GET", ["hubs", *name]:
+                raise _Failed(404, f"There is no hub '{'/'.join(name)}' here.")
+            case "POST", ["faults"]:
+                self._faults.add(_fault(_object(request)))
+            case "DELETE", ["faults"]:
+                self._faults.clear()
+            case "POST", ["forget"]:
+                self._forget(_object(request))
+            case "POST", ["clock"]:
+                self._set_clock(_object(request))
+            case _, ["log" | "faults" | "forget" | "clock"] | ["hubs", *_]:
+                raise _Failed(405, f"{request.method} is not for this route.")
+            case _:
+                raise _Failed(404, "There is no such control route.")
+        return {"ok": True}
+
+    def _forget(self, given: Json) -> None:
+        _only(given, "installation")
+        installation_id = given.get("installation")
+        if not isinstance(installation_id, str):
+            raise _Failed(400, "'installation' is the id to forget.")
+        if not self._hub.delete_installation(installation_id):
+            raise _Failed(404, f"There is no installation '{installation_id}'.")
+
+    def _set_clock(self, given: Json) -> None:
+        _only(given, "offset")
+        offset = given.get("offset")
+        if offset is None or not _is_number(offset):
+            raise _Failed(400, "'offset' is a number of seconds.")
+        try:
+            self._clock.move(offset)
+        except ValueError as error:
+            raise _Failed(400, str(error)) from error
+
+
+def is_loopback(peer: str) -> bool:
+    """Whether an address is this machine's own; an IPv6 socket shows IPv4 callers as `::ffff:127.0.0.1`."""
+    try:
+        address = ipaddress.ip_address(peer.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+class _Failed(Exception):
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+        self.words = words
+
+
+def _object(request: Request) -> Json:
+    try:
+        given = json.loads(request.body)
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict):
+        raise _Failed(400, "The body is not a JSON object.")
+    return given
+
+
+def _only(given: Json, *known: str) -> None:
+    for name in given:
+        if name not in known:
+            raise _Failed(400, f"'{name}' is not known here; known: {', '.join(known)}.")
+
+
+def _fault(given: Json) -> Fault:
+    _only(given, *(field.name for field in fields(Fault)))
+    given = {name: value for name, value in given.items() if value is not None}
+    checks = {
+        "match": isinstance(given.get("match"), str),
+        "status": _is_whole(given.get("status", 0)),
+        "times": _is_whole(given.get("times", 0)),
+        "headers": _is_texts(given.get("headers", {})),
+        "body": isinstance(given.get("body", ""), str),
+        "delay": _is_number(given.get("delay", 0)),
+        "cut_after": _is_whole(given.get("cut_after", 0)),
+    }
+    for name, right in checks.items():
+        if not right:
+            raise _Failed(400, f"'{name}' is missing or of the wrong type.")
+    try:
+        return Fault(**given)
+    except ValueError as error:
+        raise _Failed(400, str(error)) from error
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _reply(status: int, document: Any) -> Reply:
+    return Reply(status, {"Content-Type": "application/json"}, json.dumps(document).encode())

@@ -1,0 +1,278 @@
+"""The emulator as its users see it: one object that puts hub, service, control and web server together."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from .clock import Clock
+from .control import Control
+from .faults import Fault, Faults
+from .hub import Hub
+from .log import Log, LogEntry
+from .messages import Refused, Request
+from .server import Server
+from .service import Answer, Service
+from .storage import Rule, Storage
+
+LISTEN_RULE = "DefaultListenSharedAccessSignature"
+FULL_RULE = "DefaultFullSharedAccessSignature"
+RIGHTS = frozenset({"Listen", "Send", "Manage"})
+
+_HUB_NAME = re.compile(r"[A-Za-z][-A-Za-z0-9._/]{0,259}")
+_RULE_NAME = re.compile(r"[-A-Za-z0-9!()*+,._]{1,256}")
+
+
+class Emulator:
+    """A notification hub on a port of this machine, from `start` to `close` or through a `with` block.
+
+    Closed and started again it listens on the same port with the same keys; what it held is back only if
+    `data` names a file.
+
+    Args:
+        hub: the hub's name; may be a path such as `a/b`.
+        host: name or address to listen on.
+        port: 0 for any that is free.
+        data: a file that keeps hub, keys and installations from run to run, or `:memory:`.
+        tls: serve https, with a certificate from an authority that is made anew for each run, also when
+            `data` is a file: `ca` names another certificate each time.
+        rate: requests a second above which the hub answers 429, or None.
+        rules: further keys, the rights of each among `Listen`, `Send` and `Manage`.
+
+    Raises:
+        ValueError: a name, right or rate that no hub can have.
+    """
+
+    def __init__(
+        self,
+        hub: str = "emulated-hub",
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        data: str = ":memory:",
+        tls: bool = False,
+        rate: float | None = None,
+        rules: Mapping[str, Iterable[str]] | None = None,
+    ) -> None:
+        if not _HUB_NAME.fullmatch(hub) or "" in hub.split("/"):
+            raise ValueError(f"{hub!r} is no name for a hub.")
+        if rate is not None and not 0 < rate < float("inf"):
+            raise ValueError(f"The rate is a number of requests a second above 0, not {rate}.")
+        self.hub = hub
+        self._host = host
+        self._port = port
+        self._data = data
+        self._tls = tls
+        self._rate = rate
+        self._rules = _new_rules(rules or {})
+        self._clock = Clock()
+        self._log = Log()
+        self._faults = Faults()
+        self._now_running: _Running | None = None
+
+    def start(self) -> Self:
+        """Begin to listen. Nothing happens when it listens already.
+
+        Returns:
+            Itself.
+
+        Raises:
+            OSError, sqlite3.OperationalError: the address or the data file cannot be had.
+            ValueError: the data file holds another hub, or is none of ours.
+        """
+        if self._now_running is None:
+            with ExitStack() as resources:
+                self._now_running = self._open(resources)
+        return self
+
+    def close(self) -> None:
+        """Break off every exchange and give everything back, within about a second. Idempotent."""
+        running, self._now_running = self._now_running, None
+        if running is not None:
+            running.resources.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def endpoint(self) -> str:
+        """Where it listens: `http://127.0.0.1:PORT`, with TLS `https://localhost:PORT`; another `host` by its name."""
+        return f"{'https' if self._tls else 'http'}://{self._authority}"
+
+    @property
+    def listen(self) -> str:
+        """The connection string that devices get."""
+        return self.connection_string(LISTEN_RULE)
+
+    @property
+    def full(self) -> str:
+        """The connection string of the backend: all rights."""
+        return self.connection_string(FULL_RULE)
+
+    @property
+    def ca(self) -> str | None:
+        """The path of the authority's certificate, PEM, until `close`; None without TLS."""
+        return self._running.ca
+
+    def connection_string(self, rule: str) -> str:
+        """The connection string of one key.
+
+        Raises:
+            KeyError: there is no such rule.
+        """
+        authority = self._authority
+        key = self._rules[rule].key
+        scheme = "sb" if self._tls else "http"
+        return f"Endpoint={scheme}://{authority}/;SharedAccessKeyName={rule};SharedAccessKey={key}"
+
+    def log(self) -> list[LogEntry]:
+        """Every request so far, oldest first, each from the moment its answer was decided."""
+        return self._log.entries()
+
+    def bodies(self) -> list[bytes]:
+        """The requests' bodies, in the order of `log`. The control routes never show them."""
+        return self._log.bodies()
+
+    def clear_log(self) -> None:
+        self._log.clear()
+
+    def contents(self) -> dict[str, Any]:
+        """All that the hub holds, as `GET /_emulator/hubs/{hub}` answers it."""
+        return self._running.hub.contents()
+
+    def fail(
+        self,
+        match: str,
+        *,
+        status: int | None = None,
+        times: int = 1,
+        headers: Mapping[str, str] | None = None,
+        body: str | None = None,
+        delay: float = 0.0,
+        cut_after: int | None = None,
+    ) -> None:
+        """Order a fault; faults queue, and the oldest that matches a request strikes it.
+
+        Args:
+            match: a method or `*`, then optionally a space and a part of the path after the hub's name.
+            status: answer this and carry nothing out; None carries the request out and sends the real reply.
+            times: requests that it strikes.
+            headers: of the reply with `status`.
+            body: of the reply with `status`; None for the service's error form.
+            delay: seconds to hold the reply back.
+            cut_after: bytes of the reply, its head included, after which the connection is closed.
+
+        Raises:
+            ValueError: a value is out of range, or nothing would go wrong.
+        """
+        self._faults.add(Fault(match, status, times, headers, body, delay, cut_after))
+
+    def clear_faults(self) -> None:
+        self._faults.clear()
+
+    def forget(self, *, installation: str) -> None:
+        """Make the hub lose an installation.
+
+        Raises:
+            KeyError: it has none of that id.
+        """
+        if not self._running.hub.delete_installation(installation):
+            raise KeyError(installation)
+
+    def expire(self, *, installation: str) -> None:
+        """Mark an installation's channel as expired, as the push service's word does.
+
+        Raises:
+            KeyError: there is none of that id.
+        """
+        try:
+            self._running.hub.expire_installation(installation)
+        except Refused as refused:
+            raise KeyError(installation) from refused
+
+    def set_clock(self, offset: float) -> None:
+        """Move the hub's clock, and with it Date and the expiry of tokens.
+
+        Args:
+            offset: seconds ahead of this machine's clock, behind when negative; not added to an earlier one.
+
+        Raises:
+            ValueError: that lies outside the calendar.
+        """
+        self._clock.move(offset)
+
+    def _open(self, resources: ExitStack) -> _Running:
+        ca = context = None
+        if self._tls:
+            from .tls import server_context
+
+            folder = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="nhagent-emulator-")))
+            context = server_context(self._host, folder)
+            ca = str(folder / "ca.pem")
+        storage = Storage(self._data, self.hub, self._rules)
+        resources.callback(storage.close)
+        # From now on the keys are those that the file had: connection strings outlive a run.
+        self._rules = storage.rules()
+        hub = Hub(self.hub, storage)
+        service = Service(hub, self._rules, self._clock, self._log, self._faults, self._rate)
+        control = Control(hub, self._clock, self._log, self._faults)
+
+        def answer(request: Request) -> Answer:
+            if control.concerns(request.path):
+                return Answer(control.answer(request))
+            return service.answer(request)
+
+        server = Server(self._host, self._port, answer, context)
+        resources.callback(server.close)
+        server.start()
+        # A second start comes back at the address that clients know.
+        self._port = server.port
+        return _Running(hub, server, ca, resources.pop_all())
+
+    @property
+    def _running(self) -> _Running:
+        if self._now_running is None:
+            raise RuntimeError("The emulator is not running: start it first.")
+        return self._now_running
+
+    @property
+    def _authority(self) -> str:
+        """Host and port as clients write them."""
+        port = self._running.server.port
+        if self._tls and self._host == "127.0.0.1":
+            return f"localhost:{port}"
+        return f"[{self._host}]:{port}" if ":" in self._host else f"{self._host}:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What exists only between `start` and `close`."""
+
+    hub: Hub
+    server: Server
+    ca: str | None
+    resources: ExitStack
+
+
+def _new_rules(further: Mapping[str, Iterable[str]]) -> dict[str, Rule]:
+    """The two rules that every new hub has, and further ones."""
+    rules = {LISTEN_RULE: Rule.new(["Listen"]), FULL_RULE: Rule.new(RIGHTS)}
+    for name, given in further.items():
+        rights = frozenset([given] if isinstance(given, str) else given)
+        if not _RULE_NAME.fullmatch(name) or name in rules:
+            raise ValueError(f"{name!r} is no name for a further rule.")
+        if not rights <= RIGHTS:
+            raise ValueError(f"The rights of {name!r} are among {', '.join(sorted(RIGHTS))}.")
+        rules[name] = Rule.new(rights)
+    return rules

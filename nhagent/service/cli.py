@@ -1,0 +1,255 @@
+"""The ``nhagent`` command.
+
+Results go to stdout (with ``--json`` one object, on failure too), logs to stderr. Exit codes: 0 done; 2 wrong
+usage; 70 a fault of ours; 75 waiting, try again later; 77 the hub refuses the key; 78 configure something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from nhagent import __version__, errors
+from nhagent.report import Outcome, Report
+
+OK: Final = 0
+SOFTWARE: Final = 70  # EX_SOFTWARE
+TEMPFAIL: Final = 75  # EX_TEMPFAIL
+NOPERM: Final = 77  # EX_NOPERM
+CONFIG: Final = 78  # EX_CONFIG
+
+Result = tuple[int, dict[str, Any], str]
+"""Exit code, the object for ``--json``, the text for people."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: the command line without the program's name; None: the process's own.
+
+    Returns:
+        The exit code. Wrong usage exits by itself, with 2.
+    """
+    options = _parser().parse_args(arguments)
+    _set_up_logging(options.verbose)
+    try:
+        result: Result = options.command(options)
+        code, document, text = result
+    except errors.NhagentError as error:
+        code, document, text = exit_code(error), {**options.fields, "error": error_to_json(error)}, ""
+        print(f"nhagent: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # noqa: BLE001 - a fault of ours: said, not hidden, and with its own code
+        import traceback
+
+        code, document, text = SOFTWARE, {**options.fields, "error": error_to_json(error)}, ""
+        traceback.print_exc()
+        print("nhagent: this is a fault in nhagent; please report it with the lines above", file=sys.stderr)
+    try:
+        if options.json:
+            print(json.dumps(document, ensure_ascii=False))
+        elif text:
+            print(text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has gone; the exit code still tells
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code that tells an error's class: who must act."""
+    if isinstance(error, errors.NhagentError) and error.retryable:
+        return TEMPFAIL
+    if isinstance(error, errors.Unauthorized | errors.Forbidden):
+        return NOPERM
+    configuration = (
+        errors.ConfigurationError | errors.CredentialError | errors.HubNotFound | errors.InvalidRequest
+    )
+    return CONFIG if isinstance(error, configuration) else SOFTWARE
+
+
+def error_to_json(error: Exception | None) -> dict[str, Any] | None:
+    """An error as ``--json`` shows it."""
+    if error is None:
+        return None
+    retryable = isinstance(error, errors.NhagentError) and error.retryable
+    return {"type": type(error).__name__, "message": str(error), "retryable": retryable}
+
+
+def to_json(value: object) -> Any:
+    """A value of ours as JSON: dataclasses by field, times in ISO form."""
+    if isinstance(value, Exception):
+        return error_to_json(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {part.name: to_json(getattr(value, part.name)) for part in fields(value)}
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, Mapping):
+        return {str(key): to_json(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(part) for part in value]
+    return value
+
+
+def _register(options: argparse.Namespace) -> Result:
+    report = _agent(options).start(timeout=options.timeout)
+    return _of_report(report)
+
+
+def _unregister(options: argparse.Namespace) -> Result:
+    return _of_report(_agent(options).unregister(timeout=options.timeout))
+
+
+def _plan(options: argparse.Namespace) -> Result:
+    steps = _agent(options).plan()
+    shown = [
+        {
+            "method": step.method,
+            "record": step.record,
+            "id": step.id,
+            "reason": step.reason,
+            "operations": [f"{part['op']} {part['path']}" for part in step.operations],
+        }
+        for step in steps
+    ]
+    text = "\n".join(str(step) for step in steps) or "nothing to do: the hub holds what is true"
+    return OK, {"steps": shown, "error": None}, text
+
+
+def _status(options: argparse.Namespace) -> Result:
+    status = _agent(options).status()
+    lines = [f"{status.state}: app {status.app!r}, hub {status.hub!r}, platform {status.platform}"]
+    facts: dict[str, object] = {
+        "installation": status.installation_id,
+        "namespace": status.namespace,
+        "channels": ", ".join(f"{name} {mark}" for name, mark in status.channels.items()),
+        "accepted": _when(status.accepted_at),
+        "refresh due": _when(status.refresh_due),
+        "pending": "; ".join(status.pending),
+        "in doubt": ", ".join(status.in_doubt),
+        "leaving": ", ".join(status.leaving),
+        "unreadable": ", ".join(status.unreadable),
+        "kept in": status.folder,
+    }
+    lines += [f"  {name + ':':<14}{fact}" for name, fact in facts.items() if fact]
+    return OK, {**to_json(status), "error": None}, "\n".join(lines)
+
+
+def _enable(options: argparse.Namespace) -> Result:
+    agent = _agent(options)
+    agent.enable()
+    document = {**to_json(agent.status()), "error": None}
+    return OK, document, 'enabled: the next "nhagent register" registers the device'
+
+
+def _demo(_: argparse.Namespace) -> Result:
+    from nhagent.service.demo import run
+
+    document, text = run()
+    return OK, document, text
+
+
+def _emulator(options: argparse.Namespace) -> Result:
+    from nhagent.service.emulate import serve
+
+    serve(
+        hub=options.hub,
+        host=options.host,
+        port=options.port,
+        data=options.data,
+        tls=options.tls,
+        rate=options.rate,
+        as_json=options.json,
+    )
+    options.json = False  # the line that said it was ready is the one object
+    return OK, {}, ""
+
+
+def _agent(options: argparse.Namespace) -> Any:
+    from nhagent.service.config import read_agent
+
+    return read_agent(options.config)
+
+
+def _of_report(report: Report) -> Result:
+    requests = f"{report.requests} request{'' if report.requests == 1 else 's'}"
+    who = f" as installation {report.installation_id}" if report.installation_id else ""
+    lines = [f"{report.outcome}{who} ({requests}, {report.elapsed:.2f} s)"]
+    if report.error is not None:
+        lines.append(f"  why:           {report.error}")
+    lines += [f"  done:          {step}" for step in report.steps]
+    lines += [
+        f"  no channel:    {reason}"
+        for reason in report.channel_errors.values()
+        if reason != str(report.error)
+    ]
+    if report.next_attempt is not None:
+        lines.append(f"  next request:  {_when(report.next_attempt)}")
+    code = TEMPFAIL if report.outcome is Outcome.WAITING else OK
+    return code, to_json(report), "\n".join(lines)
+
+
+def _when(moment: datetime | None) -> str:
+    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _set_up_logging(verbose: int) -> None:
+    import logging
+
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("nhagent").setLevel(level)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", metavar="FILE", help="configuration file (TOML)")
+    common.add_argument("--json", action="store_true", help="print one JSON object")
+    common.add_argument("-v", "--verbose", action="count", default=0, help="log more; twice for everything")
+    parser = argparse.ArgumentParser(
+        prog="nhagent", description="Keeps a device known to a notification hub."
+    )
+    parser.add_argument("--version", action="version", version=f"nhagent {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(
+        name: str, run: Callable[[argparse.Namespace], Result], text: str, shown: Sequence[str] = ()
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, parents=[common], help=text, description=text)
+        added.set_defaults(command=run, fields=dict.fromkeys(shown))
+        return added
+
+    report = tuple(part.name for part in fields(Report))
+    command("demo", _demo, "register a device with an embedded hub, and show what happens")
+    emulator = command("emulator", _emulator, "run a notification hub on this machine")
+    emulator.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    emulator.add_argument("--port", type=int, default=0, help="port to listen on; 0: any free one")
+    emulator.add_argument("--hub", metavar="NAME", default="emulated-hub", help="the hub's name")
+    emulator.add_argument("--data", metavar="FILE", default=":memory:", help="SQLite file that outlives it")
+    emulator.add_argument("--tls", action="store_true", help="serve https with a certificate of its own")
+    emulator.add_argument("--rate", type=float, metavar="N", help="answer 429 above N requests a second")
+    register = command("register", _register, "make the hub know this device: one start", report)
+    command("plan", _plan, "show what register would do; changes nothing", ("steps",))
+    command("status", _status, "show what is known without asking the hub", ("state",))
+    unregister = command("unregister", _unregister, "take this device off the hub, and keep it off", report)
+    command("enable", _enable, "let an unregistered device be registered again", ("state",))
+    for added in (register, unregister):
+        added.add_argument(
+            "--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="for all tries (default 30)"
+        )
+    return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError("must be zero or more")
+    return seconds

@@ -1,0 +1,238 @@
+"""The configuration file: TOML, read strictly, into an agent.
+
+Every value is checked for its type, and a key that is not known is refused with the nearest one that is: a
+misspelt ``tags`` must not leave a fleet without tags. The file is the whole declaration: what is not in it is
+not declared.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from nhagent.agent import Agent
+from nhagent.device import channels, paths
+from nhagent.errors import ConfigurationError
+from nhagent.models import RawChannel, SecondaryTile, Template
+
+_TOP: Final = ("app", "hub", "device", "channel", "templates", "tiles", "refresh")
+_HUB: Final = ("name", "style", "endpoint", "ca_bundle", "allow_full_access", "backend")
+_DEVICE: Final = (
+    "platform",
+    "tags",
+    "user_id",
+    "push_variables",
+    "expires_after",
+    "owns_tags",
+    "installation_id",
+)
+_CHANNEL: Final = ("file", "command", "env", "value", "credential", "plugin")
+_TEMPLATE: Final = ("body", "headers", "tags", "expiry")
+_TILE: Final = ("channel", "tags", "templates")
+_REFRESH: Final = ("every", "startup_spread")
+
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_REQUIRED: Final = object()
+
+
+def read_agent(given: str | None) -> Agent:
+    """Make the agent that a configuration file describes.
+
+    Args:
+        given: the file's path; None: $NHAGENT_CONFIG, ``/etc/nhagent/config.toml``, or the user's.
+
+    Raises:
+        ConfigurationError: there is no such file, or something in it is wrong.
+        CredentialError: as `nhagent.agent.Agent`.
+    """
+    path = paths.config_file(given)
+    try:
+        return _agent(_Table(_read(path), "", _TOP), os.path.dirname(os.path.abspath(path)))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"configuration file {path}: {error}") from error.__cause__
+
+
+def read_duration(text: str, name: str) -> timedelta:
+    """Read a duration such as ``90d``, ``1d12h`` or ``0s``.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ConfigurationError(f'{name} "{text}": is no duration; write 30s, 15m, 12h, 1d or 2w')
+    try:
+        return sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
+    except OverflowError:
+        raise ConfigurationError(f'{name} "{text}": is longer than can be reckoned with') from None
+
+
+def _read(path: str) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise ConfigurationError(
+            "is not there; write one, or name it with --config or $NHAGENT_CONFIG"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(f"cannot be read ({error.strerror}); check it") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"is no TOML: {error}") from None
+
+
+def _agent(top: _Table, folder: str) -> Agent:
+    hub = top.table("hub", _HUB)
+    device = top.table("device", _DEVICE)
+    refresh = top.table("refresh", _REFRESH, {})
+    if refresh.duration("startup_spread", "0s"):
+        raise ConfigurationError('refresh.startup_spread: this version spreads nothing; leave it at "0s"')
+    ca_bundle = hub.text("ca_bundle", None)
+    return Agent(
+        app=top.text("app"),
+        hub=hub.text("name"),
+        style=hub.text("style", "installation"),
+        endpoint=hub.text("endpoint", None),
+        ca_bundle=None if ca_bundle is None else os.path.join(folder, ca_bundle),
+        allow_full_access=hub.boolean("allow_full_access", default=False),
+        platform=device.text("platform"),
+        tags=device.texts("tags"),
+        user_id=device.text("user_id", ""),
+        push_variables=device.text_map("push_variables"),
+        expires_after=device.duration("expires_after", None),
+        owns_tags=device.boolean("owns_tags", default=True),
+        installation_id=device.text("installation_id", None),
+        channel=_channel(top.table("channel", _CHANNEL), folder),
+        templates=_templates(top),
+        secondary_tiles={
+            tile_id: _tile(tile, folder) for tile_id, tile in top.tables("tiles", _TILE).items()
+        },
+        refresh_every=refresh.duration("every", "1d"),
+    )
+
+
+def _channel(table: _Table, folder: str) -> RawChannel | Callable[[], RawChannel]:
+    """The one source that is given; a path is relative to the configuration file's folder."""
+    if len(table.given) != 1:
+        said = " and ".join(table.given) or "nothing"
+        raise ConfigurationError(f"{table.name}: give exactly one of {', '.join(_CHANNEL)}; there is {said}")
+    match table.given[0]:
+        case "file":
+            return channels.from_file(os.path.join(folder, table.text("file")))
+        case "command":
+            command = table.texts("command")
+            if not command:
+                raise ConfigurationError(f"{table.name}.command: is empty; give a program and its arguments")
+            return channels.from_command(command)
+        case "env":
+            return channels.from_environment(table.text("env"))
+        case "credential":
+            return channels.from_credential(table.text("credential"))
+        case "plugin":
+            return channels.from_plugin(table.text("plugin"))
+        case _:
+            return table.channel("value")
+
+
+def _templates(owner: _Table) -> dict[str, Template]:
+    return {
+        name: Template(
+            body=table.text("body"),
+            headers=table.text_map("headers"),
+            tags=tuple(table.texts("tags")),
+            expiry=table.text("expiry", None),
+        )
+        for name, table in owner.tables("templates", _TEMPLATE).items()
+    }
+
+
+def _tile(table: _Table, folder: str) -> SecondaryTile:
+    channel = _channel(table.table("channel", _CHANNEL), folder)
+    if not isinstance(channel, str) and not callable(channel):
+        raise ConfigurationError(f"{table.name}.channel.value: a tile's push channel is text")
+    return SecondaryTile(channel=channel, tags=tuple(table.texts("tags")), templates=_templates(table))
+
+
+class _Table:
+    """A TOML table of known keys, read with their types."""
+
+    def __init__(self, values: Mapping[str, Any], name: str, known: tuple[str, ...]) -> None:
+        self.name = name
+        self.given = list(values)
+        self._values = values
+        for key in values:
+            if key not in known:
+                raise ConfigurationError(f'{self._path(key)}: unknown key "{key}"; {_nearest(key, known)}')
+
+    def text(self, key: str, default: Any = _REQUIRED) -> Any:
+        value = self._take(key, default)
+        if value is not default and not isinstance(value, str):
+            raise self._wrong(key, value, "text in quotes")
+        return value
+
+    def duration(self, key: str, default: Any) -> Any:
+        text = self.text(key, default)
+        return None if text is None else read_duration(text, self._path(key))
+
+    def boolean(self, key: str, *, default: bool) -> bool:
+        value = self._take(key, default)
+        if not isinstance(value, bool):
+            raise self._wrong(key, value, "true or false")
+        return value
+
+    def texts(self, key: str) -> list[str]:
+        value = self._take(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self._wrong(key, value, 'a list of texts, such as ["a", "b"]')
+        return value
+
+    def text_map(self, key: str) -> dict[str, str]:
+        value = self._take(key, {})
+        if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+            raise self._wrong(key, value, 'a table of texts, such as { name = "value" }')
+        return value
+
+    def channel(self, key: str) -> str | dict[str, object]:
+        value = self._take(key, _REQUIRED)
+        if not isinstance(value, str | dict):
+            raise self._wrong(key, value, "a push channel: text, or a table for browser")
+        return value
+
+    def table(self, key: str, known: tuple[str, ...], default: Any = _REQUIRED) -> _Table:
+        value = self._take(key, default)
+        if not isinstance(value, dict):
+            raise self._wrong(key, value, "a table")
+        return _Table(value, self._path(key), known)
+
+    def tables(self, key: str, known: tuple[str, ...]) -> dict[str, _Table]:
+        """Tables whose names the user chooses, by name."""
+        value = self._take(key, {})
+        if not isinstance(value, dict):
+            raise self._wrong(key, value, "a table of tables")
+        names = _Table(value, self._path(key), tuple(value))
+        return {name: names.table(name, known) for name in value}
+
+    def _take(self, key: str, default: Any) -> Any:
+        value = self._values.get(key, default)
+        if value is _REQUIRED:
+            raise ConfigurationError(f"{self._path(key)}: is missing; it has no default")
+        return value
+
+    def _path(self, key: str) -> str:
+        return f"{self.name}.{key}" if self.name else key
+
+    def _wrong(self, key: str, value: object, right: str) -> ConfigurationError:
+        return ConfigurationError(f"{self._path(key)}: is of type {type(value).__name__}; write {right}")
+
+
+def _nearest(key: str, known: tuple[str, ...]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(key.lower(), known, n=1, cutoff=0.5)
+    return f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"
