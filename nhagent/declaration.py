@@ -139,7 +139,7 @@ class Declaration:
     def of(cls, installation: Installation) -> Declaration:
         """What must have been declared for the hub to hold this."""
         return cls(
-            tags=installation.tags,
+            tags=tuple(installation.tags),
             templates=installation.templates,
             user_id=installation.user_id or "",
             push_variables=installation.push_variables,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -128,7 +128,7 @@ class Template:
 
     body: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    tags: tuple[str, ...] = ()
+    tags: Sequence[str] = ()
     expiry: str | None = None
     from_hub: InitVar[bool] = False
 
@@ -158,7 +158,7 @@ class SecondaryTile:
     """
 
     channel: str | Callable[[], RawChannel] | None = field(default=None, repr=False)
-    tags: tuple[str, ...] = ()
+    tags: Sequence[str] = ()
     templates: Mapping[str, Template] = field(default_factory=dict)
     from_hub: InitVar[bool] = False
 
@@ -191,7 +191,7 @@ class Installation:
     installation_id: str
     platform: Platform
     push_channel: PushChannel = field(repr=False)
-    tags: tuple[str, ...] = ()
+    tags: Sequence[str] = ()
     user_id: str | None = None
     push_variables: Mapping[str, str] = field(default_factory=dict)
     templates: Mapping[str, Template] = field(default_factory=dict)
@@ -270,7 +270,7 @@ def read_channel(platform: Platform, raw: object, name: str) -> PushChannel:
 
 
 def check_templates(
-    name: str, templates: object, platform: Platform | None, device_tags: tuple[str, ...] = ()
+    name: str, templates: object, platform: Platform | None, device_tags: Sequence[str] = ()
 ) -> None:
     """Check templates by name, and against the rules of their platform where that is known.
 

@@ -107,7 +107,7 @@ class Emulator:
 
     @property
     def endpoint(self) -> str:
-        """Where it listens: `http://127.0.0.1:PORT`, with TLS `https://localhost:PORT`; another `host` by its name."""
+        """Where it listens: `http://127.0.0.1:PORT`, with TLS `https://localhost:PORT`; else its `host`."""
         return f"{'https' if self._tls else 'http'}://{self._authority}"
 
     @property

@@ -40,8 +40,7 @@ class Device:
             tags=["kitchen"],
             templates={
                 "alert": Template(
-                    body='<toast><visual><binding template="ToastText01">'
-                    '<text id="1">$(message)</text></binding></visual></toast>',
+                    body="<toast><text id='1'>$(message)</text></toast>",
                     headers={"X-WNS-Type": "wns/toast"},
                     tags=["alerts"],
                 )

@@ -1,0 +1,119 @@
+"""What most tests start from: an emulated hub, and a device whose channels and clock can be turned."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nhagent import Agent, Report, SecondaryTile, Template
+from nhagent.emulator import Emulator
+
+TOAST = Template(
+    body="<toast><text id='1'>$(message)</text></toast>", headers={"X-WNS-Type": "wns/toast"}, tags=["alerts"]
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's own settings are not part of any test."""
+    for name in list(os.environ):
+        if name.startswith("NHAGENT_") and not name.startswith(("NHAGENT_LIVE", "NHAGENT_CI")):
+            monkeypatch.delenv(name)
+    for name in ("CREDENTIALS_DIRECTORY", "STATE_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@dataclass
+class Device:
+    """A device with a hub to register with. Its attributes are what the world gives it."""
+
+    hub: Emulator
+    folder: Path
+    channel: Any = "https://push.example/1"
+    tile_channel: Any = "https://push.example/tile/1"
+    offset: timedelta = timedelta()
+    slept: list[float] = field(default_factory=list)
+
+    def agent(self, **changes: Any) -> Agent:
+        """The agent as the app makes it at a start."""
+        settings: dict[str, Any] = {
+            "app": "thermostat",
+            "hub": self.hub.hub,
+            "platform": "wns",
+            "channel": lambda: self._given(self.channel),
+            "tags": ["kitchen"],
+            "templates": {"alert": TOAST},
+            "secondary_tiles": {"weather": SecondaryTile(channel=lambda: self._given(self.tile_channel))},
+            "connection_string": self.hub.listen,
+            "ca_bundle": self.hub.ca,
+            "state_dir": self.folder,
+            "clock": lambda: datetime.now(UTC) + self.offset,
+            "sleep": self.slept.append,
+            "random": lambda: 0.5,
+        }
+        return Agent(**{**settings, **changes})
+
+    def start(self, **changes: Any) -> Report:
+        return self.agent(**changes).start()
+
+    def seen(self) -> list[str]:
+        """The methods that the hub saw since it was last asked."""
+        methods = [entry.method for entry in self.hub.log()]
+        self.hub.clear_log()
+        return methods
+
+    def held(self) -> list[dict[str, Any]]:
+        """The installations that the hub holds."""
+        installations: list[dict[str, Any]] = self.hub.contents()["installations"]
+        return installations
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The device's files by name."""
+        return {path.name: path for path in self.folder.rglob("*") if path.is_file()}
+
+    @staticmethod
+    def _given(value: Any) -> Any:
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+
+@pytest.fixture
+def device(notification_hub: Emulator, tmp_path: Path) -> Device:
+    return Device(notification_hub, tmp_path / "state")
+
+
+@pytest.fixture
+def unwritable(tmp_path: Path) -> Path:
+    """A state folder that not even root can make: a file stands in its way."""
+    (tmp_path / "file").write_text("")
+    return tmp_path / "file" / "state"
+
+
+@pytest.fixture
+def write_config(tmp_path: Path) -> Callable[[str], str]:
+    def write(text: str) -> str:
+        path = tmp_path / "config.toml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def secret_file(tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    def write(text: str) -> str:
+        path = tmp_path / "connection-string"
+        path.write_text(text)
+        path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+        return str(path)
+
+    return write
