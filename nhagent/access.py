@@ -49,7 +49,7 @@ class HubAccess:
         self._app = app
         self._hub = hub
         self._endpoint = None if endpoint is None else read_endpoint(endpoint, "endpoint")
-        self._ca_bundle = ca_bundle
+        self._ca_bundle = _readable_pem(ca_bundle)
         self._allow_full_access = allow_full_access
         self._clock = clock
         self._given: ConnectionString | Callable[[], str] | None = None
@@ -137,3 +137,17 @@ class HubAccess:
             )
         connection.check_hub(self._hub)
         return connection
+
+
+def _readable_pem(path: str | None) -> str | None:
+    """Refuse a CA bundle that is none before the first request, and without loading TLS for it."""
+    if path is None:
+        return None
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise ConfigurationError(f"ca_bundle {path!r}: {error.strerror}; check the path") from error
+    if b"-----BEGIN CERTIFICATE-----" not in content:
+        raise ConfigurationError(f"ca_bundle {path!r}: holds no PEM certificate; give the authority's own")
+    return path

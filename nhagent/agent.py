@@ -355,19 +355,20 @@ class Agent:
         return report
 
     def _declare(self, change: Callable[[Declaration], Declaration]) -> None:
-        """Change the declaration, on disk first."""
+        """Change the declaration, on disk first; from there it is read at every later start."""
         with self._wheel.turning, self._store.lock(LOCK_SECONDS):
             memory = self._store.load()
             if STATE in memory.unreadable:
                 raise StateUnreadable(
                     f"state folder {self._store.folder!r}: {STATE} makes no sense; start first"
                 )
-            stored = Declaration.from_json(memory.state.declaration)
-            given = change(self._wheel.terms.given.over(stored)).over(self._wheel.terms.given)
-            terms = replace(self._wheel.terms, given=self._checked(given))
-            _check_ownership(terms)
-            self._store.save_state(replace(memory.state, declaration=given.over(stored).to_json()))
-            self._wheel.terms = terms
+            terms = self._wheel.terms
+            declared = terms.given.over(Declaration.from_json(memory.state.declaration))
+            changes = change(declared)
+            checked = self._checked(changes.over(declared))
+            _check_ownership(replace(terms, given=checked))
+            self._store.save_state(replace(memory.state, declaration=checked.to_json()))
+            self._wheel.terms = replace(terms, given=terms.given.left_to_disk(changes))
 
     def _checked(self, declaration: Declaration) -> Declaration:
         return Declaration.checked(

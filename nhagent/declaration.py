@@ -92,6 +92,21 @@ class Declaration:
             secondary_tiles=stored.secondary_tiles if self.secondary_tiles is None else self.secondary_tiles,
         )
 
+    def left_to_disk(self, changes: Declaration) -> Declaration:
+        """This declaration, once changes to it are on disk: what they touch means "as declared before".
+
+        Tiles stay, since their channel sources cannot be stored.
+        """
+        return Declaration(
+            tags=self.tags if changes.tags is None else None,
+            templates=self.templates if changes.templates is None else None,
+            user_id=self.user_id if changes.user_id is None else None,
+            push_variables=self.push_variables if changes.push_variables is None else None,
+            secondary_tiles=self.secondary_tiles
+            if changes.secondary_tiles is None
+            else changes.secondary_tiles,
+        )
+
     def to_json(self) -> JsonObject:
         """The stored form: what is declared, without channels."""
         document: JsonObject = {}

@@ -86,6 +86,7 @@ class Wheel:
         with self.store.lock(LOCK_SECONDS):
             if draft.steps:
                 namespace = self._access.namespace_at_any_cost()
+                self._access.open()  # what is wrong with the settings is told before anything is written
             memory = self._recovered(self.store.load(), namespace)
             draft = progress.draft = self.draft(memory, asked, namespace, force=force)
             self.settle(draft)

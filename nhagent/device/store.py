@@ -198,7 +198,7 @@ class Store:
         """Make the folder and its parents, each 0700 and each named durably in the one above."""
         missing = []
         folder = self.folder
-        while not os.path.isdir(folder):
+        while not os.path.exists(folder):
             missing.append(folder)
             parent = os.path.dirname(folder)
             if parent == folder:

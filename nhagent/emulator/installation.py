@@ -7,7 +7,7 @@ browser channels. All of that ends here; what an installation may contain is a m
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .clock import NEVER, utc_iso
@@ -138,21 +138,24 @@ def _tags(given: Json) -> list[str]:
 
 
 def _named(given: Json, name: str, value_of: Callable[[str, Any], Json]) -> Json:
-    return {key: value_of(key, value) for key, value in _object(given, name)}
+    return {key: value_of(key, value) for key, value in _object(given, name).items()}
 
 
 def _texts(given: Json, name: str) -> dict[str, str]:
-    found = dict(_object(given, name))
+    found = _object(given, name)
     if not all(isinstance(value, str) for value in found.values()):
         raise Malformed(f"'{name}' has a value that is not a string.")
     return found
 
 
-def _object(given: Json, name: str) -> Iterator[tuple[str, Any]]:
+def _object(given: Json, name: str) -> Json:
+    """A member that is an object, without those of its entries that are null; empty when there is none."""
     value = given.get(name.lower())
-    if value is not None and not isinstance(value, dict):
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
         raise Malformed(f"'{name}' is not an object.")
-    return ((key, entry) for key, entry in (value or {}).items() if entry is not None)
+    return {key: entry for key, entry in value.items() if entry is not None}
 
 
 def _text(given: Json, name: str) -> str | None:
@@ -170,4 +173,5 @@ def _members(value: Any, what: str) -> Json:
 
 
 def _without_absent(found: Mapping[str, Any]) -> Json:
-    return {name: value for name, value in found.items() if value is not None and value not in ("", [], {})}
+    # None, "", [] and {} all mean that there is nothing; False is a value.
+    return {name: value for name, value in found.items() if value or value is False}

@@ -60,7 +60,7 @@ def reason(status: int) -> str:
 
 def replaced(defaults: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
     """The defaults with what is given on top, names compared without regard to case."""
-    names = {name.lower() for name in given}
+    names = set(map(str.lower, given))
     return {name: value for name, value in defaults.items() if name.lower() not in names} | dict(given)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from .bodies import BodyRefused, read_body
 from .messages import Refused, Reply, Request
-from .replies import reason, refusal, replaced
+from .replies import reason, refusal
 from .service import Answer
 
 IDLE_SECONDS = 60.0
@@ -168,19 +168,18 @@ class Exchange(BaseHTTPRequestHandler):
     def _bytes_of(self, reply: Reply) -> bytes:
         """The reply as it goes over the wire: a body in chunks, no body with a length of zero."""
         body = b"" if reply.status in (204, 304) or self.command == "HEAD" else reply.body
-        framing = {"Content-Length": str(len(body))}
-        if body and self.request_version == "HTTP/1.1":
-            framing = {"Transfer-Encoding": "chunked"}
-        if self.close_connection:
-            framing["Connection"] = "close"
-        if any(name.lower() in ("content-length", "transfer-encoding") for name in reply.headers):
-            # A fault that declares a framing of its own gets its body as it is.
-            framing = {name: value for name, value in framing.items() if name == "Connection"}
-        headers = replaced(framing, reply.headers)
-        if headers.get("Transfer-Encoding") == "chunked" and "Transfer-Encoding" in framing:
-            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
         lines = [f"HTTP/1.1 {reply.status} {reason(reply.status)}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if not {"content-length", "transfer-encoding"}.isdisjoint(map(str.lower, reply.headers)):
+            # A fault that declares a framing of its own gets its body as it is.
+            pass
+        elif body and self.request_version == "HTTP/1.1":
+            lines.append("Transfer-Encoding: chunked")
+            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        else:
+            lines.append(f"Content-Length: {len(body)}")
+        if self.close_connection:
+            lines.append("Connection: close")
+        lines += [f"{name}: {value}" for name, value in reply.headers.items()]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
 
 

@@ -105,6 +105,8 @@ class Transport:
         self._session.close()
 
     def _exchange(self, request: Request) -> Response:
+        # A proxy from the environment is obeyed, but none of them can reach this machine's loopback.
+        self._session.trust_env = not is_loopback(request.url)
         with self._session.request(
             request.method,
             request.url,
@@ -112,8 +114,6 @@ class Transport:
             data=request.body,
             auth=_as_signed,
             timeout=(min(CONNECT_SECONDS, self._timeout), self._timeout),
-            # A proxy from the environment is obeyed, but it could not reach this machine's loopback.
-            proxies={"http": None, "https": None} if is_loopback(request.url) else None,  # type: ignore[dict-item]
             allow_redirects=False,
             stream=True,
         ) as reply:

@@ -1,0 +1,80 @@
+"""Asking the official JavaScript client, whose understanding of the protocol is not ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).parent
+
+
+def require_client() -> None:
+    """Skip the test when the client is not installed; under `NHAGENT_CI=1` fail it."""
+    if shutil.which("node") is None:
+        reason = "node is not installed"
+    elif not (FOLDER / "node_modules" / "@azure" / "notification-hubs").is_dir():
+        reason = "the official client is not installed: npm install --prefix tests/official_client"
+    else:
+        return
+    if os.environ.get("NHAGENT_CI") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def run_client(
+    command: str,
+    connection_string: str,
+    hub: str,
+    *,
+    installation: dict[str, Any] | None = None,
+    installation_id: str | None = None,
+    patches: Sequence[dict[str, Any]] | None = None,
+    ca: str | None = None,
+) -> dict[str, Any]:
+    """One request through the official client.
+
+    Args:
+        command: `get`, `put`, `patch` or `delete`.
+        connection_string: of the hub's namespace.
+        hub: its name.
+        installation: for `put`.
+        installation_id: for the others. The client does not code it: it must be fit for a path as it is.
+        patches: for `patch`.
+        ca: path of a further certificate authority to trust, PEM.
+
+    Returns:
+        `{"ok": True, "installation": {...}}` after a `get`; `ok` with `trackingId` and `correlationId` after
+        a write; `{"ok": False, "statusCode", "message"}` when the client raised.
+    """
+    require_client()
+    request = {
+        "command": command,
+        "connectionString": connection_string,
+        "hub": hub,
+        "installation": installation,
+        "installationId": installation_id,
+        "patches": patches,
+    }
+    # A proxy of the machine's must not stand between client and loopback.
+    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    if ca is not None:
+        environment["NODE_EXTRA_CA_CERTS"] = ca
+    finished = subprocess.run(
+        ["node", str(FOLDER / "client.mjs")],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=environment,
+    )
+    found = json.loads(finished.stdout)
+    assert isinstance(found, dict)
+    return found

@@ -1,0 +1,137 @@
+"""Connection strings are read tolerantly and never shown; tokens are signed narrowly."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl, unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nhagent import ConnectionString, HubClient
+from nhagent.access import HubAccess
+from nhagent.errors import ConfigurationError, CredentialError
+
+KEY = "c2VjcmV0LWtleS0xMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+HOST = "ns.servicebus.windows.net"
+NS = f"https://{HOST}"
+LISTEN = f"Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=listen;SharedAccessKey={KEY}"
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint", "path"),
+    [
+        (LISTEN, NS, None),
+        (f"  {LISTEN};\n", NS, None),
+        (f'"{LISTEN}"', NS, None),
+        (f"{LISTEN};EntityPath=my-hub", NS, "my-hub"),
+        (";".join(reversed(LISTEN.split(";"))), NS, None),
+        (LISTEN.replace("Endpoint", "endPOINT").replace("sb://", "SB://"), NS, None),
+        (LISTEN.replace(f"sb://{HOST}/", "https://hub.local:8443"), "https://hub.local:8443", None),
+        (LISTEN.replace(f"sb://{HOST}/", "http://127.0.0.1:80/"), "http://127.0.0.1:80", None),
+        (LISTEN.replace("ns.servicebus.windows.net", "[::1]:5"), "https://[::1]:5", None),
+        (LISTEN.replace(";", " ; "), NS, None),
+    ],
+)  # fmt: skip
+def test_every_shipped_form_is_read(text: str, endpoint: str, path: str | None) -> None:
+    read = ConnectionString.parse(text)
+    assert (read.endpoint, read.key_name, read.key, read.entity_path) == (endpoint, "listen", KEY, path)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", "Endpoint is missing"),
+        ("hello", "part 1 is no"),
+        (LISTEN.replace("Endpoint=", "Endpoint"), "part 1 is no"),
+        (LISTEN.replace("SharedAccessKeyName=listen;", ""), "SharedAccessKeyName is missing"),
+        (LISTEN.replace(KEY, ""), "SharedAccessKey is missing"),
+        (LISTEN + ";SharedAccessKey=other", "SharedAccessKey stands there twice"),
+        (LISTEN.replace(KEY, KEY * 9), "SharedAccessKey has more than 256"),
+        (LISTEN.replace("sb://ns.", "ftp://ns."), "is no address of a namespace"),
+        (LISTEN.replace(f"sb://{HOST}/", "sb://"), "is no address of a namespace"),
+        (LISTEN.replace("windows.net/", "windows.net:port/"), "is no address of a namespace"),
+        (LISTEN.replace("sb://ns", "sb://me@ns"), "is no address of a namespace"),
+        (LISTEN.replace("sb://", "http://"), "plain http is for loopback"),
+        (LISTEN.replace("sb://ns", "http://127.0.0.1.evil"), "plain http is for loopback"),
+    ],
+)
+def test_malformed_connection_string_names_the_fault_and_not_the_key(text: str, names: str) -> None:
+    with pytest.raises(ConfigurationError, match=names) as caught:
+        ConnectionString.parse(text)
+    assert KEY not in str(caught.value)
+
+
+@given(st.text())
+def test_whatever_text_is_given_is_read_or_refused_in_words(text: str) -> None:
+    try:
+        ConnectionString.parse(text)
+    except ConfigurationError as error:
+        assert str(error).startswith("connection string: ")
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=";\"'"), min_size=1))
+def test_any_key_survives_the_round_and_signs_what_the_service_checks(key: str) -> None:
+    read = ConnectionString.parse(LISTEN.replace(KEY, key[:256]))
+    assert read.key == key[:256]
+    kind, _, fields = read.token("https://NS.servicebus.windows.net/Hub/installations/a%20b", NOW).partition(
+        " "
+    )
+    assert kind == "SharedAccessSignature"
+    raw = dict(part.split("=", 1) for part in fields.split("&"))
+    signed = hmac.new(read.key.encode(), f"{raw['sr']}\n{raw['se']}".encode(), hashlib.sha256).digest()
+    assert base64.b64decode(unquote(raw["sig"])) == signed
+    assert unquote(raw["sr"]) == "https://ns.servicebus.windows.net/hub/installations/a%20b"
+    assert int(raw["se"]) == int(NOW.timestamp()) + 300
+    assert dict(parse_qsl(fields))["skn"] == "listen"
+
+
+def test_key_is_in_no_repr_or_str() -> None:
+    read = ConnectionString.parse(LISTEN)
+    for shown in (repr(read), str(read), f"{read}", repr([read])):
+        assert KEY not in shown
+    assert "listen" in repr(read)
+
+
+@pytest.mark.parametrize(
+    "name", ["DefaultFullSharedAccessSignature", "RootManageSharedAccessKey", "manage", "my-FULL-key"]
+)
+def test_key_that_may_do_more_than_listen_is_refused_for_a_device_alone(name: str) -> None:
+    text = LISTEN.replace("=listen", f"={name}")
+
+    def device(*, allow: bool) -> HubAccess:
+        return HubAccess(
+            "app", "hub", text, endpoint=None, ca_bundle=None, allow_full_access=allow, clock=lambda: NOW
+        )
+
+    with pytest.raises(CredentialError, match=name) as caught:
+        device(allow=False)
+    assert KEY not in str(caught.value)
+    assert device(allow=True).namespace() == "ns.servicebus.windows.net"
+    HubClient(text, "hub").close()
+
+
+def test_connection_string_of_another_hub_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match='is for hub "one", not "two"'):
+        HubClient(f"{LISTEN};EntityPath=one", "two")
+
+
+@pytest.mark.parametrize("hub", ["", "a//b", "a b", "../x", "x/..", "x?y", 5])
+def test_wrong_hub_name_is_refused(hub: str) -> None:
+    with pytest.raises(ConfigurationError, match="no hub name"):
+        HubClient(LISTEN, hub)
+
+
+def test_token_callable_needs_an_endpoint_and_a_token() -> None:
+    with pytest.raises(ConfigurationError, match="endpoint: needed"):
+        HubClient(lambda: "SharedAccessSignature sr=x", "hub")
+    with (
+        HubClient(lambda: "not a token", "hub", endpoint="http://127.0.0.1:9") as hub,
+        pytest.raises(ConfigurationError, match="gave no SAS token"),
+    ):
+        hub.delete_installation("x")

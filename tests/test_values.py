@@ -1,0 +1,170 @@
+"""Values are validated where they are made; each error names the field, the value and the rule."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nhagent import BrowserChannel, Installation, Platform, SecondaryTile, Template
+from nhagent.errors import ConfigurationError
+from nhagent.models import fingerprint
+
+WNS: dict[str, Any] = {
+    "installation_id": "device",
+    "platform": "wns",
+    "push_channel": "https://push.example/1",
+}
+XML, WNS_TOAST = "<toast/>", {"X-WNS-Type": "wns/toast"}
+SUBSCRIPTION = {
+    "endpoint": "https://push.example/1",
+    "expirationTime": None,
+    "keys": {"p256dh": "cHVi", "auth": "c2Vj"},
+}
+
+
+@pytest.mark.parametrize("text", ["wns", "WNS", " fcmV1 ", "FcmV1", "Apns", "browser", "xiaomi", "BAIDU"])
+def test_platforms_are_read_without_regard_to_case(text: str) -> None:
+    assert Platform.parse(text) == text.strip().lower()
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"platform": "fcm"}, "platform 'fcm'.*\"fcmv1\""),
+        ({"platform": 7}, "platform 7"),
+        ({"tags": ["two words"]}, "tags 'two words': .*letters, digits"),
+        ({"tags": ["a,b"]}, "tags 'a,b'"),
+        ({"tags": ["größe"]}, "tags 'größe'"),
+        ({"tags": [""]}, "tags ''"),
+        ({"tags": ["$UserId:{ann}"]}, r'tags .*begins with "\$"'),
+        ({"tags": ["x" * 121]}, "121 characters; at most 120"),
+        ({"tags": [f"t{number}" for number in range(61)]}, "61 tags; .*at most 60"),
+        ({"tags": "kitchen"}, "tags 'kitchen': give a list"),
+        ({"tags": [5]}, "tags 5: a tag is text"),
+        ({"user_id": "two words"}, "user_id 'two words'"),
+        ({"push_variables": {"a b": "x"}}, "push_variables 'a b'"),
+        ({"push_variables": {"a": 1}}, "push_variables 'a': both its name and its value"),
+        ({"push_channel": ""}, "push_channel: empty"),
+        ({"push_channel": "one\ntwo"}, "push_channel: holds a line break"),
+        ({"push_channel": None}, "push_channel: NoneType"),
+        ({"platform": "apns", "push_channel": "xyz"}, "push_channel #.*no Apple device token"),
+        ({"platform": "apns", "push_channel": "abc"}, "no Apple device token"),
+        ({"platform": "browser", "push_channel": "https://push.example/1"}, "endpoint, p256dh, auth missing"),
+        ({"installation_id": ""}, "installation_id: empty"),
+        ({"installation_id": ".."}, "installation_id '..': cannot stand in a URL"),
+        ({"installation_id": "a\nb"}, "cannot stand in a URL"),
+        ({"installation_id": "x" * 600}, "600 characters"),
+        ({"templates": {"t": Template(XML)}}, r"templates\['t'\].headers: X-WNS-Type is missing"),
+        ({"templates": {"t": Template(XML, headers={"X-WNS-Type": "wns/smoke"})}}, "X-WNS-Type is wns/smoke"),
+        ({"templates": {"t": Template("{}", headers=WNS_TOAST)}}, r"templates\['t'\].body: must be XML"),
+        ({"templates": {"t": Template(XML, headers=WNS_TOAST, expiry="0")}}, "expiry: only apns has one"),
+        ({"templates": {"a/b": Template(XML, headers=WNS_TOAST)}}, "templates 'a/b': a name is letters"),
+        ({"templates": {"t": "<toast/>"}}, r"templates\['t'\]: is no Template"),
+        (
+            {"platform": "fcmv1", "templates": {"t": Template(XML)}},
+            r"templates\['t'\].body: platform fcmv1 needs a JSON object",
+        ),
+        ({"platform": "fcmv1", "templates": {"t": Template("[1]")}}, "needs a JSON object"),
+        ({"platform": "fcmv1", "templates": {"t": Template("{}", headers={"a": "b"})}}, "takes none"),
+        (
+            {
+                "platform": "apns",
+                "push_channel": "ab",
+                "templates": {"t": Template("{}", headers={"a": "b"})},
+            },
+            "begin with",
+        ),
+        ({"platform": "mpns", "templates": {"t": Template(XML)}}, "X-WindowsPhone-Target is missing"),
+        ({"platform": "fcmv1", "secondary_tiles": {"w": SecondaryTile("x")}}, "platform fcmv1 has none"),
+        ({"secondary_tiles": {"w": SecondaryTile()}}, r"secondary_tiles\['w'\].channel: NoneType"),
+        ({"secondary_tiles": {"w": SecondaryTile(WNS["push_channel"])}}, "push channel of the device too"),
+        (
+            {"secondary_tiles": {"v": SecondaryTile("x"), "w": SecondaryTile("x")}},
+            r"of secondary_tiles\['v'\]",
+        ),
+        ({"expiration_time": datetime(2030, 1, 1)}, "expiration_time: has no time zone"),  # noqa: DTZ001
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)
+def test_wrong_installation_is_refused(changes: dict[str, Any], names: str) -> None:
+    with pytest.raises(ConfigurationError, match=names):
+        Installation(**{**WNS, **changes})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ({"body": " "}, "template body: empty"),
+        ({"body": "{}", "tags": ["a b"]}, "template tags 'a b'"),
+        ({"body": "{}", "headers": {"a": 1}}, "template headers 'a'"),
+        ({"body": "{}", "expiry": 5}, "template expiry 5"),
+    ],
+)
+def test_wrong_template_is_refused(arguments: dict[str, Any], names: str) -> None:
+    with pytest.raises(ConfigurationError, match=names):
+        Template(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("platform", "template"),
+    [
+        ("wns", Template("anything", headers={"x-wns-type": "WNS/raw"})),
+        ("wns", Template(XML, headers=WNS_TOAST)),
+        ("mpns", Template(XML, headers={"X-WindowsPhone-Target": "toast"})),
+        ("mpns", Template("raw", headers={"X-NotificationClass": "3"})),
+        ("apns", Template('{"aps": {"badge": "#(n)"}}', headers={"apns-priority": "5"}, expiry="$(when)")),
+        ("adm", Template('{"data": {"m": "$(m)"}}')),
+    ],
+)
+def test_right_templates_are_taken(platform: str, template: Template) -> None:
+    channel = "abcd" if platform == "apns" else "x"
+    made = Installation("device", Platform(platform), channel, templates={"t": template})
+    assert made.templates["t"] == template
+
+
+def test_tag_given_twice_counts_once_as_the_hub_counts_it() -> None:
+    assert Installation(**WNS, tags=["a", "B", "A", "b"]).tags == ("a", "B")
+
+
+def test_browser_subscription_is_taken_as_the_browser_gives_it() -> None:
+    flat = BrowserChannel("https://push.example/1", "cHVi", "c2Vj")
+    assert BrowserChannel.parse(SUBSCRIPTION) == flat
+    assert BrowserChannel.parse('{"Endpoint":"https://push.example/1","P256DH":"cHVi","auth":"c2Vj"}') == flat
+    with pytest.raises(ConfigurationError, match="https:// URL"):
+        BrowserChannel("http://push.example/1", "cHVi", "c2Vj")
+    with pytest.raises(ConfigurationError, match="auth must be base64url"):
+        BrowserChannel("https://push.example/1", "cHVi", "not base64!")
+
+
+def test_values_cannot_be_changed_afterwards() -> None:
+    headers = dict(WNS_TOAST)
+    template = Template(XML, headers=headers)
+    headers["X-WNS-Type"] = "changed"
+    assert template.headers == WNS_TOAST
+    with pytest.raises(TypeError):
+        template.headers["x"] = "y"  # type: ignore[index]
+
+
+@given(st.text(min_size=9))
+def test_channels_show_as_fingerprints_alone(handle: str) -> None:
+    shown = repr(Installation("device", Platform.GCM, f"x{handle.translate(CONTROLS)}y"))
+    assert f"x{handle}y" not in shown
+    subscription = BrowserChannel("https://push.example/1", "cHVi", "c2Vj")
+    assert repr(subscription) == f"<browser channel {fingerprint(subscription)}>"
+
+
+CONTROLS = dict.fromkeys((*range(32), 127))
+
+
+@given(st.text())
+def test_whatever_text_is_given_as_a_tag_is_taken_as_it_is_or_refused(text: str) -> None:
+    try:
+        made = Installation(**WNS, tags=[text])
+    except ConfigurationError as error:
+        assert repr(text) in str(error)
+    else:
+        assert made.tags == (text,)
