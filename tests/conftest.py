@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -109,7 +109,7 @@ def write_config(tmp_path: Path) -> Callable[[str], str]:
 
 
 @pytest.fixture
-def secret_file(tmp_path: Path) -> Iterator[Callable[[str], str]]:
+def secret_file(tmp_path: Path) -> Callable[[str], str]:
     def write(text: str) -> str:
         path = tmp_path / "connection-string"
         path.write_text(text)

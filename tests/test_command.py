@@ -170,7 +170,7 @@ def test_hub_that_is_away_is_waiting_and_one_that_refuses_the_key_is_not(
         (('tags = ["kitchen"]', 'tags = ["a b"]'), "tags 'a b'"),
         (('platform = "wns"', 'platform = "windows"'), "platform 'windows': unknown; give one of wns"),
         (('platform = "wns"', 'platform = "wns"\nowns_tags = "no"'), "device.owns_tags: is of type str"),
-        (('platform = "wns"', 'platform = "fcmv1"'), "X-WNS-Type"),
+        (('platform = "wns"', 'platform = "fcmv1"'), "platform fcmv1 takes none"),
         (('every = "12h"', 'every = "twice"'), 'refresh.every "twice": is no duration'),
         (('every = "12h"', 'startup_spread = "5m"'), "startup_spread"),
         (('file = "channel"', ""), "channel: give exactly one of file"),
@@ -283,7 +283,7 @@ def test_every_error_of_the_tree_has_an_exit_code() -> None:
         errors.Throttled: 75,
         errors.HubUnavailable: 75,
     }
-    tree = [errors.NhagentError]
+    tree: list[type[errors.NhagentError]] = [errors.NhagentError]
     for kind in tree:
         tree += kind.__subclasses__()
     branches = {errors.NhagentError, errors.StateError, errors.HubError}

@@ -43,7 +43,7 @@ def apns_templates(draw: st.DrawFn) -> Template:
 @st.composite
 def installations(draw: st.DrawFn) -> Installation:
     platform = draw(st.sampled_from([Platform.WNS, Platform.WNS, Platform.APNS, Platform.BROWSER]))
-    channels = {
+    channels: dict[Platform, st.SearchStrategy[Any]] = {
         Platform.WNS: st.sampled_from(["c1", "c2"]),
         Platform.APNS: st.sampled_from(["ab12", "cd34"]),
         Platform.BROWSER: st.sampled_from(["YQ", "Yg"]).map(

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from nhagent.device.state import Accepted
 from nhagent.errors import RecordNotFound
-from nhagent.hub.client import HubClient
 from nhagent.hub.installations import NotAnInstallation, Patch, compact, from_json, patch_between, to_json
 from nhagent.models import Installation, SecondaryTile, Template
 from nhagent.registrars import Desired, Step
+
+if TYPE_CHECKING:
+    from nhagent.hub.client import HubClient
 
 STYLE: Final = "installation"
 RECORD: Final = "installation"

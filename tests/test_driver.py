@@ -1,0 +1,80 @@
+"""Waiting: pure delays, and the one loop that waits by them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nhagent import errors, pacing
+from nhagent.driver import drive
+from nhagent.report import Outcome, Report
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+FAULT = errors.HubUnavailable("away")
+WAITING = Report(Outcome.WAITING, error=FAULT, requests=1, steps=("tried",))
+DONE = Report(Outcome.REGISTERED, requests=1, steps=("done",))
+
+fractions = st.floats(0, 1)
+
+
+def run(turns: list[Report], timeout: float, slept: list[float]) -> Report:
+    return drive(
+        lambda _: turns.pop(0), timeout=timeout, clock=lambda: NOW, sleep=slept.append, random=lambda: 0.5
+    )
+
+
+def test_turns_until_one_succeeds_and_reports_them_all() -> None:
+    slept: list[float] = []
+    report = run([WAITING, WAITING, DONE], 30, slept)
+    assert (report.outcome, report.error, report.requests) == ("registered", None, 3)
+    assert report.steps == ("tried", "tried", "done")
+    assert slept == [1.0, 2.0]
+    assert report.elapsed >= 3.0
+
+
+def test_gives_up_before_a_wait_that_would_pass_the_deadline() -> None:
+    slept: list[float] = []
+    report = run([WAITING] * 9, 10, slept)
+    assert slept == [1.0, 2.0, 4.0]
+    assert (report.outcome, report.error) == ("waiting", FAULT)
+    assert report.next_attempt == NOW + timedelta(seconds=8)
+
+
+def test_deadline_of_zero_makes_one_turn() -> None:
+    slept: list[float] = []
+    assert run([WAITING], 0, slept).requests == 1
+    assert slept == []
+
+
+def test_error_that_waiting_cannot_mend_is_raised() -> None:
+    def turn(_: float) -> Report:
+        raise errors.Unauthorized("no")
+
+    with pytest.raises(errors.Unauthorized):
+        drive(turn, timeout=30, clock=lambda: NOW, sleep=lambda _: None, random=lambda: 0.5)
+
+
+@given(st.integers(0, 10_000), fractions)
+def test_faults_begin_at_about_a_second_and_stay_capped(attempt: int, random: float) -> None:
+    wait = pacing.delay(FAULT, attempt, random)
+    assert 0.5 <= wait <= 1.5 * pacing.FAULT_LIMIT_SECONDS
+    if attempt == 0:
+        assert wait <= 1.5
+
+
+@given(st.integers(0, 10_000), fractions)
+def test_throttling_without_retry_after_is_spread_over_minutes(attempt: int, random: float) -> None:
+    wait = pacing.delay(errors.Throttled("busy"), attempt, random)
+    assert 30 <= wait <= 1.5 * pacing.THROTTLE_LIMIT_SECONDS
+
+
+@given(st.floats(0, 1e9), st.integers(0, 100), fractions)
+def test_retry_after_is_obeyed_with_a_little_more_and_capped(
+    asked: float, attempt: int, random: float
+) -> None:
+    for error in (errors.Throttled("", retry_after=asked), errors.HubUnavailable("", retry_after=asked)):
+        wait = pacing.delay(error, attempt, random)
+        assert min(asked, 3600) <= wait <= min(asked, 3600) * 1.2

@@ -1,0 +1,87 @@
+"""The examples run as they stand, each in a process of its own, against the emulated hub."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nhagent.emulator import Emulator
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.fixture
+def run(notification_hub: Emulator, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(name: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-W", "error", str(EXAMPLES / name)],
+            env={
+                **os.environ,
+                "HUB": notification_hub.hub,
+                "NHAGENT_CONNECTION_STRING": notification_hub.listen,
+                "NHAGENT_STATE_DIR": str(tmp_path / "state"),
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+
+    return run
+
+
+def test_every_example_is_run() -> None:
+    source = Path(__file__).read_text()
+    for path in EXAMPLES.glob("*.py"):
+        assert f'"{path.name}"' in source
+
+
+def test_embedded_start_up_before_and_after_the_gateway_has_written_the_handle(
+    run: Callable[..., subprocess.CompletedProcess[str]], notification_hub: Emulator, tmp_path: Path
+) -> None:
+    handle = tmp_path / "fcm-token"
+    first = run("embedded_startup.py", HANDLE_FILE=str(handle))
+    assert first.stdout.startswith("waiting: installation None, 0 request(s)")
+    assert "not registered yet" in first.stderr
+    handle.write_text("token-1\n")
+    assert run("embedded_startup.py", HANDLE_FILE=str(handle)).stdout.startswith("registered")
+    assert run("embedded_startup.py", HANDLE_FILE=str(handle)).stdout.startswith("unchanged")
+    [held] = notification_hub.contents()["installations"]
+    assert (held["platform"], held["pushChannel"], held["tags"]) == (
+        "fcmv1", "token-1", ["greenhouse", "model:gs-2"],
+    )  # fmt: skip
+
+
+def test_asyncio_app_follows_its_subscription(
+    run: Callable[..., subprocess.CompletedProcess[str]], notification_hub: Emulator
+) -> None:
+    printed = run("asyncio_app.py").stdout.splitlines()
+    assert printed == [
+        "other work done",
+        "registered with 1 request(s) while the loop went on",
+        "new subscription: updated with 1 request(s)",
+    ]
+    [held] = notification_hub.contents()["installations"]
+    assert held["pushChannel"]["endpoint"] == "https://push.example/subscription/2"
+
+
+def test_desktop_app_registers_its_tiles_as_they_are_pinned(
+    run: Callable[..., subprocess.CompletedProcess[str]], notification_hub: Emulator
+) -> None:
+    tiles = {"CHANNEL": "https://push.example/app", "TILE_WEATHER": "https://push.example/weather"}
+    printed = run("desktop_tiles.py", **tiles).stdout
+    assert "left out for now: tiles.traffic" in printed
+    assert "with the new tag: updated" in printed
+    printed = run("desktop_tiles.py", **tiles, TILE_TRAFFIC="https://push.example/traffic").stdout
+    assert "left out" not in printed
+    [held] = notification_hub.contents()["installations"]
+    assert set(held["secondaryTiles"]) == {"weather", "traffic"}
+    assert held["secondaryTiles"]["weather"]["templates"]["w"]["headers"] == {"X-WNS-Type": "wns/tile"}
+    assert set(held["tags"]) == {"news", "sports"}
+    assert held["userId"] == "someone@example.com"

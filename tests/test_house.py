@@ -1,0 +1,172 @@
+"""The house: imports point down, third parties stay in one room each, nothing costs before it is used."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nhagent
+
+from .conftest import Device
+
+PACKAGE = Path(nhagent.__file__).parent
+
+# From the ground up: a module may import from floors below its own, and from its own.
+FLOORS = [
+    ["errors"],
+    ["rules", "models", "pacing"],
+    ["hub", "device"],
+    ["registrars"],
+    ["declaration", "report", "access"],
+    ["startup", "driver"],
+    ["wheel"],
+    ["agent"],
+    ["service", "testing", "__main__"],
+]
+FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
+THIRD_PARTIES = {
+    "requests": {"hub.transport"},
+    "urllib3": {"hub.transport"},
+    "appdirs": {"device.paths"},
+    "keyring": {"device.credentials"},
+    "cryptography": {"emulator.tls"},
+    "pytest": {"testing"},
+}
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module that a file imports, wherever in it the import stands."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse((PACKAGE / path).read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = ["nhagent", *path.parts[:-1]]
+                base = ".".join([*package[: len(package) - node.level + 1], *([base] if base else [])])
+            found |= {f"{base}.{alias.name}" for alias in node.names} | {base}
+    return found
+
+
+def own_imports(path: Path) -> set[str]:
+    """The first part below nhagent of what a file imports from it."""
+    return {name.split(".")[1] for name in imports_of(path) if name.startswith("nhagent.")}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_down_only(path: Path) -> None:
+    name = name_of(path)
+    home = name.split(".")[0]
+    if home in {"__init__", "emulator"}:
+        return
+    for imported in own_imports(path) & FLOOR.keys() - {home}:
+        assert FLOOR[imported] <= FLOOR[home], f"{name} imports {imported}, which stands above it"
+        if FLOOR[imported] == FLOOR[home]:
+            assert {imported, home} != {"hub", "device"}, "hub and device do not know each other"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_emulator_shares_no_code_with_the_library(path: Path) -> None:
+    name = name_of(path)
+    if name.startswith("emulator"):
+        assert own_imports(path) <= {"emulator"}
+    elif "emulator" in own_imports(path):
+        assert name in {"service.demo", "service.emulate", "testing"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_third_parties_stay_in_their_one_room(path: Path) -> None:
+    for imported in {name.split(".")[0] for name in imports_of(path)}:
+        assert name_of(path) in THIRD_PARTIES.get(imported, {name_of(path)})
+
+
+HEAVY = (
+    "requests",
+    "urllib3",
+    "keyring",
+    "cryptography",
+    "xml",
+    "appdirs",
+    "ssl",
+    "http",
+    "asyncio",
+    "tomllib",
+)
+
+
+def loaded_after(program: str, *arguments: str) -> set[str]:
+    """The top-level modules that a fresh process has loaded after a program, from -X importtime."""
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = (line.rsplit("|", 1)[1].strip() for line in result.stderr.splitlines() if "|" in line)
+    return {name.split(".")[0] for name in names}
+
+
+def test_importing_nhagent_imports_next_to_nothing() -> None:
+    loaded = loaded_after("import nhagent")
+    assert loaded.isdisjoint(HEAVY)
+    assert loaded.isdisjoint({"json", "dataclasses", "logging", "typing", "re"} - loaded_after("pass"))
+
+
+START = """
+import sys
+from datetime import timedelta
+from nhagent import Agent
+folder, listen, hub = sys.argv[1:]
+agent = Agent(app="a", hub=hub, platform="gcm", channel=lambda: "handle", tags=["t"],
+              connection_string=listen, state_dir=folder)
+print(agent.start().outcome, file=sys.stdout)
+"""
+
+
+def test_unchanged_start_imports_no_http_stack_and_opens_no_key_ring(device: Device) -> None:
+    arguments = (str(device.folder), device.hub.listen, device.hub.hub)
+    assert {"requests", "urllib3", "ssl"} <= loaded_after(START, *arguments)
+    assert loaded_after(START, *arguments).isdisjoint(HEAVY)
+    assert device.seen() == ["PUT"]
+
+
+def test_unchanged_register_command_imports_no_http_stack(device: Device, tmp_path: Path) -> None:
+    import os
+
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'app = "a"\nhub = {{ name = "{device.hub.hub}" }}\n'
+        'device = { platform = "gcm" }\nchannel = { value = "handle" }\n'
+    )
+    os.environ["NHAGENT_CONNECTION_STRING"] = device.hub.listen
+    os.environ["NHAGENT_STATE_DIR"] = str(device.folder)
+    program = "import sys; from nhagent.service.cli import main; main(['register', '--config', sys.argv[1]])"
+    try:
+        assert "requests" in loaded_after(program, str(config))
+        assert loaded_after(program, str(config)).isdisjoint(set(HEAVY) - {"tomllib"})
+    finally:
+        del os.environ["NHAGENT_CONNECTION_STRING"], os.environ["NHAGENT_STATE_DIR"]
+
+
+def test_unchanged_start_with_the_connection_string_in_a_key_ring_does_not_open_it(device: Device) -> None:
+    device.start()
+    report = device.start(connection_string=None)
+    assert (report.outcome, report.requests) == ("unchanged", 0)
+
+
+def test_public_names_are_there_and_no_others() -> None:
+    for name in nhagent.__all__:
+        assert getattr(nhagent, name) is not None
+        assert name in dir(nhagent)
+    with pytest.raises(AttributeError, match="no attribute 'Hub'"):
+        _ = nhagent.Hub
