@@ -1,4 +1,4 @@
-"""The official client, pointed at the ``nhagent emulator`` command, reads back all that an agent registered."""
+"""The official client, pointed at the ``nhagent emulator`` command, reads back what an agent registered."""
 
 from __future__ import annotations
 

@@ -1,0 +1,83 @@
+"""What the README shows is what works: its code runs, its configuration is read, its names exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nhagent.emulator import Emulator
+from nhagent.service.cli import main
+from nhagent.service.config import read_agent
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def test_code_for_an_app_is_short_and_runs_with_the_three_values_filled_in(
+    notification_hub: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = blocks("python")[0]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 22
+    filled, count = re.subn(r'^HUB = ".*"$', f'HUB = "{notification_hub.hub}"', code, flags=re.MULTILINE)
+    assert count == 1
+    filled, count = re.subn(
+        r'^LISTEN = ".*"$', f'LISTEN = "{notification_hub.listen}"', filled, flags=re.MULTILINE
+    )
+    assert count == 1
+    monkeypatch.setenv("NHAGENT_STATE_DIR", str(tmp_path))
+    for outcome in ("registered", "unchanged"):
+        result = subprocess.run([sys.executable, "-c", filled], capture_output=True, text=True, check=True)
+        assert result.stdout.startswith(f"{outcome} ")
+        assert result.stdout.endswith(" None\n")
+    [held] = notification_hub.contents()["installations"]
+    assert (held["platform"], held["pushChannel"]) == ("fcmv1", "the handle")
+
+
+def test_configuration_is_read(
+    write_config: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NHAGENT_STATE_DIR", str(tmp_path / "state"))
+    [config] = blocks("toml")
+    assert read_agent(write_config(config)).status().hub == "my-hub"
+
+
+def test_commands_and_variables_that_it_names_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    known = capsys.readouterr().out
+    for name in set(re.findall(r"`nhagent ([a-z]+)", README)) | {"plan", "status", "unregister", "enable"}:
+        assert f"    {name}" in known
+    sources = "".join(path.read_text() for path in Path(__file__).parent.parent.rglob("nhagent/**/*.py"))
+    for name in re.findall(r"\$(NHAGENT_\w+)", README):
+        assert name in sources
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(((?!https://)[^)]+)\)", README):
+        assert (Path(__file__).parent.parent / target).exists()
+
+
+def test_systemd_units_say_nothing_wrong(tmp_path: Path) -> None:
+    import shutil
+
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not on this machine")
+    units = Path(__file__).parent.parent / "systemd"
+    for unit in units.glob("*.*"):
+        if unit.suffix in {".service", ".timer"}:
+            (tmp_path / unit.name).write_text(unit.read_text().replace("/usr/bin/nhagent", sys.executable))
+    names = [str(path) for path in tmp_path.glob("*.*")]
+    assert names
+    # Unknown keys are told on stderr alone, with status 0.
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", *names], capture_output=True, text=True, check=False
+    )
+    assert (verified.returncode, verified.stderr) == (0, "")
