@@ -14,7 +14,7 @@ from nhagent.declaration import (
     remembered_channels,
 )
 from nhagent.device.state import Accepted, Identity, Leaving, State
-from nhagent.device.store import IDENTITY, STATE, Memory
+from nhagent.device.store import STATE, Memory
 from nhagent.models import Platform
 from nhagent.registrars import Desired, Registrar, Step
 from nhagent.registrars.installation import RECORD, held
@@ -191,11 +191,9 @@ def _who(
 
 
 def _recovered(memory: Memory) -> Identity | None:
-    """The identity out of the accepted record, where its own file was lost."""
+    """The identity out of the accepted record, where its own file was lost or makes no sense."""
     installation = held(memory.state.accepted)
-    if IDENTITY not in memory.unreadable or installation is None:
-        return None
-    return Identity(installation.installation_id)
+    return None if installation is None else Identity(installation.installation_id)
 
 
 def _without_leaving_itself(identity: Identity, state: State) -> State:

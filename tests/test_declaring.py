@@ -246,9 +246,11 @@ def test_unreadable_state_is_set_aside_and_the_hub_asked_for_what_was_left_open(
     assert device.start(**OPEN).outcome == "unchanged"
 
 
-def test_unreadable_identity_is_recovered_from_what_the_hub_accepted(device: Device) -> None:
+def test_lost_identity_is_recovered_from_what_the_hub_accepted(device: Device) -> None:
     first = device.start()
     device.files["identity.json"].write_bytes(b"")
+    assert device.start().installation_id == first.installation_id
+    device.files["identity.json"].unlink()
     assert device.start().installation_id == first.installation_id
     assert len(device.held()) == 1
 

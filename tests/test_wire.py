@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nhagent import HubClient, Installation, Platform, errors
 from nhagent.emulator import Emulator
-from nhagent.hub.replies import read_http_date, read_retry_after
+from nhagent.hub.times import read_http_date, read_retry_after
 from nhagent.hub.transport import MAX_REPLY_BYTES, Request, Transport
 
 DEVICE = Installation("device", Platform.GCM, "handle")

@@ -47,7 +47,7 @@ class Fault:
             raise ValueError(f"A fault's delay is a number of seconds, not {self.delay}.")
         if self.cut_after is not None and self.cut_after < 0:
             raise ValueError(f"A reply cannot be cut after {self.cut_after} bytes.")
-        if self.status is None and (self.headers is not None or self.body is not None):
+        if self.status is None and (self.headers or self.body):
             raise ValueError("A fault without a status sends the real reply: it has no headers and no body.")
         if self.status is None and not self.delay and self.cut_after is None:
             raise ValueError("A fault needs a status, a delay or a cut_after: nothing would go wrong.")

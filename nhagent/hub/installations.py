@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, TypeAlias
 
+from nhagent.hub.times import read_moment
 from nhagent.models import (
     BrowserChannel,
     Installation,
@@ -112,7 +113,7 @@ def from_json(document: object) -> Installation:
             secondary_tiles={
                 tile_id: _tile_from_json(tile) for tile_id, tile in parts.get("secondarytiles", {}).items()
             },
-            expiration_time=_moment(parts.get("expirationtime")),
+            expiration_time=read_moment(parts.get("expirationtime")),
             push_channel_expired=parts.get("pushchannelexpired") is True,
             from_hub=True,
         )
@@ -154,14 +155,6 @@ def _caseless(document: object) -> JsonObject:
 
 def _tags(parts: JsonObject) -> tuple[str, ...]:
     return tuple(str(tag) for tag in parts.get("tags", ()))
-
-
-def _moment(text: str | None) -> datetime | None:
-    """Read a time in any form that the service and its SDKs write; its year 9999 means never."""
-    if text is None or text.startswith("9999"):
-        return None
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 Patch: TypeAlias = list[dict[str, Any]]

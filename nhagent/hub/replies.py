@@ -8,12 +8,13 @@ validation errors have a line for each fault.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from nhagent import errors
+from nhagent.hub.markup import NotMarkup, parse
+from nhagent.hub.times import read_http_date, read_retry_after
 from nhagent.hub.transport import Response
 
 _TRACKING: Final = re.compile(r"\.?\s*TrackingId:\s*([^,\s]+)\s*,\s*TimeStamp:.*\Z", re.DOTALL)
@@ -140,29 +141,6 @@ def _classify(
     return errors.HubUnavailable, f"{this} answered {status}, {what}; tried again later"
 
 
-def read_http_date(text: str | None) -> datetime | None:
-    """Read an HTTP date; None where there is none that makes sense."""
-    if not text:
-        return None
-    from email.utils import parsedate_to_datetime
-
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
-def read_retry_after(text: str | None, now: datetime) -> float | None:
-    """Read a Retry-After in either form, whole or broken seconds or an HTTP date, as seconds from now."""
-    if not text:
-        return None
-    if re.fullmatch(r"\d{1,9}(\.\d+)?", text.strip()):
-        return float(text)
-    moment = read_http_date(text)
-    return None if moment is None else max(0.0, (moment - now).total_seconds())
-
-
 def _is_html(response: Response) -> bool:
     kind = response.headers.get("content-type", "").lower()
     return "html" in kind or _HTML.match(response.body) is not None
@@ -171,37 +149,16 @@ def _is_html(response: Response) -> bool:
 def _error_body(response: Response) -> tuple[str, str | None, bool]:
     """The service's words, its tracking id, and whether the body was an error body at all."""
     header = response.headers.get("trackingid")
-    fields = _read_error(response.body) if response.status >= 400 and response.body else None
-    if fields is None:
+    if response.status < 400 or not response.body:
         return "", header, False
-    detail = fields.get("Detail", "")
+    try:
+        root = parse(response.body)
+    except NotMarkup:
+        return "", header, False
+    if root.name != "Error":
+        return "", header, False
+    detail = root.child_text("Detail") or ""
     match = _TRACKING.search(detail)
     if match is None:
         return detail.strip(), header, True
     return detail[: match.start()].strip(), header or match.group(1), True
-
-
-def _read_error(body: bytes) -> Mapping[str, str] | None:
-    """The children of an ``<Error>`` element by name, or None where the body is something else."""
-    from xml.parsers import expat
-
-    parser = expat.ParserCreate()
-    path: list[str] = []
-    fields: dict[str, str] = {}
-
-    def text(data: str) -> None:
-        if len(path) == 2 and path[0] == "Error":
-            fields[path[1]] = fields.get(path[1], "") + data
-
-    def refuse(*_: object) -> None:
-        raise ValueError("a document type: the service sends none")
-
-    parser.StartElementHandler = lambda name, _: path.append(name)
-    parser.EndElementHandler = lambda _: path.pop()
-    parser.CharacterDataHandler = text
-    parser.StartDoctypeDeclHandler = refuse
-    try:
-        parser.Parse(body, True)
-    except (expat.ExpatError, ValueError):
-        return None
-    return fields or None
