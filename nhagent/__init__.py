@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from nhagent.errors import NhagentError
     from nhagent.hub.client import HubClient
     from nhagent.hub.connection import ConnectionString
-    from nhagent.models import BrowserChannel, Installation, Platform, SecondaryTile, Template
+    from nhagent.models import (
+        BrowserChannel,
+        Installation,
+        Platform,
+        Registration,
+        SecondaryTile,
+        Template,
+    )
     from nhagent.report import Outcome, Report, Status
 
 __version__ = "0.1.0"
@@ -25,6 +32,7 @@ __all__ = [
     "NhagentError",
     "Outcome",
     "Platform",
+    "Registration",
     "Report",
     "SecondaryTile",
     "Status",
@@ -40,6 +48,7 @@ _HOMES = {
     "NhagentError": "nhagent.errors",
     "Outcome": "nhagent.report",
     "Platform": "nhagent.models",
+    "Registration": "nhagent.models",
     "Report": "nhagent.report",
     "SecondaryTile": "nhagent.models",
     "Status": "nhagent.report",

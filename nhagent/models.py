@@ -230,6 +230,54 @@ class Installation:
             owners[channel] = name
 
 
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A push channel with its tags, and with one template or none (then it is called native).
+
+    Source: REST reference, "Create a registration".
+
+    Attributes:
+        platform: which platform notification service reaches the device.
+        channel: the PNS handle; for baidu ``USER-CHANNEL``.
+        tags, push_variables: what sends are routed and filled in by.
+        template: what the hub fills in; None: native. Its own tags are not used: a registration has one list.
+        template_name: the template's name, if it has one.
+        secondary_tile_name: wns and mpns: the tile that the channel belongs to.
+        registration_id, etag, expiration_time: read-only: the hub's. The ETag is its bare counter.
+
+    Raises:
+        ConfigurationError: a field breaks a rule; nothing was made.
+    """
+
+    platform: Platform
+    channel: PushChannel = field(repr=False)
+    tags: Sequence[str] = ()
+    push_variables: Mapping[str, str] = field(default_factory=dict)
+    template: Template | None = None
+    template_name: str | None = None
+    secondary_tile_name: str | None = None
+    registration_id: str | None = None
+    etag: str | None = None
+    expiration_time: datetime | None = None
+    from_hub: InitVar[bool] = False
+
+    def __post_init__(self, from_hub: bool) -> None:
+        if not from_hub:
+            object.__setattr__(self, "platform", Platform.parse(self.platform))
+            object.__setattr__(self, "channel", read_channel(self.platform, self.channel, "channel"))
+            object.__setattr__(self, "tags", rules.checked_tags("tags", self.tags))
+            rules.check_push_variables(self.push_variables)
+            if self.platform is Platform.BAIDU and "-" not in str(self.channel):
+                raise ConfigurationError("channel: a baidu handle is USER-CHANNEL, and this one has no -")
+            if self.template is not None:
+                check_templates("template", {self.template_name or "unnamed": self.template}, self.platform)
+            elif self.template_name is not None:
+                raise ConfigurationError("template_name: there is no template that it could name")
+            if self.secondary_tile_name is not None:
+                rules.check_name("secondary_tile_name", self.secondary_tile_name)
+        object.__setattr__(self, "push_variables", MappingProxyType(dict(self.push_variables)))
+
+
 def fingerprint(channel: PushChannel) -> str:
     """A short mark by which a push channel can be told in logs and messages without giving it away."""
     from hashlib import sha256

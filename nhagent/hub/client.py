@@ -1,27 +1,33 @@
 """One method per operation of a notification hub, for devices, backends and tools.
 
-Every call is one request: nothing here waits or tries again. Life cycle: make a client, call it, close it (or
+Every call is one request: nothing here waits or tries again (a list asks page after page, and
+`HubClient.modify_registration` reads anew on a conflict). Life cycle: make a client, call it, close it (or
 use it as a context manager). It is for one thread at a time.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from nhagent import __version__, rules
-from nhagent.errors import ConfigurationError, HubUnavailable
+from nhagent.errors import ConcurrencyConflict, ConfigurationError, HubUnavailable
+from nhagent.hub.atom import NotARegistration, from_entry, from_feed, to_entry
 from nhagent.hub.connection import ConnectionString, read_endpoint
 from nhagent.hub.installations import NotAnInstallation, compact, from_json, to_json
 from nhagent.hub.replies import HubReply, raise_for_error, read_facts
 from nhagent.hub.transport import EXCHANGE_SECONDS, Request, Response, Transport
-from nhagent.models import Installation
+from nhagent.models import BrowserChannel, Installation, PushChannel, Registration
 
 API_VERSION: Final = "2020-06"
+PAGE_SIZE: Final = 100
+"""Registrations asked for at once: what the service gives by itself."""
+MODIFY_TRIES: Final = 5
+_ATOM_TYPE: Final = "application/atom+xml;type=entry;charset=utf-8"
 
 TokenSource = Callable[[], str]
 """Gives a SAS token, for devices that hold no key; asked anew for every request."""
@@ -115,11 +121,7 @@ class HubClient:
         try:
             return from_json(json.loads(response.body)), reply
         except (NotAnInstallation, ValueError) as error:
-            raise HubUnavailable(
-                f'hub "{self._hub}": the reply is {error}; something else answers in its place',
-                status=reply.status,
-                tracking_id=reply.tracking_id,
-            ) from None
+            raise self._nonsense(reply, str(error)) from None
 
     def patch_installation(self, installation_id: str, operations: Sequence[dict[str, Any]]) -> HubReply:
         """Change parts of an installation, in the hub's own dialect of JSON Patch.
@@ -148,6 +150,192 @@ class HubClient:
         _, reply = self._installation("DELETE", installation_id)
         return reply
 
+    def create_registration_id(self) -> tuple[str, HubReply]:
+        """Get a new registration id, to be put to use by `create_or_update_registration`.
+
+        Source: REST reference, "Create a registration ID".
+
+        Raises:
+            HubError: see `nhagent.errors`.
+        """
+        response, reply = self._exchange("POST", "registrationids", "a registration id")
+        # Shipped services and documents differ in the path before it; all clients take the last segment.
+        location = response.headers.get("location", "")
+        registration_id = unquote(urlsplit(location).path.rstrip("/").rpartition("/")[2])
+        if not registration_id:
+            raise self._nonsense(reply, "it names no registration id")
+        return registration_id, reply
+
+    def create_registration(self, registration: Registration) -> tuple[Registration, HubReply]:
+        """Create a registration under an id of the hub's making. Every call makes another one.
+
+        A device uses `create_registration_id` and `create_or_update_registration`: a lost reply then makes no
+        duplicate. Source: REST reference, "Create a registration".
+
+        Raises:
+            HubError: see `nhagent.errors`.
+        """
+        return self._registration("POST", "registrations", "the registration", registration)
+
+    def create_or_update_registration(
+        self, registration_id: str, registration: Registration
+    ) -> tuple[Registration, HubReply]:
+        """Write a registration whole under this id, whatever it holds.
+
+        Source: REST reference, "Create or update a registration".
+
+        Raises:
+            RegistrationGone: this id can never be used again.
+            HubError: see `nhagent.errors`.
+        """
+        return self._registration(
+            "PUT", _path(registration_id), f"registration {registration_id}", registration
+        )
+
+    def update_registration(
+        self, registration_id: str, registration: Registration, etag: str = "*"
+    ) -> tuple[Registration, HubReply]:
+        """Write a registration whole if it is still as it was read.
+
+        Source: REST reference, "Update a registration".
+
+        Args:
+            registration_id: which one.
+            registration: what it shall be.
+            etag: the ETag with which it was read; ``*``: any.
+
+        Raises:
+            ConcurrencyConflict: somebody else has changed it since.
+            RecordNotFound: the hub does not hold it.
+            HubError: see `nhagent.errors`.
+        """
+        return self._registration(
+            "PUT", _path(registration_id), f"registration {registration_id}", registration, etag
+        )
+
+    def modify_registration(
+        self, registration_id: str, change: Callable[[Registration], Registration]
+    ) -> tuple[Registration, HubReply]:
+        """Read a registration, change it and write it back; on a conflict once more, five times at most.
+
+        Args:
+            registration_id: which one.
+            change: gives the changed registration; called again with what somebody else made of it.
+
+        Raises:
+            ConcurrencyConflict: somebody else was faster every time.
+            RecordNotFound: the hub does not hold it.
+            HubError: see `nhagent.errors`.
+        """
+        for attempt in range(MODIFY_TRIES):
+            held, _ = self.get_registration(registration_id)
+            try:
+                return self.update_registration(registration_id, change(held), held.etag or "*")
+            except ConcurrencyConflict:
+                if attempt == MODIFY_TRIES - 1:
+                    raise
+        raise AssertionError  # the loop returns or raises
+
+    def get_registration(self, registration_id: str) -> tuple[Registration, HubReply]:
+        """Read a registration. Source: REST reference, "Read a registration".
+
+        Raises:
+            RecordNotFound: the hub does not hold it.
+            HubError: see `nhagent.errors`.
+        """
+        return self._registration("GET", _path(registration_id), f"registration {registration_id}")
+
+    def delete_registration(self, registration_id: str, etag: str = "*") -> HubReply:
+        """Delete a registration if it is still as it was read.
+
+        Source: REST reference, "Delete a registration".
+
+        Args:
+            registration_id: which one.
+            etag: the ETag with which it was read; ``*``: any.
+
+        Raises:
+            ConcurrencyConflict: somebody else has changed it since.
+            RecordNotFound: the hub does not hold it: as good as deleted.
+            HubError: see `nhagent.errors`.
+        """
+        _, reply = self._exchange(
+            "DELETE", _path(registration_id), f"registration {registration_id}", etag=etag
+        )
+        return reply
+
+    def registrations_by_channel(self, channel: PushChannel) -> Iterator[Registration]:
+        """Every registration of a push channel, those that installations make among them, page by page.
+
+        Source: REST reference, "Read all registrations with a channel". Needs the Listen right.
+
+        Raises:
+            HubError: see `nhagent.errors`; raised while iterating.
+        """
+        handle = channel.endpoint if isinstance(channel, BrowserChannel) else channel
+        # The .NET and Java clients ask so for every platform; a quote in a value is doubled, as OData has it.
+        clause = "ChannelUri eq '" + handle.replace("'", "''") + "'"
+        return self._pages("registrations", f"$filter={quote(clause, safe='')}")
+
+    def registrations_by_tag(self, tag: str) -> Iterator[Registration]:
+        """Every registration with a tag, page by page. Needs the Manage right.
+
+        Source: REST reference, "Read all registrations with a tag".
+
+        Raises:
+            HubError: see `nhagent.errors`; raised while iterating.
+        """
+        return self._pages(f"tags/{quote(tag, safe='')}/registrations")
+
+    def registrations(self) -> Iterator[Registration]:
+        """Every registration of the hub, page by page. Needs the Manage right.
+
+        Source: REST reference, "Read all registrations".
+
+        Raises:
+            HubError: see `nhagent.errors`; raised while iterating.
+        """
+        return self._pages("registrations")
+
+    def _pages(self, path: str, *query: str) -> Iterator[Registration]:
+        """Page after page to the end, one held at a time."""
+        continuation: tuple[str, ...] = ()
+        while True:
+            response, reply = self._exchange(
+                "GET", path, "the list of registrations", query=(f"$top={PAGE_SIZE}", *query, *continuation)
+            )
+            try:
+                page = from_feed(response.body)
+            except NotARegistration as error:
+                raise self._nonsense(reply, str(error)) from None
+            yield from page
+            token = response.headers.get("x-ms-continuationtoken")
+            if not token:
+                return
+            continuation = (f"continuationtoken={token}",)  # the service has percent-coded it already
+
+    def _registration(
+        self,
+        method: str,
+        path: str,
+        record: str,
+        registration: Registration | None = None,
+        etag: str | None = None,
+    ) -> tuple[Registration, HubReply]:
+        body = None if registration is None else to_entry(registration)
+        response, reply = self._exchange(method, path, record, body, _ATOM_TYPE, etag=etag)
+        try:
+            return from_entry(response.body), reply
+        except NotARegistration as error:
+            raise self._nonsense(reply, str(error)) from None
+
+    def _nonsense(self, reply: HubReply, why: str) -> HubUnavailable:
+        return HubUnavailable(
+            f'hub "{self._hub}": the reply makes no sense ({why}); something else answers in its place',
+            status=reply.status,
+            tracking_id=reply.tracking_id,
+        )
+
     def _installation(
         self, method: str, installation_id: str, document: object = None
     ) -> tuple[Response, HubReply]:
@@ -161,7 +349,15 @@ class HubClient:
         )
 
     def _exchange(
-        self, method: str, path: str, record: str, body: bytes | None, content_type: str
+        self,
+        method: str,
+        path: str,
+        record: str,
+        body: bytes | None = None,
+        content_type: str = "",
+        *,
+        etag: str | None = None,
+        query: Sequence[str] = (),
     ) -> tuple[Response, HubReply]:
         resource = f"{self._endpoint}/{quote(self._hub)}/{path}"
         headers = {
@@ -172,11 +368,12 @@ class HubClient:
         }
         if body is not None:
             headers["Content-Type"] = content_type
+        if etag is not None:
+            headers["If-Match"] = etag if etag == "*" else f'"{etag}"'
+        asked = "&".join((f"api-version={API_VERSION}", *query))
         sent = self._clock()
         self.requests_sent += 1
-        response = self._transport.send(
-            Request(method, f"{resource}?api-version={API_VERSION}", headers, body)
-        )
+        response = self._transport.send(Request(method, f"{resource}?{asked}", headers, body))
         facts = read_facts(response, sent=sent, received=self._clock())
         self.clock_skew = facts.clock_skew
         raise_for_error(response, facts, hub=self._hub, record=record)
@@ -189,3 +386,9 @@ def _checked_token(token: object) -> str:
             'connection_string: its callable gave no SAS token ("SharedAccessSignature sr=…")'
         )
     return token
+
+
+def _path(registration_id: str) -> str:
+    if not registration_id or registration_id in {".", ".."}:
+        raise ConfigurationError(f"registration_id {registration_id!r}: is none; give one that the hub made")
+    return f"registrations/{quote(registration_id, safe='')}"

@@ -1,6 +1,6 @@
 """XML as the service sends it: expat, document types refused, prefixes dropped.
 
-Prefixes are dropped rather than resolved: the documentation's own sample reply uses one that it never declares.
+Prefixes are dropped, not resolved: the documentation's own sample reply uses one that it never declares.
 """
 
 from __future__ import annotations

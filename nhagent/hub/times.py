@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 def read_moment(text: str | None) -> datetime | None:
     """Read a time in any form that the service, its SDKs and its documentation write.
 
-    With a fraction of 3 or 7 digits or none, without seconds, with ``Z``, ``+01:00``, ``+0000`` or no zone (UTC).
+    With a fraction of 3 or 7 digits or none, without seconds, with ``Z``, ``+01:00``, ``+0000``, or no zone
+    (UTC).
 
     Returns:
         The time, aware; None where there is none, or for the service's year 9999, which means never.

@@ -1,0 +1,211 @@
+"""Registration to Atom and back, and feeds of registrations.
+
+The service reads a description's elements in the order of its contract: a required one out of place is
+refused, an optional one is dropped without a word. So the order here is the contract's, for every type. On
+the way back both forms of the root are read (``WindowsRegistrationDescription``, and ``RegistrationDescription``
+with ``i:type``), and what is ``i:nil`` counts as absent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from nhagent.errors import ConfigurationError
+from nhagent.hub.markup import Element, NotMarkup, escaped, parse
+from nhagent.hub.times import read_moment
+from nhagent.models import BrowserChannel, Platform, PushChannel, Registration, Template
+
+_ATOM: Final = "http://www.w3.org/2005/Atom"
+_CONNECT: Final = "http://schemas.microsoft.com/netservices/2010/10/servicebus/connect"
+_INSTANCE: Final = "http://www.w3.org/2001/XMLSchema-instance"
+
+_KINDS: Final[Mapping[Platform, tuple[str, tuple[str, ...]]]] = {
+    Platform.WNS: ("Windows", ("ChannelUri",)),
+    Platform.MPNS: ("Mpns", ("ChannelUri",)),
+    Platform.APNS: ("Apple", ("DeviceToken",)),
+    Platform.GCM: ("Gcm", ("GcmRegistrationId",)),
+    Platform.FCMV1: ("FcmV1", ("FcmV1RegistrationId",)),
+    Platform.ADM: ("Adm", ("AdmRegistrationId",)),
+    Platform.BAIDU: ("Baidu", ("BaiduUserId", "BaiduChannelId")),
+    Platform.BROWSER: ("Browser", ("Endpoint", "P256DH", "Auth")),
+    Platform.XIAOMI: ("Xiaomi", ("XiaomiRegistrationId",)),
+}
+_PLATFORMS: Final = {kind: platform for platform, (kind, _) in _KINDS.items()}
+_HEADERS: Final = {Platform.WNS: "Wns", Platform.MPNS: "Mpns", Platform.APNS: "Apns"}
+
+
+class NotARegistration(ValueError):
+    """A document is no registration."""
+
+
+def to_entry(registration: Registration) -> bytes:
+    """The Atom entry that a POST or PUT sends; what is the hub's own to give is left out.
+
+    Raises:
+        ConfigurationError: a text holds a character that XML cannot carry.
+    """
+    kind, _ = _KINDS[registration.platform]
+    name = f"{kind}{'' if registration.template is None else 'Template'}RegistrationDescription"
+    body = "".join(f"<{tag}>{content}</{tag}>" for tag, content in _elements(registration))
+    entry = (
+        f'<entry xmlns="{_ATOM}"><content type="application/xml">'
+        f'<{name} xmlns="{_CONNECT}" xmlns:i="{_INSTANCE}">{body}</{name}></content></entry>'
+    ).encode()
+    try:
+        parse(entry)
+    except NotMarkup as error:
+        raise ConfigurationError(
+            f"registration: holds a character that XML cannot carry ({error}); take it out of the channel, "
+            "the push variables or the template"
+        ) from None
+    return entry
+
+
+def from_entry(document: bytes) -> Registration:
+    """Read the entry that a POST, PUT or GET of one registration answers.
+
+    Raises:
+        NotARegistration: the document is none.
+    """
+    root = _parsed(document)
+    if root.name != "entry":
+        raise NotARegistration(f"no registration but an element {root.name!r}")
+    return _from_entry(root)
+
+
+def from_feed(document: bytes) -> list[Registration]:
+    """Read the feed that a list answers, in its order.
+
+    Raises:
+        NotARegistration: the document is no feed of registrations.
+    """
+    root = _parsed(document)
+    if root.name != "feed":
+        raise NotARegistration(f"no feed but an element {root.name!r}")
+    return [_from_entry(child) for child in root.children if child.name == "entry"]
+
+
+def _elements(registration: Registration) -> Iterator[tuple[str, str]]:
+    """Elements with their escaped content, in the order of the contract."""
+    if registration.tags:
+        yield "Tags", escaped(",".join(registration.tags))
+    if registration.push_variables:
+        yield "PushVariables", escaped(json.dumps(dict(registration.push_variables), ensure_ascii=False))
+    _, names = _KINDS[registration.platform]
+    for name, part in zip(names, _handle_parts(registration.channel, len(names)), strict=True):
+        yield name, escaped(part)
+    if registration.secondary_tile_name is not None:
+        yield "SecondaryTileName", escaped(registration.secondary_tile_name)
+    template = registration.template
+    if template is None:
+        return
+    yield "BodyTemplate", escaped(template.body)
+    headers = _HEADERS.get(registration.platform)
+    if headers in {"Wns", "Mpns"}:
+        yield f"{headers}Headers", _headers(headers, template.headers)
+    if template.expiry is not None:
+        yield "Expiry", escaped(template.expiry)
+    if registration.template_name is not None:
+        yield "TemplateName", escaped(registration.template_name)
+    if headers == "Apns" and template.headers:
+        yield "ApnsHeaders", _headers(headers, template.headers)
+
+
+def _handle_parts(channel: PushChannel, count: int) -> tuple[str, ...]:
+    if isinstance(channel, BrowserChannel):
+        return channel.endpoint, channel.p256dh, channel.auth
+    return (channel,) if count == 1 else tuple(channel.split("-", 1))
+
+
+def _headers(kind: str | None, headers: Mapping[str, str]) -> str:
+    return "".join(
+        f"<{kind}Header><Header>{escaped(name)}</Header><Value>{escaped(value)}</Value></{kind}Header>"
+        for name, value in sorted(headers.items(), key=lambda header: header[0].lower())
+    )
+
+
+def _parsed(document: bytes) -> Element:
+    try:
+        return parse(document)
+    except NotMarkup as error:
+        raise NotARegistration(str(error)) from None
+
+
+def _from_entry(entry: Element) -> Registration:
+    content = entry.child("content")
+    if content is None or not content.children:
+        raise NotARegistration("no registration: the entry has no content")
+    description = content.children[0]
+    name = description.name
+    if name == "RegistrationDescription":
+        name = description.attributes.get("type", "").rpartition(":")[2]
+    kind = name.removesuffix("RegistrationDescription")
+    is_template = kind.endswith("Template")
+    platform = _PLATFORMS.get(kind.removesuffix("Template"))
+    if platform is None or kind == name:
+        raise NotARegistration(f"no registration that is known: {name!r}")
+    try:
+        return Registration(
+            platform=platform,
+            channel=_channel(description, platform),
+            tags=tuple(
+                tag.strip() for tag in (description.child_text("Tags") or "").split(",") if tag.strip()
+            ),
+            push_variables=_variables(description.child_text("PushVariables")),
+            template=_template(description, platform) if is_template else None,
+            template_name=description.child_text("TemplateName") or None,
+            secondary_tile_name=description.child_text("SecondaryTileName") or None,
+            registration_id=description.child_text("RegistrationId") or None,
+            etag=_etag(entry, description),
+            expiration_time=read_moment(description.child_text("ExpirationTime")),
+            from_hub=True,
+        )
+    except ValueError as error:
+        raise NotARegistration(f"no registration: {error}") from None
+
+
+def _channel(description: Element, platform: Platform) -> PushChannel:
+    _, names = _KINDS[platform]
+    parts = [description.child_text(name) for name in names]
+    if any(part is None for part in parts):
+        raise NotARegistration(f"no registration: {' or '.join(names)} is missing")
+    texts = [part or "" for part in parts]
+    if platform is Platform.BROWSER:
+        endpoint, p256dh, auth = texts
+        return BrowserChannel(endpoint, p256dh, auth, from_hub=True)
+    return "-".join(texts)
+
+
+def _template(description: Element, platform: Platform) -> Template:
+    kind = _HEADERS.get(platform)
+    holder = description.child(f"{kind}Headers")
+    headers = {
+        header.child_text("Header") or "": header.child_text("Value") or ""
+        for header in (() if holder is None else holder.children)
+    }
+    return Template(
+        body=description.child_text("BodyTemplate") or "",
+        headers=headers,
+        expiry=description.child_text("Expiry") if platform is Platform.APNS else None,
+        from_hub=True,
+    )
+
+
+def _variables(text: str | None) -> dict[str, str]:
+    variables = json.loads(text) if text else {}
+    if not isinstance(variables, dict):
+        raise NotARegistration("no registration: its push variables are no object")
+    return {str(name): str(value) for name, value in variables.items()}
+
+
+def _etag(entry: Element, description: Element) -> str | None:
+    return bare_etag(
+        description.child_text("ETag") or entry.attributes.get("etag") or entry.child_text("etag")
+    )
+
+
+def bare_etag(text: str | None) -> str | None:
+    """The counter alone of an ETag in any of the service's forms: ``W/"1"``, ``"1"``, ``1``."""
+    return None if not text else text.strip().removeprefix("W/").strip('"') or None
