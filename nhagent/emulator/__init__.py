@@ -1,6 +1,7 @@
 """An Azure Notification Hub on loopback, for tests, examples and trying things out.
 
-It answers installation requests as the service does, checks every token, and keeps what it was told in
+It answers requests about installations and registrations as the service does, checks every token, and keeps
+what it was told in
 SQLite. It shares no code with the rest of nhagent, so that a mistake in the library cannot be hidden by the
 same mistake here. It delivers nothing to any push service.
 

@@ -69,12 +69,20 @@ class Control:
         return {"ok": True}
 
     def _forget(self, given: Json) -> None:
-        _only(given, "installation")
-        installation_id = given.get("installation")
-        if not isinstance(installation_id, str):
-            raise _Failed(400, "'installation' is the id to forget.")
-        if not self._hub.delete_installation(installation_id):
-            raise _Failed(404, f"There is no installation '{installation_id}'.")
+        _only(given, "installation", "registration", "gone")
+        installation, registration = given.get("installation"), given.get("registration")
+        gone = given.get("gone", False)
+        match installation, registration:
+            case str(), None if "gone" not in given:
+                if not self._hub.delete_installation(installation):
+                    raise _Failed(404, f"There is no installation '{installation}'.")
+            case None, str() if isinstance(gone, bool):
+                if not self._hub.registrations.forget(registration, gone=gone) and not gone:
+                    raise _Failed(404, f"There is no registration '{registration}'.")
+            case _:
+                raise _Failed(
+                    400, "'installation' or 'registration' is the id to forget; 'gone' is true or false."
+                )
 
     def _set_clock(self, given: Json) -> None:
         _only(given, "offset")

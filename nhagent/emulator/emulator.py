@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, overload
 
 from .clock import Clock
 from .control import Control
@@ -43,10 +43,13 @@ class Emulator:
         tls: serve https, with a certificate from an authority that is made anew for each run, also when
             `data` is a file: `ca` names another certificate each time.
         rate: requests a second above which the hub answers 429, or None.
+        lenient: take registrations that the service refuses or takes only in part: elements in any order, ids
+            of any form, a DELETE without If-Match.
+        max_devices: channels above which new registrations and installations get a 403 about the quota.
         rules: further keys, the rights of each among `Listen`, `Send` and `Manage`.
 
     Raises:
-        ValueError: a name, right or rate that no hub can have.
+        ValueError: a name, right, rate or number of devices that no hub can have.
     """
 
     def __init__(
@@ -58,18 +61,24 @@ class Emulator:
         data: str = ":memory:",
         tls: bool = False,
         rate: float | None = None,
+        lenient: bool = False,
+        max_devices: int | None = None,
         rules: Mapping[str, Iterable[str]] | None = None,
     ) -> None:
         if not _HUB_NAME.fullmatch(hub) or "" in hub.split("/"):
             raise ValueError(f"{hub!r} is no name for a hub.")
         if rate is not None and not 0 < rate < float("inf"):
             raise ValueError(f"The rate is a number of requests a second above 0, not {rate}.")
+        if max_devices is not None and max_devices < 0:
+            raise ValueError(f"A hub holds 0 devices or more, not {max_devices}.")
         self.hub = hub
         self._host = host
         self._port = port
         self._data = data
         self._tls = tls
         self._rate = rate
+        self._lenient = lenient
+        self._max_devices = max_devices
         self._rules = _new_rules(rules or {})
         self._clock = Clock()
         self._log = Log()
@@ -181,14 +190,32 @@ class Emulator:
     def clear_faults(self) -> None:
         self._faults.clear()
 
-    def forget(self, *, installation: str) -> None:
-        """Make the hub lose an installation.
+    @overload
+    def forget(self, *, installation: str) -> None: ...
+    @overload
+    def forget(self, *, registration: str, gone: bool = False) -> None: ...
+    def forget(
+        self, *, installation: str | None = None, registration: str | None = None, gone: bool = False
+    ) -> None:
+        """Make the hub lose an installation or a registration.
+
+        Args:
+            installation: its id.
+            registration: its id; with `gone` also one under which nothing was put yet.
+            gone: answer 410 from now on to whoever puts something under that registration's id.
 
         Raises:
             KeyError: it has none of that id.
         """
-        if not self._running.hub.delete_installation(installation):
-            raise KeyError(installation)
+        hub = self._running.hub
+        if installation is not None:
+            known = hub.delete_installation(installation)
+        elif registration is not None:
+            known = hub.registrations.forget(registration, gone=gone) or gone
+        else:
+            raise TypeError("forget needs an installation or a registration.")
+        if not known:
+            raise KeyError(installation or registration)
 
     def expire(self, *, installation: str) -> None:
         """Mark an installation's channel as expired, as the push service's word does.
@@ -224,7 +251,7 @@ class Emulator:
         resources.callback(storage.close)
         # From now on the keys are those that the file had: connection strings outlive a run.
         self._rules = storage.rules()
-        hub = Hub(self.hub, storage)
+        hub = Hub(self.hub, storage, lenient=self._lenient, max_devices=self._max_devices)
         service = Service(hub, self._rules, self._clock, self._log, self._faults, self._rate)
         control = Control(hub, self._clock, self._log, self._faults)
 

@@ -6,14 +6,14 @@ import json
 from typing import Any
 
 from . import installation, patch, rules
+from .descriptions import COMPACT
 from .installation import Malformed
 from .messages import Refused, body_invalid
 from .patch import PatchRefused
+from .registrations import Registrations
 from .storage import Storage
 
 Json = dict[str, Any]
-
-_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class Hub:
@@ -22,17 +22,22 @@ class Hub:
     Args:
         name: may be a path such as `a/b`.
         storage: where the hub keeps everything.
+        lenient: take registrations that the service would refuse or take only in part.
+        max_devices: above it new registrations and installations are refused, or None.
     """
 
-    def __init__(self, name: str, storage: Storage) -> None:
+    def __init__(
+        self, name: str, storage: Storage, *, lenient: bool = False, max_devices: int | None = None
+    ) -> None:
         self.name = name
+        self.registrations = Registrations(storage, lenient=lenient, max_devices=max_devices)
         self._storage = storage
 
     def put_installation(self, installation_id: str, document: Any) -> None:
         """Replace the whole installation, or make it.
 
         Raises:
-            Refused: 400.
+            Refused: 400, or 403 above the quota.
         """
         self._keep(installation_id, document)
 
@@ -53,7 +58,7 @@ class Hub:
         Raises:
             Refused: 400, or 404 when there is no such installation.
         """
-        with self._storage.lock:
+        with self._storage.writing():
             stored = json.loads(self.installation(installation_id))
             if not isinstance(operations, list):
                 raise body_invalid("A patch is an array of operations.")
@@ -65,7 +70,9 @@ class Hub:
 
     def delete_installation(self, installation_id: str) -> bool:
         """Whether there was one: a client is not told."""
-        return self._storage.delete_installation(installation_id)
+        with self._storage.writing():
+            self.registrations.drop(installation_id)
+            return self._storage.delete_installation(installation_id)
 
     def expire_installation(self, installation_id: str) -> None:
         """What a push service's word that the channel is dead does.
@@ -73,25 +80,29 @@ class Hub:
         Raises:
             Refused: 404.
         """
-        with self._storage.lock:
+        with self._storage.writing():
             stored = json.loads(self.installation(installation_id))
             self._keep(installation_id, stored | {"pushChannelExpired": True}, patched=True)
 
     def contents(self) -> Json:
-        """All that is stored."""
-        installations = [json.loads(text) for text in self._storage.installations()]
-        return {"hub": self.name, "installations": installations, "registrations": []}
+        """All that clients stored; the registrations that installations stand for are not repeated."""
+        with self._storage.lock:
+            installations = [json.loads(text) for text in self._storage.installations()]
+            registrations = self.registrations.contents()
+        return {"hub": self.name, "installations": installations, "registrations": registrations}
 
     def _keep(self, installation_id: str, document: Any, *, patched: bool = False) -> None:
         try:
             found = installation.read(document, installation_id, patched=patched)
         except Malformed as error:
             raise body_invalid(str(error)) from error
-        text = _COMPACT.encode(found)
+        text = COMPACT.encode(found)
         try:
             text.encode()
         except UnicodeEncodeError as error:
             # JSON can escape half of a surrogate pair, which no reply could carry.
             raise body_invalid("A text is not valid Unicode.") from error
         rules.check(found, patched=patched)
-        self._storage.put_installation(installation_id, text)
+        with self._storage.writing():
+            self.registrations.follow(found)
+            self._storage.put_installation(installation_id, text)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
 
 from .clock import error_time, http_date
 from .messages import Refused, Reply
+from .xml_text import escaped
 
 XML = "application/xml; charset=utf-8"
-
-# XML 1.0 cannot carry these, not even escaped; a client's parser would refuse the whole error.
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def dressed(reply: Reply, now: float, tracking_id: str | None = None) -> Reply:
@@ -47,7 +44,7 @@ def refusal(refused: Refused, now: float) -> Reply:
 def error_body(status: int, detail: str, now: float, tracking_id: str) -> bytes:
     """`<Error>` in the service's form: no XML declaration, no namespace, the time in US form."""
     text = f"{detail}.TrackingId:{tracking_id}_G2,TimeStamp:{error_time(now)}"
-    return f"<Error><Code>{status}</Code><Detail>{_escaped(text)}</Detail></Error>".encode()
+    return f"<Error><Code>{status}</Code><Detail>{escaped(text)}</Detail></Error>".encode()
 
 
 def reason(status: int) -> str:
@@ -62,10 +59,3 @@ def replaced(defaults: Mapping[str, str], given: Mapping[str, str]) -> dict[str,
     """The defaults with what is given on top, names compared without regard to case."""
     names = set(map(str.lower, given))
     return {name: value for name, value in defaults.items() if name.lower() not in names} | dict(given)
-
-
-def _escaped(text: str) -> str:
-    text = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    # A bare CR would reach the reader as LF: XML parsers normalise line ends.
-    return text.replace("\r", "&#xD;")

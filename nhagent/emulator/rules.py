@@ -8,18 +8,13 @@ from typing import Any
 
 from .installation import BROWSER_MEMBERS
 from .messages import Refused
+from .tags import PATCHED_TAG, TAG, own_tags, size_errors, tag_errors
 
 Json = dict[str, Any]
 
-TAG_LENGTH = 120
-"""Characters."""
-TAGS_SIZE = 8000
-"""Bytes of the comma-joined tags of any registration that the installation makes, `$` tags included."""
 TEMPLATE_NAME_LENGTH = 200
 """Characters."""
 
-_TAG = re.compile(r"[-_@#.:a-zA-Z0-9]+")
-_PATCHED_TAG = re.compile(r"[-_@#.:,a-zA-Z0-9]+")
 _USER_ID = re.compile(r"[-_@#.:=a-zA-Z0-9]+")
 
 
@@ -34,7 +29,7 @@ def check(installation: Json, *, patched: bool = False) -> None:
     Raises:
         Refused: 400 with one line for each fault.
     """
-    errors = list(_errors(installation, _PATCHED_TAG if patched else _TAG))
+    errors = list(_errors(installation, PATCHED_TAG if patched else TAG))
     if errors:
         raise Refused(400, "\r\n".join(["Installation validation failed with following error(s):", *errors]))
 
@@ -44,7 +39,7 @@ def _errors(installation: Json, tag_form: re.Pattern[str]) -> Iterator[str]:
     user_id = installation.get("userId")
     if user_id is not None and not _USER_ID.fullmatch(user_id):
         yield "'UserId' has characters other than alphanumeric, -, _, @, #, ., : and =."
-    own = _own_tags(installation)
+    own = own_tags(installation)
     yield from _tag_and_template_errors(installation, installation["platform"], own, tag_form)
     tiles = installation.get("secondaryTiles", {})
     if tiles and installation["platform"] != "wns":
@@ -67,53 +62,21 @@ def _tag_and_template_errors(
 ) -> Iterator[str]:
     """The faults of what device and tile have in common."""
     tags = holder.get("tags", [])
-    yield from _tag_errors(tags, tag_form)
-    yield from _size_errors([*own, *tags])
+    yield from tag_errors(tags, tag_form)
+    yield from size_errors([*own, *tags])
     for name, template in holder.get("templates", {}).items():
         if not name or len(name) > TEMPLATE_NAME_LENGTH:
             yield f"The template name '{name}' is not 1 to {TEMPLATE_NAME_LENGTH} characters long."
         if "body" not in template:
             yield f"'Body' of the template '{name}' is required."
-        if platform == "wns" and not _has_wns_type(template):
+        if platform == "wns" and not has_wns_type(template.get("headers", {})):
             yield f"The template '{name}' is missing the X-WNS-Type header."
         # The service itself tags a template with its name, which need not be a tag that a client may send.
         named = [tag for tag in template["tags"] if tag != name]
-        yield from _tag_errors(named, tag_form)
-        yield from _size_errors([*own, *tags, *template["tags"]])
+        yield from tag_errors(named, tag_form)
+        yield from size_errors([*own, *tags, *template["tags"]])
 
 
-def _tag_errors(tags: list[str], form: re.Pattern[str]) -> Iterator[str]:
-    if any(tag.startswith("$") for tag in tags):
-        yield "Tags can not start with $"
-    invalid = [tag for tag in tags if not tag.startswith("$") and not form.fullmatch(tag)]
-    if invalid:
-        yield (
-            f"An invalid tag(s) '{','.join(invalid)}' was supplied. "
-            "Valid tag characters are alphanumeric, _, @, -, ., : and #"
-        )
-    for tag in tags:
-        if len(tag) > TAG_LENGTH:
-            yield f"The tag '{tag}' is longer than {TAG_LENGTH} characters."
-
-
-def _size_errors(tags: list[str]) -> Iterator[str]:
-    size = len(",".join(tags).encode())
-    if size > TAGS_SIZE:
-        yield (
-            "Registration Tags serialized size is more than maximum supported value. "
-            f"Actual Size: '{size}' and Max Allowed Size: '{TAGS_SIZE}'"
-        )
-
-
-def _own_tags(installation: Json) -> list[str]:
-    """The tags by which the hub itself marks every registration of an installation."""
-    own = [f"$InstallationId:{{{installation['installationId']}}}"]
-    if "userId" in installation:
-        own.append(f"$UserId:{{{installation['userId']}}}")
-    return own
-
-
-def _has_wns_type(template: Json) -> bool:
-    return any(
-        name.lower() == "x-wns-type" and value.strip() for name, value in template.get("headers", {}).items()
-    )
+def has_wns_type(headers: Json) -> bool:
+    """Whether a template says which sort of notification it makes, as WNS demands."""
+    return any(name.lower() == "x-wns-type" and value.strip() for name, value in headers.items())

@@ -16,6 +16,7 @@ from .faults import Fault, Faults
 from .hub import Hub
 from .log import Log
 from .messages import Refused, Reply, Request
+from .query import check_api_version
 from .sas import Token
 from .storage import Rule
 
@@ -75,11 +76,11 @@ class Service:
         rule = self._rules.get(token.key_name)
         host = request.headers.get("Host") or ""
         token.verify(rule.key if rule else None, host=host, path=request.path, now=now)
-        operation, call = routes.find(request, self._hub.name)
-        if rule is None or operation.right not in rule.rights:
+        operation, call = routes.find(request, self._hub.name, now)
+        if rule is None or operation.right_for(request) not in rule.rights:
             # As recorded in 2022: no word about why.
             raise Refused(403, None)
-        routes.check_api_version(request.query)
+        check_api_version(request.query)
         return operation.perform(self._hub, call)
 
     def _fault(self, request: Request) -> Fault | None:

@@ -7,15 +7,19 @@ import secrets
 import sqlite3
 import threading
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-_SCHEMA_VERSION = 1
+from . import registration_table
+from .registration_table import RegistrationTable
+
+_SCHEMA_VERSION = 2
 _SCHEMA = (
     "CREATE TABLE hub (name TEXT NOT NULL)",
     "CREATE TABLE rules (name TEXT PRIMARY KEY, key TEXT NOT NULL, rights TEXT NOT NULL)",
     "CREATE TABLE installations (id TEXT PRIMARY KEY, json TEXT NOT NULL)",
+    *registration_table.SCHEMA,
     f"PRAGMA user_version = {_SCHEMA_VERSION}",
 )
 
@@ -34,7 +38,7 @@ class Rule:
 
 
 class Storage:
-    """Installations and rules of one hub.
+    """Installations, registrations and rules of one hub.
 
     Args:
         data: a file's path, made with mode 0600 as it holds keys, or `:memory:`.
@@ -48,11 +52,12 @@ class Storage:
 
     def __init__(self, data: str, hub: str, rules: Mapping[str, Rule]) -> None:
         self.lock = threading.RLock()
-        """Held by whoever reads and then writes, so that nobody writes in between."""
+        """Held by whoever reads twice what must agree."""
         if data != ":memory:":
             with suppress(FileExistsError):
                 os.close(os.open(data, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         self._database = sqlite3.connect(data, isolation_level=None, check_same_thread=False)
+        self.registrations = RegistrationTable(self._database, self.lock)
         try:
             self._prepare(data, hub, rules)
         except sqlite3.OperationalError:
@@ -64,6 +69,24 @@ class Storage:
         except BaseException:
             self._database.close()
             raise
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """What happens inside happens wholly or, after an error, not at all, and nobody writes in between.
+
+        One inside another is part of it.
+        """
+        with self.lock:
+            if self._database.in_transaction:
+                yield
+                return
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
 
     def rules(self) -> dict[str, Rule]:
         with self.lock:
@@ -103,6 +126,7 @@ class Storage:
         # An answered write must survive the emulator's being killed, not the machine's losing power.
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
+        self._database.execute("PRAGMA foreign_keys = ON")
         version = self._database.execute("PRAGMA user_version").fetchone()[0]
         if version == 0 and not self._database.execute("SELECT 1 FROM sqlite_schema").fetchone():
             self._database.execute("BEGIN")
@@ -111,7 +135,10 @@ class Storage:
             self._database.execute("INSERT INTO hub VALUES (?)", (hub,))
             self._database.execute("COMMIT")
         elif version != _SCHEMA_VERSION:
-            raise ValueError(f"{data} is not a data file of this version of the emulator.")
+            raise ValueError(
+                f"{data} is not a data file of this version of the emulator (format {version} instead of "
+                f"{_SCHEMA_VERSION}): name a new one."
+            )
         (known,) = self._database.execute("SELECT name FROM hub").fetchone()
         if known.lower() != hub.lower():
             raise ValueError(f"{data} holds the hub '{known}', not '{hub}'.")

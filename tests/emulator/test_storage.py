@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from nhagent.emulator import Emulator
+from nhagent.emulator.filters import read_filter
+from nhagent.emulator.storage import Storage
 
 from .caller import Caller, wns
+from .describing import description_of, filtered, ids_of, on, template, windows
 
 
 def test_a_file_keeps_hub_keys_and_installations(tmp_path: Path) -> None:
@@ -69,3 +72,57 @@ def test_a_file_that_is_not_this_hubs_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         Emulator(data=str(tmp_path / "none" / "hub.db")).start()
+
+
+def test_a_file_keeps_registrations_and_ids_that_are_gone(tmp_path: Path) -> None:
+    data = str(tmp_path / "hub.db")
+    with Emulator("my-hub", data=data) as first, Caller(first.endpoint, first.listen, "my-hub") as hub:
+        for registration_id in ("1-1-1", "1-1-2", "1-1-3"):
+            on(hub, "PUT", registration_id, template("Windows", "<Tags>a</Tags>"))
+        on(hub, "DELETE", "1-1-3", if_match="*")
+        first.forget(registration="1-1-2", gone=True)
+        hub.put(wns())
+        before = description_of(on(hub, "GET", "1-1-1"))
+        installed = ids_of(filtered(hub, "ChannelUri eq 'https://x.notify.windows.com/?t=1'"))
+    with Emulator("my-hub", data=data) as second, Caller(second.endpoint, second.listen, "my-hub") as hub:
+        assert description_of(on(hub, "GET", "1-1-1")) == before
+        assert on(hub, "PUT", "1-1-2", windows("https://c")).status == 410
+        assert on(hub, "GET", "1-1-3").status == 404
+        assert ids_of(filtered(hub, "ChannelUri eq 'https://x.notify.windows.com/?t=1'")) == installed
+
+
+def test_a_file_of_an_earlier_format_is_refused_with_the_reason(tmp_path: Path) -> None:
+    data = tmp_path / "hub.db"
+    with Emulator(data=str(data)):
+        pass
+    with closing(sqlite3.connect(data)) as database:
+        database.execute("PRAGMA user_version = 1")
+        database.commit()
+    with pytest.raises(ValueError, match="format 1 instead of 2"):
+        Emulator(data=str(data)).start()
+
+
+def test_a_channel_is_found_without_reading_the_other_registrations(tmp_path: Path) -> None:
+    def plans(database: sqlite3.Connection, asked: list[str]) -> list[str]:
+        rows = [row for query in asked for row in database.execute(f"EXPLAIN QUERY PLAN {query}")]
+        return [str(row[-1]) for row in rows]
+
+    data = str(tmp_path / "hub.db")
+    storage = Storage(data, "my-hub", {})
+    try:
+        asked: list[str] = []
+        storage._database.set_trace_callback(asked.append)
+        for text in (
+            "ChannelUri eq 'c'",
+            "DeviceToken eq 'c'",
+            "Endpoint eq 'e' and P256DH eq 'p' and Auth eq 'a'",
+        ):
+            storage.registrations.of_channel(read_filter(text), 0, 100)
+        storage.registrations.of_tag("a", 0, 100)
+        storage._database.set_trace_callback(None)
+        found = plans(storage._database, asked)
+    finally:
+        storage.close()
+    assert sum("registrations_by_handle (handle=? AND number>?)" in plan for plan in found) == 3
+    assert any("registration_tags USING PRIMARY KEY (tag=? AND number>?)" in plan for plan in found)
+    assert not [plan for plan in found if plan.startswith("SCAN")]

@@ -1,0 +1,212 @@
+"""The registrations in the database: found by id, by handle and by tag without reading the others.
+
+Those that clients made and those that installations stand for are rows of one table, so that every list
+holds both in one order.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from .descriptions import Description, Registration
+from .filters import Channel
+from .paging import Page
+
+SCHEMA = (
+    # A number is never used twice: a page goes on behind the number where the one before it ended.
+    """CREATE TABLE registrations (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        etag INTEGER NOT NULL,
+        platform TEXT NOT NULL,
+        handle TEXT NOT NULL,
+        handle_keys TEXT NOT NULL,
+        description TEXT NOT NULL,
+        expiration TEXT,
+        installation TEXT,
+        name TEXT,
+        UNIQUE (installation, name)
+    )""",
+    "CREATE INDEX registrations_by_handle ON registrations (handle, number)",
+    """CREATE TABLE registration_tags (
+        tag TEXT NOT NULL,
+        number INTEGER NOT NULL REFERENCES registrations ON DELETE CASCADE,
+        PRIMARY KEY (tag, number)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX registration_tags_by_number ON registration_tags (number)",
+    "CREATE TABLE gone_registrations (id TEXT PRIMARY KEY) WITHOUT ROWID",
+)
+
+_COLUMNS = "number, id, etag, description, expiration, installation"
+
+
+class RegistrationTable:
+    """Reads and writes rows.
+
+    Args:
+        database: with the tables of `SCHEMA`.
+        lock: held while a statement runs. Whoever reads and then writes holds it throughout.
+    """
+
+    def __init__(self, database: sqlite3.Connection, lock: threading.RLock) -> None:
+        self._database = database
+        self._lock = lock
+
+    def find(self, registration_id: str) -> Registration | None:
+        rows = self._select("WHERE id = ?", [registration_id])
+        return _registration(rows[0]) if rows else None
+
+    def all(self, after: int, limit: int) -> Page:
+        """The registrations of the hub, behind place `after`."""
+        return self._page("WHERE number > ?", [after], limit)
+
+    def of_channel(self, channel: Channel, after: int, limit: int) -> Page:
+        handles = list(channel.handles)
+        # Apple's tokens are kept in capitals and wanted in any case.
+        capitals = [handle.upper() for handle in handles]
+        where = (
+            f"WHERE handle IN ({_marks(handles + capitals)}) AND number > ?"
+            f" AND (platform = 'apns' OR handle IN ({_marks(handles)}))"
+            f" AND platform IN ({_marks(channel.platforms)})"
+        )
+        values: list[Any] = [*handles, *capitals, after, *handles, *channel.platforms]
+        if channel.handle_keys is not None:
+            where += f" AND handle_keys IN ({_marks(channel.handle_keys)})"
+            values += channel.handle_keys
+        return self._page(where, values, limit)
+
+    def of_tag(self, tag: str, after: int, limit: int) -> Page:
+        where = "JOIN registration_tags USING (number) WHERE tag = ? AND registration_tags.number > ?"
+        return self._page(where, [tag.lower(), after], limit, place="registration_tags.number")
+
+    def of_clients(self) -> list[Registration]:
+        """Every registration that no installation stands behind."""
+        rows = self._select("WHERE installation IS NULL ORDER BY number", [])
+        return [_registration(row) for row in rows]
+
+    def of_installation(self, installation_id: str) -> dict[str, Registration]:
+        """The registrations that an installation stands for, each by its name there."""
+        query = f"SELECT {_COLUMNS}, name FROM registrations WHERE installation = ?"  # noqa: S608
+        with self._lock:
+            rows = self._database.execute(query, (installation_id,)).fetchall()
+        return {row[-1]: _registration(row[:-1]) for row in rows}
+
+    def insert(self, registration: Registration, name: str | None = None) -> None:
+        """Keep a new one.
+
+        Args:
+            registration: its id is not known yet.
+            name: of the registration within its installation.
+        """
+        description = registration.description
+        query = (
+            "INSERT INTO registrations (id, etag, platform, handle, handle_keys, description, expiration,"
+            " installation, name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        )
+        values = (
+            registration.id,
+            registration.etag,
+            description.kind.platform,
+            description.handle,
+            description.handle_keys,
+            description.to_json(),
+            registration.expiration,
+            registration.installation,
+            name,
+        )
+        with self._lock:
+            number = self._database.execute(query, values).lastrowid
+            self._tag(number, description.tags)
+
+    def update(self, found: Registration, description: Description, expiration: str | None) -> Registration:
+        """Replace what a registration says, and count it as a write; whose it is does not change.
+
+        Args:
+            found: as it is now.
+            description: what it is to say.
+            expiration: when it is to end.
+        """
+        updated = replace(found, etag=found.etag + 1, description=description, expiration=expiration)
+        query = (
+            "UPDATE registrations SET etag = ?, platform = ?, handle = ?, handle_keys = ?, description = ?,"
+            " expiration = ? WHERE id = ?"
+        )
+        values = (
+            updated.etag,
+            description.kind.platform,
+            description.handle,
+            description.handle_keys,
+            description.to_json(),
+            expiration,
+            found.id,
+        )
+        with self._lock:
+            self._database.execute(query, values)
+            if description.tags != found.description.tags:
+                find = "SELECT number FROM registrations WHERE id = ?"
+                (number,) = self._database.execute(find, (found.id,)).fetchone()
+                self._database.execute("DELETE FROM registration_tags WHERE number = ?", (number,))
+                self._tag(number, description.tags)
+        return updated
+
+    def delete(self, registration_id: str) -> bool:
+        """Whether there was one."""
+        with self._lock:
+            query = "DELETE FROM registrations WHERE id = ?"
+            return self._database.execute(query, (registration_id,)).rowcount > 0
+
+    def delete_installation(self, installation_id: str) -> None:
+        with self._lock:
+            self._database.execute("DELETE FROM registrations WHERE installation = ?", (installation_id,))
+
+    def set_gone(self, registration_id: str) -> None:
+        """Let nobody use an id again."""
+        with self._lock:
+            self._database.execute("INSERT OR IGNORE INTO gone_registrations VALUES (?)", (registration_id,))
+
+    def is_gone(self, registration_id: str) -> bool:
+        with self._lock:
+            query = "SELECT 1 FROM gone_registrations WHERE id = ?"
+            return self._database.execute(query, (registration_id,)).fetchone() is not None
+
+    def handles(self) -> int:
+        """How many devices are known: handles that differ."""
+        with self._lock:
+            query = "SELECT COUNT(DISTINCT handle) FROM registrations"
+            return int(self._database.execute(query).fetchone()[0])
+
+    def knows_handle(self, handle: str) -> bool:
+        with self._lock:
+            query = "SELECT 1 FROM registrations WHERE handle = ? LIMIT 1"
+            return self._database.execute(query, (handle,)).fetchone() is not None
+
+    def _page(self, where: str, values: list[Any], limit: int, place: str = "number") -> Page:
+        # One more than wanted tells whether more remain.
+        rows = self._select(f"{where} ORDER BY {place} LIMIT ?", [*values, limit + 1])
+        last = int(rows[limit - 1][0]) if len(rows) > limit else None
+        return Page([_registration(row) for row in rows[:limit]], last)
+
+    def _select(self, where: str, values: list[Any]) -> list[Any]:
+        # Only this module's own words are joined; whatever a client says is bound.
+        query = f"SELECT {_COLUMNS} FROM registrations {where}"  # noqa: S608
+        with self._lock:
+            return self._database.execute(query, values).fetchall()
+
+    def _tag(self, number: int | None, tags: list[str]) -> None:
+        if not tags:
+            return
+        rows = [(tag.lower(), number) for tag in tags]
+        self._database.executemany("INSERT OR IGNORE INTO registration_tags VALUES (?, ?)", rows)
+
+
+def _registration(row: Any) -> Registration:
+    _, registration_id, etag, description, expiration, installation = row
+    return Registration(registration_id, etag, Description.from_json(description), expiration, installation)
+
+
+def _marks(values: Iterable[Any]) -> str:
+    return ", ".join("?" for _ in values)
