@@ -62,9 +62,17 @@ class StateUnwritable(StateError):
 
 
 class ChannelError(NhagentError):
-    """A channel source failed, gave nothing, or gave what is no push channel."""
+    """A channel source failed, gave nothing, or gave what is no push channel.
+
+    Attributes:
+        pending: the source works, and has no push channel to give yet.
+    """
 
     retryable = True
+
+    def __init__(self, message: str, *, pending: bool = False) -> None:
+        super().__init__(message)
+        self.pending = pending
 
 
 class HubError(NhagentError):

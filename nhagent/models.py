@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -47,7 +47,9 @@ class Platform(StrEnum):
         except ValueError:
             hint = '; Firebase is "fcmv1"' if str(text).lower() in {"fcm", "firebase"} else ""
             known = ", ".join(cls)
-            raise ConfigurationError(f"platform {text!r}: unknown; give one of {known}{hint}") from None
+            raise ConfigurationError(
+                f"platform {rules.shown(text)}: unknown; give one of {known}{hint}"
+            ) from None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -71,7 +73,7 @@ class BrowserChannel:
     def __post_init__(self, from_hub: bool) -> None:
         if from_hub:
             return
-        if not isinstance(self.endpoint, str) or not self.endpoint.startswith("https://"):
+        if not rules.is_text(self.endpoint) or not self.endpoint.startswith("https://"):
             raise ConfigurationError("browser channel: its endpoint must be an https:// URL")
         for name, key in (("p256dh", self.p256dh), ("auth", self.auth)):
             if not isinstance(key, str) or _BASE64.fullmatch(key) is None:
@@ -90,7 +92,7 @@ class BrowserChannel:
         if isinstance(value, str):
             try:
                 value = json.loads(value)
-            except ValueError:
+            except (ValueError, RecursionError):
                 value = None
         parts: dict[str, Any] = {}
         if isinstance(value, Mapping):
@@ -134,10 +136,10 @@ class Template:
 
     def __post_init__(self, from_hub: bool) -> None:
         if not from_hub:
-            if not isinstance(self.body, str) or not self.body.strip():
-                raise ConfigurationError("template body: empty; a template needs a body")
-            if self.expiry is not None and not isinstance(self.expiry, str):
-                raise ConfigurationError(f"template expiry {self.expiry!r}: must be text")
+            if not rules.is_text(self.body) or not self.body.strip():
+                raise ConfigurationError("template body: empty or no text; a template needs a body")
+            if self.expiry is not None and not rules.is_text(self.expiry):
+                raise ConfigurationError(f"template expiry {rules.shown(self.expiry)}: must be text")
             rules.check_texts("template headers", self.headers)
             object.__setattr__(self, "tags", rules.checked_tags("template tags", self.tags))
         object.__setattr__(self, "headers", MappingProxyType(dict(self.headers)))
@@ -207,13 +209,12 @@ class Installation:
             channel = read_channel(self.platform, self.push_channel, "push_channel")
             object.__setattr__(self, "push_channel", channel)
             object.__setattr__(self, "tags", rules.checked_tags("tags", self.tags))
-            rules.check_user_id(self.user_id or "")
+            rules.check_user_id("" if self.user_id is None else self.user_id)
             rules.check_push_variables(self.push_variables)
             check_templates("templates", self.templates, self.platform, self.tags)
             check_tiles(self.platform, self.secondary_tiles)
             self._check_channels_differ()
-            if self.expiration_time is not None and self.expiration_time.tzinfo is None:
-                raise ConfigurationError("expiration_time: has no time zone; give an aware datetime")
+            _check_moment("expiration_time", self.expiration_time)
         for name in ("push_variables", "templates", "secondary_tiles"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
@@ -278,6 +279,17 @@ class Registration:
         object.__setattr__(self, "push_variables", MappingProxyType(dict(self.push_variables)))
 
 
+def _check_moment(name: str, moment: object) -> None:
+    if moment is None:
+        return
+    try:
+        if not isinstance(moment, datetime) or moment.tzinfo is None:
+            raise ConfigurationError(f"{name}: has no time zone, or is no time; give an aware datetime")
+        moment.astimezone(UTC)
+    except OverflowError:
+        raise ConfigurationError(f"{name}: is beyond the calendar; give a year from 1 to 9999") from None
+
+
 def fingerprint(channel: PushChannel) -> str:
     """A short mark by which a push channel can be told in logs and messages without giving it away."""
     from hashlib import sha256
@@ -312,7 +324,7 @@ def read_channel(platform: Platform, raw: object, name: str) -> PushChannel:
         )
     if platform is Platform.APNS and _HEX.fullmatch(handle) is None:
         raise ConfigurationError(
-            f"{name} {fingerprint(handle)}: is no Apple device token; those are hexadecimal digits in pairs"
+            f"{name} {fingerprint(handle)}: is not an Apple device token; one is hexadecimal digits in pairs"
         )
     return handle
 
@@ -330,7 +342,7 @@ def check_templates(
     for key, template in templates.items():
         rules.check_name(name, key)
         if not isinstance(template, Template):
-            raise ConfigurationError(f"{name}[{key!r}]: is no Template")
+            raise ConfigurationError(f"{name}[{key!r}]: is not a Template; make one with Template(body=…)")
         if len({*device_tags, *template.tags}) > rules.MAX_TAGS:
             raise ConfigurationError(
                 f"{name}[{key!r}].tags: with those of the device more than {rules.MAX_TAGS}, the hub's limit"
@@ -354,5 +366,7 @@ def check_tiles(platform: Platform, tiles: object) -> None:
     for tile_id, tile in tiles.items():
         rules.check_name("secondary_tiles", tile_id)
         if not isinstance(tile, SecondaryTile):
-            raise ConfigurationError(f"secondary_tiles[{tile_id!r}]: is no SecondaryTile")
+            raise ConfigurationError(
+                f"secondary_tiles[{tile_id!r}]: is not a SecondaryTile; make one with SecondaryTile(…)"
+            )
         check_templates(f"secondary_tiles[{tile_id!r}].templates", tile.templates, platform, tile.tags)

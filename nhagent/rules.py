@@ -20,20 +20,46 @@ MAX_PUSH_VARIABLE_NAME_CHARACTERS: Final = 120
 MAX_INSTALLATION_ID_CHARACTERS: Final = 512
 MAX_HUB_NAME_CHARACTERS: Final = 260
 MAX_APP_CHARACTERS: Final = 80
+MAX_SHOWN_CHARACTERS: Final = 120
+MAX_SECONDS: Final = 1e9
 
 _TAG: Final = re.compile(r"[A-Za-z0-9_@#.:\-]+")
 _USER_ID: Final = re.compile(r"[A-Za-z0-9\-_@#.:=]+")
 _VARIABLE: Final = re.compile(r"[A-Za-z0-9_]+")
 _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-._/]*")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _WNS_TYPES: Final = ("wns/toast", "wns/tile", "wns/badge", "wns/raw")
 _MPNS_RAW_CLASSES: Final = frozenset({"3", "13", "23"})  # X-NotificationClass of a raw notification
 _XML_PLATFORMS: Final = frozenset({"wns", "mpns"})
 
 
+def shown(value: object) -> str:
+    """A value as an error may show it: cut short, and never a connection string that was put in its place."""
+    text = repr(value)
+    if "sharedaccess" in text.lower():
+        return "(a connection string)"
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"
+
+
 def has_control_characters(text: str) -> bool:
-    """Whether text holds a line break or another control character."""
+    """Whether text holds a line break, another control character, or half a character."""
     return _CONTROL.search(text) is not None
+
+
+def is_text(value: object) -> bool:
+    """Whether a value is text that can be encoded: without half a surrogate pair."""
+    return isinstance(value, str) and _SURROGATE.search(value) is None
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Check a number of seconds.
+
+    Raises:
+        ConfigurationError: it is none, or negative, or without end.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MAX_SECONDS:
+        raise ConfigurationError(f"{name} {shown(value)}: give a number of seconds, zero or more")
 
 
 def checked_tags(name: str, given: object) -> tuple[str, ...]:
@@ -43,7 +69,7 @@ def checked_tags(name: str, given: object) -> tuple[str, ...]:
         ConfigurationError: no list, a wrong tag, or too many.
     """
     if isinstance(given, str) or not isinstance(given, Iterable):
-        raise ConfigurationError(f"{name} {given!r}: give a list of tags")
+        raise ConfigurationError(f"{name} {shown(given)}: give a list of tags")
     unique: dict[str, str] = {}
     for tag in given:
         check_tag(name, tag)
@@ -60,13 +86,17 @@ def check_tag(name: str, tag: object) -> None:
         ConfigurationError: the hub would refuse it.
     """
     if not isinstance(tag, str):
-        raise ConfigurationError(f"{name} {tag!r}: a tag is text")
+        raise ConfigurationError(f"{name} {shown(tag)}: a tag is text")
     if tag.startswith("$"):
-        raise ConfigurationError(f'{name} {tag!r}: begins with "$", which the hub keeps for its own tags')
+        raise ConfigurationError(
+            f'{name} {shown(tag)}: begins with "$", which the hub keeps for its own tags'
+        )
     if _TAG.fullmatch(tag) is None:
-        raise ConfigurationError(f"{name} {tag!r}: a tag is letters, digits and _ @ # . : - alone")
+        raise ConfigurationError(
+            f"{name} {shown(tag)}: a tag may contain only letters, digits and _ @ # . : -"
+        )
     if len(tag) > MAX_TAG_CHARACTERS:
-        raise ConfigurationError(f"{name} {tag!r}: {len(tag)} characters; at most {MAX_TAG_CHARACTERS}")
+        raise ConfigurationError(f"{name} {shown(tag)}: {len(tag)} characters; at most {MAX_TAG_CHARACTERS}")
 
 
 def check_name(name: str, key: object) -> None:
@@ -79,7 +109,7 @@ def check_name(name: str, key: object) -> None:
     """
     if not isinstance(key, str) or _TAG.fullmatch(key) is None or len(key) > MAX_NAME_CHARACTERS:
         raise ConfigurationError(
-            f"{name} {key!r}: a name is letters, digits and _ @ # . : - alone, "
+            f"{name} {shown(key)}: a name may contain only letters, digits and _ @ # . : -, "
             f"at most {MAX_NAME_CHARACTERS} characters"
         )
 
@@ -91,10 +121,10 @@ def check_texts(name: str, texts: object) -> None:
         ConfigurationError: it does not.
     """
     if not isinstance(texts, Mapping):
-        raise ConfigurationError(f"{name} {texts!r}: give a mapping from text to text")
+        raise ConfigurationError(f"{name} {shown(texts)}: give a mapping from text to text")
     for key, value in texts.items():
-        if not isinstance(key, str) or not key.strip() or not isinstance(value, str):
-            raise ConfigurationError(f"{name} {key!r}: both its name and its value must be text")
+        if not is_text(key) or not key.strip() or not is_text(value):
+            raise ConfigurationError(f"{name} {shown(key)}: both its name and its value must be text")
 
 
 def check_user_id(user_id: object) -> None:
@@ -104,7 +134,7 @@ def check_user_id(user_id: object) -> None:
         ConfigurationError: it has other characters.
     """
     if not isinstance(user_id, str) or (user_id and _USER_ID.fullmatch(user_id) is None):
-        raise ConfigurationError(f"user_id {user_id!r}: only letters, digits and -_@#.:= are allowed")
+        raise ConfigurationError(f"user_id {shown(user_id)}: only letters, digits and -_@#.:= are allowed")
 
 
 def check_push_variables(variables: object) -> None:
@@ -117,7 +147,7 @@ def check_push_variables(variables: object) -> None:
     for name in variables if isinstance(variables, Mapping) else ():
         if _VARIABLE.fullmatch(name) is None or len(name) > MAX_PUSH_VARIABLE_NAME_CHARACTERS:
             raise ConfigurationError(
-                f"push_variables {name!r}: a name is letters, digits and _, "
+                f"push_variables {shown(name)}: a name is letters, digits and _, "
                 f"at most {MAX_PUSH_VARIABLE_NAME_CHARACTERS} characters"
             )
 
@@ -136,7 +166,9 @@ def check_installation_id(installation_id: object) -> None:
             f"installation_id: {len(installation_id)} characters; at most {MAX_INSTALLATION_ID_CHARACTERS}"
         )
     if has_control_characters(installation_id) or installation_id in {".", ".."}:
-        raise ConfigurationError(f"installation_id {installation_id!r}: cannot stand in a URL; give another")
+        raise ConfigurationError(
+            f"installation_id {shown(installation_id)}: cannot stand in a URL; give another"
+        )
 
 
 def checked_app_name(app: object) -> str:
@@ -152,7 +184,7 @@ def checked_app_name(app: object) -> str:
         or len(app) > MAX_APP_CHARACTERS
     ):
         raise ConfigurationError(
-            f"app {app!r}: is no name; give the app's own, such as its package name, "
+            f"app {shown(app)}: is not a name; give the app's own, such as its package name, "
             f"in at most {MAX_APP_CHARACTERS} characters"
         )
     return app
@@ -170,7 +202,7 @@ def checked_hub_name(hub: object) -> str:
         or len(hub) > MAX_HUB_NAME_CHARACTERS
         or not {"", ".", ".."}.isdisjoint(hub.split("/"))
     ):
-        raise ConfigurationError(f"hub {hub!r}: is no hub name; copy it from the portal")
+        raise ConfigurationError(f"hub {shown(hub)}: is not a hub name; copy it from the portal")
     return hub
 
 
@@ -201,7 +233,9 @@ def check_template(
     elif platform == "apns":
         for header in caseless:
             if not header.startswith("apns-"):
-                raise ConfigurationError(f'{name}.headers {header!r}: headers of apns begin with "apns-"')
+                raise ConfigurationError(
+                    f'{name}.headers {shown(header)}: headers of apns begin with "apns-"'
+                )
     elif caseless:
         raise ConfigurationError(f"{name}.headers: platform {platform} takes none")
     if expiry is not None and platform != "apns":
@@ -220,7 +254,7 @@ def _check_body(name: str, platform: str, body: str) -> None:
         return
     try:
         document = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{name}: platform {platform} needs a JSON object, but {error}") from None
     if not isinstance(document, dict):
         raise ConfigurationError(f"{name}: platform {platform} needs a JSON object")

@@ -6,15 +6,17 @@ import base64
 import hashlib
 import hmac
 from datetime import UTC, datetime
+from functools import partial
 from urllib.parse import parse_qsl, unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nhagent import ConnectionString, HubClient
+from nhagent import ConnectionString, HubClient, Platform
 from nhagent.access import HubAccess
-from nhagent.errors import ConfigurationError, CredentialError
+from nhagent.device import credentials, paths
+from nhagent.errors import ConfigurationError, CredentialError, HubUnavailable, NhagentError
 
 KEY = "c2VjcmV0LWtleS0xMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 HOST = "ns.servicebus.windows.net"
@@ -33,7 +35,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         (";".join(reversed(LISTEN.split(";"))), NS, None),
         (LISTEN.replace("Endpoint", "endPOINT").replace("sb://", "SB://"), NS, None),
         (LISTEN.replace(f"sb://{HOST}/", "https://hub.local:8443"), "https://hub.local:8443", None),
-        (LISTEN.replace(f"sb://{HOST}/", "http://127.0.0.1:80/"), "http://127.0.0.1:80", None),
+        (LISTEN.replace(f"sb://{HOST}/", "http://127.0.0.1:80/"), "http://127.0.0.1", None),
         (LISTEN.replace("ns.servicebus.windows.net", "[::1]:5"), "https://[::1]:5", None),
         (LISTEN.replace(";", " ; "), NS, None),
     ],
@@ -123,15 +125,49 @@ def test_connection_string_of_another_hub_is_refused() -> None:
 
 @pytest.mark.parametrize("hub", ["", "a//b", "a b", "../x", "x/..", "x?y", 5])
 def test_wrong_hub_name_is_refused(hub: str) -> None:
-    with pytest.raises(ConfigurationError, match="no hub name"):
+    with pytest.raises(ConfigurationError, match="not a hub name"):
         HubClient(LISTEN, hub)
 
 
 def test_token_callable_needs_an_endpoint_and_a_token() -> None:
     with pytest.raises(ConfigurationError, match="endpoint: needed"):
         HubClient(lambda: "SharedAccessSignature sr=x", "hub")
+    for token, words in (
+        ("not a token", "gave no SAS token"),
+        ("SharedAccessSignature sr=ä", "gave no SAS token"),
+    ):
+        with (
+            HubClient(partial(str, token), "hub", endpoint="http://127.0.0.1:9") as hub,
+            pytest.raises(CredentialError, match=words) as caught,
+        ):
+            hub.delete_installation("x")
+        assert "sr=ä" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(OSError("away"), HubUnavailable), (KeyError("token"), CredentialError)],
+    ids=["away", "bug"],
+)
+def test_token_callable_that_fails_is_told_as_what_it_is(error: Exception, kind: type[Exception]) -> None:
+    def token() -> str:
+        raise error
+
     with (
-        HubClient(lambda: "not a token", "hub", endpoint="http://127.0.0.1:9") as hub,
-        pytest.raises(ConfigurationError, match="gave no SAS token"),
+        HubClient(token, "hub", endpoint="http://127.0.0.1:9") as hub,
+        pytest.raises(kind, match="the token callable"),
     ):
         hub.delete_installation("x")
+
+
+def test_connection_string_in_a_wrong_place_is_not_shown() -> None:
+    for wrong in (
+        lambda: HubClient(LISTEN, LISTEN),
+        lambda: HubClient(LISTEN, "hub", endpoint=LISTEN),
+        lambda: Platform.parse(LISTEN),
+        lambda: credentials.find_at_no_cost({"NHAGENT_CONNECTION_STRING_FILE": LISTEN}),
+        lambda: paths.state_folder(LISTEN, {}),
+    ):
+        with pytest.raises(NhagentError) as caught:
+            wrong()
+        assert KEY not in str(caught.value)

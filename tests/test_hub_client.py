@@ -10,16 +10,23 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from nhagent import HubClient, Installation, Platform, SecondaryTile, Template
+from nhagent import HubClient, Installation, Platform, Registration, SecondaryTile, Template
 from nhagent.emulator import Emulator
-from nhagent.errors import HubUnavailable, InvalidRequest, RecordNotFound, Unauthorized
+from nhagent.errors import (
+    ConcurrencyConflict,
+    Forbidden,
+    HubUnavailable,
+    InvalidRequest,
+    RecordNotFound,
+    Unauthorized,
+)
 
 LIVE = ("NHAGENT_LIVE_LISTEN", "NHAGENT_LIVE_HUB")
 
@@ -223,3 +230,94 @@ def test_token_callable_is_asked_for_every_request(notification_hub: Emulator) -
         client.put_installation(Installation("device", Platform.GCM, "handle"))
         client.delete_installation("device")
     assert len(asked) == 2
+
+
+@pytest.fixture
+def registration(hub: Hub) -> Registration:
+    handle = "CD" * 32 if hub.platform is Platform.APNS else f"handle-{uuid4()}"
+    return Registration(hub.platform, handle, tags=["nhagent:contract", "a"])
+
+
+def test_registration_is_made_under_an_id_read_changed_listed_and_deleted(
+    client: HubClient, registration: Registration
+) -> None:
+    key, _ = client.create_registration_id()
+    made, reply = client.create_or_update_registration(key, registration)
+    assert (made.registration_id, made.etag, reply.status) == (key, "1", 200)
+    read, _ = client.get_registration(key)
+    assert (read.channel, set(read.tags)) == (registration.channel, set(registration.tags))
+    assert read.expiration_time is None
+
+    changed, _ = client.update_registration(key, replace(registration, tags=["b"]), "1")
+    assert changed.etag == "2"
+    with pytest.raises(ConcurrencyConflict) as caught:
+        client.update_registration(key, registration, "1")
+    assert caught.value.status == 412
+    assert [row.registration_id for row in client.registrations_by_channel(registration.channel)] == [key]
+
+    assert client.delete_registration(key).status == 200
+    with pytest.raises(RecordNotFound):
+        client.delete_registration(key)
+    with pytest.raises(RecordNotFound):
+        client.get_registration(key)
+    assert list(client.registrations_by_channel(registration.channel)) == []
+
+
+def test_every_create_makes_another_registration(client: HubClient, registration: Registration) -> None:
+    made = [client.create_registration(registration)[0] for _ in range(2)]
+    try:
+        listed = {row.registration_id for row in client.registrations_by_channel(registration.channel)}
+        assert listed == {row.registration_id for row in made}
+        assert len(listed) == 2
+    finally:
+        for row in made:
+            client.delete_registration(str(row.registration_id), row.etag or "*")
+
+
+def test_modification_is_made_on_what_somebody_else_has_just_written(
+    client: HubClient, registration: Registration
+) -> None:
+    made, _ = client.create_registration(registration)
+    key = str(made.registration_id)
+    interruptions = iter(["first", "second"])
+
+    def change(held: Registration) -> Registration:
+        tag = next(interruptions, None)
+        if tag is not None:
+            client.update_registration(key, replace(held, tags=[*held.tags, tag]))
+        return replace(held, tags=[*held.tags, "mine"])
+
+    try:
+        changed, _ = client.modify_registration(key, change)
+        assert set(changed.tags) == {*registration.tags, "first", "second", "mine"}
+    finally:
+        client.delete_registration(key)
+
+
+def test_modification_that_never_comes_through_gives_up_after_five_tries(
+    client: HubClient, registration: Registration, notification_hub: Emulator, hub: Hub
+) -> None:
+    if hub.settles_in:
+        pytest.skip("a real hub plays no faults")
+    made, _ = client.create_registration(registration)
+    notification_hub.fail("PUT", status=412, times=9)
+    notification_hub.clear_log()
+    with pytest.raises(ConcurrencyConflict):
+        client.modify_registration(str(made.registration_id), lambda held: held)
+    assert [entry.method for entry in notification_hub.log()] == ["GET", "PUT"] * 5
+
+
+def test_lists_are_read_page_by_page_and_no_further_than_asked(notification_hub: Emulator) -> None:
+    with HubClient(notification_hub.full, notification_hub.hub) as client:
+        for number in range(250):
+            client.create_registration(Registration(Platform.GCM, "one-handle", [f"t{number % 2}"]))
+        notification_hub.clear_log()
+        rows = client.registrations_by_channel("one-handle")
+        assert next(rows).channel == "one-handle"
+        assert len(notification_hub.log()) == 1
+        assert len(list(rows)) == 249
+        assert len(notification_hub.log()) == 3
+        assert len(list(client.registrations())) == 250
+        assert len(list(client.registrations_by_tag("t1"))) == 125
+    with HubClient(notification_hub.listen, notification_hub.hub) as device, pytest.raises(Forbidden):
+        list(device.registrations())

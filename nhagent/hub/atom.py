@@ -2,7 +2,7 @@
 
 The service reads a description's elements in the order of its contract: a required one out of place is
 refused, an optional one is dropped without a word. So the order here is the contract's, for every type. On
-the way back both forms of the root are read (``WindowsRegistrationDescription``, and ``RegistrationDescription``
+the way back both forms of the root are read (``XRegistrationDescription``, and ``RegistrationDescription``
 with ``i:type``), and what is ``i:nil`` counts as absent.
 """
 

@@ -8,19 +8,25 @@ use it as a context manager). It is for one thread at a time.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from nhagent import __version__, rules
-from nhagent.errors import ConcurrencyConflict, ConfigurationError, HubUnavailable
+from nhagent.errors import (
+    ConcurrencyConflict,
+    ConfigurationError,
+    CredentialError,
+    HubUnavailable,
+    NhagentError,
+)
 from nhagent.hub.atom import NotARegistration, from_entry, from_feed, to_entry
-from nhagent.hub.connection import ConnectionString, read_endpoint
+from nhagent.hub.connection import EXCHANGE_SECONDS, ConnectionString, read_endpoint
 from nhagent.hub.installations import NotAnInstallation, compact, from_json, to_json
 from nhagent.hub.replies import HubReply, raise_for_error, read_facts
-from nhagent.hub.transport import EXCHANGE_SECONDS, Request, Response, Transport
+from nhagent.hub.transport import Request, Response, Transport
 from nhagent.models import BrowserChannel, Installation, PushChannel, Registration
 
 API_VERSION: Final = "2020-06"
@@ -70,13 +76,16 @@ class HubClient:
             self._token: Callable[[str], str] = lambda resource: key.token(resource, self._clock())
         else:
             source = connection_string
+            if not callable(source):
+                raise ConfigurationError("connection_string: give text, or a callable that gives a SAS token")
             if endpoint is None:
                 raise ConfigurationError(
                     "endpoint: needed with a token callable; give the namespace's address"
                 )
-            self._token = lambda _: _checked_token(source())
+            self._token = lambda _: _token_of(source)
         if endpoint is not None:
             self._endpoint = read_endpoint(endpoint, "endpoint")
+        rules.check_seconds("timeout", timeout)
         self._transport = Transport(ca_bundle=ca_bundle, timeout=timeout)
         self.requests_sent = 0
         self.clock_skew: float | None = None
@@ -105,7 +114,12 @@ class HubClient:
         Raises:
             HubError: see `nhagent.errors`; ``InvalidRequest`` carries all that the hub found wrong.
         """
-        _, reply = self._installation("PUT", installation.installation_id, to_json(installation))
+        if not isinstance(installation, Installation):
+            raise ConfigurationError(f"put_installation: a {type(installation).__name__} is no Installation")
+        tiles = (str(tile.channel) for tile in installation.secondary_tiles.values())
+        _, reply = self._installation(
+            "PUT", installation.installation_id, to_json(installation), (installation.push_channel, *tiles)
+        )
         return reply
 
     def get_installation(self, installation_id: str) -> tuple[Installation, HubReply]:
@@ -120,7 +134,7 @@ class HubClient:
         response, reply = self._installation("GET", installation_id)
         try:
             return from_json(json.loads(response.body)), reply
-        except (NotAnInstallation, ValueError) as error:
+        except (NotAnInstallation, ValueError, RecursionError) as error:
             raise self._nonsense(reply, str(error)) from None
 
     def patch_installation(self, installation_id: str, operations: Sequence[dict[str, Any]]) -> HubReply:
@@ -136,7 +150,14 @@ class HubClient:
             RecordNotFound: the hub does not hold it.
             HubError: see `nhagent.errors`.
         """
-        _, reply = self._installation("PATCH", installation_id, list(operations))
+        if isinstance(operations, str | bytes) or not isinstance(operations, Sequence):
+            raise ConfigurationError("patch_installation: give a list of operations")
+        channels = [
+            operation["value"]
+            for operation in operations
+            if str(operation.get("path", "")).lower().endswith("/pushchannel") and operation.get("value")
+        ]
+        _, reply = self._installation("PATCH", installation_id, list(operations), channels)
         return reply
 
     def delete_installation(self, installation_id: str) -> HubReply:
@@ -323,7 +344,8 @@ class HubClient:
         etag: str | None = None,
     ) -> tuple[Registration, HubReply]:
         body = None if registration is None else to_entry(registration)
-        response, reply = self._exchange(method, path, record, body, _ATOM_TYPE, etag=etag)
+        channels = () if registration is None else (registration.channel,)
+        response, reply = self._exchange(method, path, record, body, _ATOM_TYPE, etag=etag, channels=channels)
         try:
             return from_entry(response.body), reply
         except NotARegistration as error:
@@ -337,7 +359,11 @@ class HubClient:
         )
 
     def _installation(
-        self, method: str, installation_id: str, document: object = None
+        self,
+        method: str,
+        installation_id: str,
+        document: object = None,
+        channels: Iterable[PushChannel] = (),
     ) -> tuple[Response, HubReply]:
         rules.check_installation_id(installation_id)
         return self._exchange(
@@ -346,6 +372,7 @@ class HubClient:
             f"installation {installation_id}",
             None if document is None else compact(document),
             "application/json-patch+json" if method == "PATCH" else "application/json",
+            channels=channels,
         )
 
     def _exchange(
@@ -358,6 +385,7 @@ class HubClient:
         *,
         etag: str | None = None,
         query: Sequence[str] = (),
+        channels: Iterable[PushChannel] = (),
     ) -> tuple[Response, HubReply]:
         resource = f"{self._endpoint}/{quote(self._hub)}/{path}"
         headers = {
@@ -376,16 +404,32 @@ class HubClient:
         response = self._transport.send(Request(method, f"{resource}?{asked}", headers, body))
         facts = read_facts(response, sent=sent, received=self._clock())
         self.clock_skew = facts.clock_skew
-        raise_for_error(response, facts, hub=self._hub, record=record)
+        raise_for_error(response, facts, hub=self._hub, record=record, channels=channels)
         return response, facts
 
 
-def _checked_token(token: object) -> str:
-    if not isinstance(token, str) or not token.startswith("SharedAccessSignature "):
-        raise ConfigurationError(
-            'connection_string: its callable gave no SAS token ("SharedAccessSignature sr=…")'
+def _token_of(source: TokenSource) -> str:
+    """Ask a token callable, and take nothing else for a token: it goes into a header."""
+    try:
+        token = source()
+    except NhagentError:
+        raise
+    except OSError as error:
+        raise HubUnavailable(
+            f"the token callable could not reach its backend ({_kind(error)}); tried later"
+        ) from error
+    except Exception as error:  # the app's own code may raise anything
+        raise CredentialError(f"the token callable failed ({_kind(error)}); correct it") from error
+    text = token.strip() if isinstance(token, str) else ""
+    if not text.startswith("SharedAccessSignature ") or not (text.isascii() and text.isprintable()):
+        raise CredentialError(
+            'the token callable gave no SAS token ("SharedAccessSignature sr=…"); correct it'
         )
-    return token
+    return text
+
+
+def _kind(error: BaseException) -> str:
+    return type(error).__name__
 
 
 def _path(registration_id: str) -> str:

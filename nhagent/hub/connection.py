@@ -13,8 +13,11 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote, urlsplit
 
+from nhagent import rules
 from nhagent.errors import ConfigurationError
 
+EXCHANGE_SECONDS: Final = 30.0
+"""For one exchange with a hub, from the first byte of the request to the last of the reply."""
 TOKEN_SECONDS: Final = 300
 """Life of a SAS token: enough for one exchange on a slow link, and of little use once stolen."""
 
@@ -46,8 +49,10 @@ class ConnectionString:
         Raises:
             ConfigurationError: a part is missing, doubled or malformed. The message never holds the key.
         """
-        if not isinstance(text, str):
-            raise ConfigurationError(f"connection string: is a {type(text).__name__}; give it as text")
+        if not rules.is_text(text):
+            raise ConfigurationError(
+                f"connection string: is {type(text).__name__}, not readable text; copy it again"
+            )
         values: dict[str, str] = {}
         for number, part in enumerate(text.strip().strip("\"'").split(";"), start=1):
             name, equals, value = part.strip().partition("=")
@@ -131,21 +136,26 @@ def read_endpoint(text: str, name: str) -> str:
     Raises:
         ConfigurationError: it is no such address; http to another machine would show the device's tokens.
     """
+    refusal = ConfigurationError(
+        f"{name}: is no address of a namespace; it looks like sb://NAMESPACE.servicebus.windows.net/"
+    )
+    if not rules.is_text(text) or rules.has_control_characters(text.strip()):
+        raise refusal
     text = text.strip()
-    parts = urlsplit(text if "://" in text else f"https://{text}")
     try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
         host, port = parts.hostname, parts.port
     except ValueError:
-        host, port = None, None
+        raise refusal from None
     if not host or "@" in parts.netloc or parts.scheme not in {"sb", "https", "http"}:
-        raise ConfigurationError(
-            f"{name}: is no address of a namespace; it looks like sb://NAMESPACE.servicebus.windows.net/"
-        )
+        raise refusal
     if parts.scheme == "http" and not is_loopback(text):
         raise ConfigurationError(
             f"{name} http://{host}: plain http is for loopback alone; use sb:// or https://"
         )
     scheme = "http" if parts.scheme == "http" else "https"
+    if port == {"http": 80, "https": 443}[scheme]:
+        port = None  # the same namespace, written longer
     shown = f"[{host}]" if ":" in host else host
     return f"{scheme}://{shown}" + (f":{port}" if port else "")
 

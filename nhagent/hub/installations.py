@@ -154,7 +154,10 @@ def _caseless(document: object) -> JsonObject:
 
 
 def _tags(parts: JsonObject) -> tuple[str, ...]:
-    return tuple(str(tag) for tag in parts.get("tags", ()))
+    tags = parts.get("tags", ())
+    if not isinstance(tags, list | tuple):
+        raise NotAnInstallation("no installation: its tags are no list")
+    return tuple(str(tag) for tag in tags)
 
 
 Patch: TypeAlias = list[dict[str, Any]]

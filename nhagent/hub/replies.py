@@ -8,6 +8,7 @@ validation errors have a line for each fault.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -16,6 +17,7 @@ from nhagent import errors
 from nhagent.hub.markup import NotMarkup, parse
 from nhagent.hub.times import read_http_date, read_retry_after
 from nhagent.hub.transport import Response
+from nhagent.models import PushChannel, fingerprint
 
 _TRACKING: Final = re.compile(r"\.?\s*TrackingId:\s*([^,\s]+)\s*,\s*TimeStamp:.*\Z", re.DOTALL)
 _HTML: Final = re.compile(rb"\s*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
@@ -54,7 +56,14 @@ def read_facts(response: Response, *, sent: datetime, received: datetime) -> Hub
     return HubReply(response.status, response.headers.get("trackingid"), server_time, skew)
 
 
-def raise_for_error(response: Response, facts: HubReply, *, hub: str, record: str) -> None:
+def raise_for_error(
+    response: Response,
+    facts: HubReply,
+    *,
+    hub: str,
+    record: str,
+    channels: Iterable[PushChannel] = (),
+) -> None:
     """Raise what a reply that is no success was.
 
     Args:
@@ -62,6 +71,7 @@ def raise_for_error(response: Response, facts: HubReply, *, hub: str, record: st
         facts: what `read_facts` made of it.
         hub: the hub's name, for the message.
         record: what was asked for, such as ``installation 95e4…``.
+        channels: what was sent, in case the hub quotes it: an error shows fingerprints alone.
 
     Raises:
         HubError: of the class of the tree that this reply belongs to.
@@ -73,16 +83,26 @@ def raise_for_error(response: Response, facts: HubReply, *, hub: str, record: st
             status=response.status,
         )
     if 200 <= response.status < 300:
+        kind = response.headers.get("content-type", "").lower()
+        if response.body and "xml" not in kind and "json" not in kind:
+            raise errors.HubUnavailable(
+                f'hub "{hub}": the reply ({response.status}) is of kind {kind or "unknown"}, which no hub '
+                "sends; something stands in between",
+                status=response.status,
+            )
         return
     detail, tracking_id, is_error_body = _error_body(response)
+    for channel in channels:
+        handle = channel if isinstance(channel, str) else channel.endpoint
+        detail = detail.replace(handle, fingerprint(channel))
     now = facts.server_time or datetime.now(UTC)
     retry_after = read_retry_after(response.headers.get("retry-after"), now)
-    kind, sentence = _classify(
+    error, sentence = _classify(
         response.status, detail, retry_after, is_error_body, hub, record, facts.clock_skew
     )
     words = f'; it says "{detail}"' if detail else ""
     tracked = f" [tracking id {tracking_id}]" if tracking_id else ""
-    raise kind(
+    raise error(
         f"{sentence}{words}{tracked}",
         status=response.status,
         detail=detail,

@@ -21,7 +21,10 @@ def read_moment(text: str | None) -> datetime | None:
     if not text or text.startswith("9999"):
         return None
     moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    try:
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text} is beyond the calendar") from error
 
 
 def read_http_date(text: str | None) -> datetime | None:
@@ -32,9 +35,9 @@ def read_http_date(text: str | None) -> datetime | None:
 
     try:
         moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
         return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def read_retry_after(text: str | None, now: datetime) -> float | None:

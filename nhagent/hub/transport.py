@@ -8,6 +8,7 @@ It follows no redirect, repeats nothing, always verifies TLS, and turns whatever
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,10 +26,8 @@ from urllib3.exceptions import HTTPError
 from urllib3.util.ssl_ import create_urllib3_context
 
 from nhagent.errors import ConfigurationError, HubUnavailable
-from nhagent.hub.connection import is_loopback
+from nhagent.hub.connection import EXCHANGE_SECONDS, is_loopback
 
-EXCHANGE_SECONDS: Final = 30.0
-"""From the first byte of the request to the last of the reply."""
 CONNECT_SECONDS: Final = 10.0
 MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
 
@@ -67,7 +66,7 @@ class Transport:
 
     def __init__(self, *, ca_bundle: str | None = None, timeout: float = EXCHANGE_SECONDS) -> None:
         self._timeout = timeout
-        self._session = requests.Session()
+        self._session = _Session()
         self._adapter = _Adapter(_tls_context(ca_bundle))
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, self._adapter)
@@ -91,7 +90,11 @@ class Transport:
                 f"TLS with {host} failed ({_cause(error)}); check ca_bundle, this device's clock, "
                 "and who stands in between"
             ) from None
-        except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
+        except requests.exceptions.InvalidHeader:  # its text holds the header: the token
+            raise ConfigurationError(
+                "a request header cannot be sent; check the SAS token's characters"
+            ) from None
+        except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
             waited = monotonic() - started
             fact = f"no whole reply within {self._timeout:g} s" if waited >= self._timeout else _cause(error)
             raise HubUnavailable(f"no answer from {host}: {fact}; tried again later") from None
@@ -123,13 +126,20 @@ class Transport:
             if len(body) > MAX_REPLY_BYTES:
                 raise HTTPError(f"the reply is larger than {MAX_REPLY_BYTES} bytes")
             promised = reply.headers.get("Content-Length", "")
-            if promised.isdigit() and len(body) < int(promised):
+            if promised.isdecimal() and len(body) < int(promised):
                 raise HTTPError(f"the reply broke off after {len(body)} of {promised} bytes")
-            if not promised and "Transfer-Encoding" not in reply.headers and reply.status_code != NO_CONTENT:
+            chunked = reply.headers.get("Transfer-Encoding", "").lower() == "chunked"
+            if not promised.isdecimal() and not chunked and reply.status_code != NO_CONTENT:
                 # Python takes a head that was cut off for a whole one; the service always gives a length.
                 raise HTTPError("the reply broke off within its head")
             headers = {name.lower(): value for name, value in reply.headers.items()}
             return Response(reply.status_code, headers, body)
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - as in its base
+        """None: else requests reads a redirect's whole body, and trips over its address, followed or not."""
+        return None
 
 
 class _Adapter(HTTPAdapter):
@@ -211,4 +221,5 @@ def _cause(error: BaseException) -> str:
         )
     innermost = seen[-1]
     text = getattr(innermost, "strerror", None) or str(innermost) or type(innermost).__name__
-    return str(text).splitlines()[0][:200]
+    line = (str(text).splitlines() or [type(innermost).__name__])[0]
+    return re.sub(r"//[^/@\s]+@", "//", line)[:200]  # a proxy's address may hold its password
