@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from nhagent.errors import ChannelError, ConfigurationError
 from nhagent.models import BrowserChannel, Platform, PushChannel, RawChannel, read_channel
 
+if TYPE_CHECKING:
+    import subprocess
+
 ChannelSource: TypeAlias = Callable[[], RawChannel]
 
 COMMAND_SECONDS: Final = 30.0
+COMMAND_POLL_SECONDS: Final = 0.05
 MAX_CHANNEL_BYTES: Final = 64 * 1024
 
 
@@ -44,12 +48,17 @@ def ask(source: ChannelSource, platform: Platform, name: str) -> PushChannel | N
         raw = source()
     except ChannelError:
         raise
-    except Exception as error:  # the app's own code may raise anything; the other channels must go on
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # the app's own code may raise anything; the other channels must go on
         raise ChannelError(
             f"{name}: its source failed ({type(error).__name__}: {error}); correct it"
         ) from error
     if raw is None or (isinstance(raw, str) and not raw.strip()):
         return None
+    if _is_coroutine(raw):
+        raise ChannelError(f"{name}: its source is a coroutine function; give a plain callable") from None
     if not isinstance(raw, str | Mapping | BrowserChannel):
         raise ChannelError(
             f"{name}: its source gave a {type(raw).__name__}; it must give a push channel or None"
@@ -61,17 +70,20 @@ def ask(source: ChannelSource, platform: Platform, name: str) -> PushChannel | N
 
 
 def from_file(path: str) -> ChannelSource:
-    """A source that reads a text file, which another program replaces; absent or empty: no channel yet."""
+    """A source that reads a text file, which others replace; absent or empty: a pending `ChannelError`."""
 
     def read() -> RawChannel:
         try:
             with open(path, "rb") as file:
                 content = file.read(MAX_CHANNEL_BYTES + 1)
         except FileNotFoundError:
-            return None
+            raise ChannelError(
+                f"channel file {path!r}: is not there yet; who writes it, and does the path fit?",
+                pending=True,
+            ) from None
         except OSError as error:
             raise ChannelError(f"channel file {path!r}: {error.strerror}; let nhagent read it") from error
-        return _text(content, f"channel file {path!r}")
+        return _one(content, f"channel file {path!r}")
 
     return read
 
@@ -89,12 +101,21 @@ def from_credential(name: str, environ: Mapping[str, str] = os.environ) -> Chann
 
 
 def from_environment(variable: str, environ: Mapping[str, str] = os.environ) -> ChannelSource:
-    """A source that reads an environment variable; unset or empty: no channel yet."""
-    return lambda: environ.get(variable)
+    """A source that reads an environment variable; unset or empty: a pending `ChannelError`."""
+
+    def read() -> RawChannel:
+        handle = environ.get(variable, "")
+        if not handle.strip():
+            raise ChannelError(
+                f"channel variable ${variable}: is not set; set it before the start", pending=True
+            )
+        return handle
+
+    return read
 
 
 def from_command(arguments: Sequence[str], timeout: float = COMMAND_SECONDS) -> ChannelSource:
-    """A source that runs a program and reads its standard output; empty output: no channel yet.
+    """A source that runs a program and reads its standard output; empty: a pending `ChannelError`.
 
     Args:
         arguments: the program and its arguments; no shell stands in between.
@@ -103,31 +124,38 @@ def from_command(arguments: Sequence[str], timeout: float = COMMAND_SECONDS) -> 
 
     def run() -> RawChannel:
         import subprocess
+        from tempfile import TemporaryFile
 
         name = f"channel command {arguments[0]!r}"
-        try:
-            result = subprocess.run(  # noqa: S603 - the command is the device owner's own
-                list(arguments),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                timeout=timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise ChannelError(f"{name}: gave nothing within {timeout:g} s; make it faster") from None
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise ChannelError(f"{name}: cannot be run ({reason}); check its path") from error
-        if result.returncode != 0:
-            raise ChannelError(f"{name}: failed with status {result.returncode}; run it by hand to see why")
-        return _text(result.stdout, name)
+        # A file, not a pipe: what the program leaves running in the background would hold a pipe open.
+        with TemporaryFile() as output:
+            try:
+                process = subprocess.Popen(  # noqa: S603 - the command is the device owner's own
+                    list(arguments), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL
+                )
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise ChannelError(f"{name}: cannot be run ({reason}); check its path") from error
+            with process:
+                _wait(process, output.fileno(), name, timeout)
+            if process.returncode != 0:
+                raise ChannelError(
+                    f"{name}: failed with status {process.returncode}; run it by hand to see why"
+                )
+            output.seek(0)
+            return _one(output.read(MAX_CHANNEL_BYTES + 1), name)
 
     return run
 
 
 def from_plugin(reference: str) -> ChannelSource:
-    """A source that calls ``package.module:callable``, imported when it is first asked."""
+    """A source that calls ``package.module:callable``, imported when it is first asked.
+
+    Raises:
+        ConfigurationError: the reference has another form.
+    """
+    if not all(reference.partition(":")):
+        raise ConfigurationError(f"channel plugin {reference!r}: write it as package.module:callable")
 
     def call() -> RawChannel:
         from importlib import import_module
@@ -137,6 +165,43 @@ def from_plugin(reference: str) -> ChannelSource:
         return raw
 
     return call
+
+
+def _wait(process: subprocess.Popen[bytes], output: int, name: str, timeout: float) -> None:
+    """Wait for a program's end, but not longer than it may take, and not for more than it may say."""
+    from subprocess import TimeoutExpired
+    from time import monotonic
+
+    deadline = monotonic() + timeout
+    while True:
+        try:
+            process.wait(COMMAND_POLL_SECONDS)
+        except TimeoutExpired:
+            if os.fstat(output).st_size > MAX_CHANNEL_BYTES:
+                process.kill()
+                raise ChannelError(f"{name}: says more than any push channel; correct it") from None
+            if monotonic() >= deadline:
+                process.kill()
+                raise ChannelError(f"{name}: gave nothing within {timeout:g} s; make it faster") from None
+        else:
+            return
+
+
+def _is_coroutine(raw: object) -> bool:
+    close = getattr(raw, "close", None) if hasattr(raw, "cr_code") else None
+    if close is not None:
+        close()  # else Python warns that nobody awaited it
+    return close is not None
+
+
+def _one(content: bytes, name: str) -> str:
+    """The one channel that a file or a program gives."""
+    text = _text(content, name).strip()
+    if not text:
+        raise ChannelError(f"{name}: is empty; there is no push channel yet", pending=True)
+    if "\n" in text and not text.startswith("{"):
+        raise ChannelError(f"{name}: holds several lines; it must hold one push channel")
+    return text
 
 
 def _text(content: bytes, name: str) -> str:

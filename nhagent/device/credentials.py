@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from nhagent import rules
 from nhagent.errors import CredentialError, KeyringLocked
 
 SYSTEMD_CREDENTIAL: Final = "nhagent.connection-string"
@@ -86,12 +87,16 @@ def _check_private(path: str) -> None:
     try:
         facts = os.stat(path)
     except OSError as error:
-        raise CredentialError(f"connection string file {path!r}: {error.strerror}; check the path") from error
+        raise CredentialError(
+            f"connection string file {rules.shown(path)}: {error.strerror}; check the path"
+        ) from error
     if stat.S_IMODE(facts.st_mode) & 0o077:
-        raise CredentialError(f"connection string file {path!r}: others may read it; run chmod 600 on it")
+        raise CredentialError(
+            f"connection string file {rules.shown(path)}: others may read it; run chmod 600 on it"
+        )
     if facts.st_uid not in {0, os.getuid()}:
         raise CredentialError(
-            f"connection string file {path!r}: is another user's; make it your own or root's"
+            f"connection string file {rules.shown(path)}: is another user's; make it your own or root's"
         )
 
 
@@ -101,10 +106,14 @@ def _read(path: str) -> str:
             content = file.read(MAX_CREDENTIAL_BYTES + 1)
         if len(content) > MAX_CREDENTIAL_BYTES:
             raise CredentialError(
-                f"connection string file {path!r}: is too large to hold a connection string"
+                f"connection string file {rules.shown(path)}: is too large to hold a connection string"
             )
         return content.decode().strip()
     except OSError as error:
-        raise CredentialError(f"connection string file {path!r}: {error.strerror}; check it") from error
+        raise CredentialError(
+            f"connection string file {rules.shown(path)}: {error.strerror}; check it"
+        ) from error
     except UnicodeDecodeError:
-        raise CredentialError(f"connection string file {path!r}: holds no text; write it anew") from None
+        raise CredentialError(
+            f"connection string file {rules.shown(path)}: holds no text; write it anew"
+        ) from None

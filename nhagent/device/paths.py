@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
+from nhagent import rules
 from nhagent.errors import ConfigurationError
 
 SYSTEM_CONFIG: Final = "/etc/nhagent/config.toml"
+MAX_PART_CHARACTERS: Final = 150
+"""Of one folder's name; file systems take 255 bytes."""
 
 
 def state_folder(given: str | os.PathLike[str] | None, environ: Mapping[str, str] = os.environ) -> str:
@@ -19,8 +22,14 @@ def state_folder(given: str | os.PathLike[str] | None, environ: Mapping[str, str
         ConfigurationError: the result is relative. Under systemd without a home folder the user's own would
             be, and each working directory would then see another device.
     """
+    try:
+        named = "" if given is None else os.fspath(given)
+    except TypeError:
+        named = None
+    if not rules.is_text(named) or "\0" in str(named):
+        raise ConfigurationError(f"state_dir {rules.shown(given)}: give the state folder's absolute path")
     sources = (
-        ("state_dir", os.fspath(given) if given is not None else ""),
+        ("state_dir", str(named)),
         ("$NHAGENT_STATE_DIR", environ.get("NHAGENT_STATE_DIR", "")),
         ("$STATE_DIRECTORY", environ.get("STATE_DIRECTORY", "").split(":")[0]),
     )
@@ -51,11 +60,17 @@ def config_file(given: str | None, environ: Mapping[str, str] = os.environ) -> s
 
 def _absolute(name: str, folder: str) -> str:
     if not os.path.isabs(folder):
-        raise ConfigurationError(f"{name} {folder!r}: is relative; give the state folder's absolute path")
+        raise ConfigurationError(
+            f"{name} {rules.shown(folder)}: is relative; give the state folder's absolute path"
+        )
     return folder
 
 
 def _part(name: str) -> str:
     """One path component for any name: what could leave the folder is percent-encoded."""
     part = quote(name, safe="")
+    if len(part) > MAX_PART_CHARACTERS:
+        from hashlib import sha256
+
+        part = f"{part[: MAX_PART_CHARACTERS - 17]}-{sha256(name.encode()).hexdigest()[:16]}"
     return part.replace(".", "%2E") if part.startswith(".") else part

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
+from nhagent import rules
+from nhagent.errors import ConfigurationError
+
 SCHEMA: Final = 1
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -56,15 +59,8 @@ class Identity:
             Malformed: it is none.
         """
         fields = _object(document)
-        installation_id = fields.pop("installation_id", None)
-        namespace = fields.pop("namespace", None)
-        if not isinstance(installation_id, str) or not installation_id:
-            raise Malformed("installation_id is missing")
-        if namespace is not None and not isinstance(namespace, str):
-            raise Malformed("namespace is no text")
-        disabled = fields.pop("disabled", False)
-        if not isinstance(disabled, bool):
-            raise Malformed("disabled is neither true nor false")
+        installation_id = _id(fields.pop("installation_id", None))
+        namespace, disabled = _namespace(fields), _disabled(fields)
         _schema(fields)
         return cls(installation_id, namespace, disabled, _unknown(fields))
 
@@ -75,6 +71,7 @@ class Leaving:
 
     kind: str
     id: str
+    etag: str = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +87,7 @@ class Accepted:
         whole_at: the hub's time of the last acceptance of the whole, from which a refresh falls due.
         partial: a newer version wrote this: what is known may not be all, so that the next write is whole.
         fresh: the hub has just been asked, so that ``records`` is what it holds. Never stored.
+        adopted: the hub has just been found to know the device. Never stored.
     """
 
     style: str = ""
@@ -100,6 +98,7 @@ class Accepted:
     whole_at: datetime | None = None
     partial: bool = False
     fresh: bool = False
+    adopted: bool = False
 
     def doubting(self, name: str) -> Accepted:
         """Before a write of this record goes out."""
@@ -123,6 +122,10 @@ class Accepted:
         records = {key: record for key, record in self.records.items() if key != name}
         return replace(self, records=records, in_doubt=self.in_doubt - {name}, fresh=True)
 
+    def deduplicated(self) -> Accepted:
+        """With every record leaving once."""
+        return replace(self, leaving=tuple(dict.fromkeys(self.leaving)))
+
     def without(self, gone: Leaving) -> Accepted:
         """After the hub's answer: it has forgotten this."""
         return replace(self, leaving=tuple(entry for entry in self.leaving if entry != gone))
@@ -136,12 +139,16 @@ class State:
         declaration: what the app declared, and update, add_tags and remove_tags changed.
         channels: the push channels that the sources last gave, by name.
         accepted: what the hub last accepted.
+        namespace: the namespace that accepted it; None where none was met yet.
+        disabled: as in `Identity`, and here too, so that neither file's loss brings the device back.
         extra: fields of newer versions.
     """
 
     declaration: JsonObject = field(default_factory=dict, repr=False)
     channels: JsonObject = field(default_factory=dict, repr=False)
     accepted: Accepted = Accepted()
+    namespace: str | None = None
+    disabled: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> JsonObject:
@@ -151,10 +158,14 @@ class State:
             **self.extra,
             "declaration": self.declaration,
             "channels": self.channels,
+            "namespace": self.namespace,
+            "disabled": self.disabled,
             "style": accepted.style,
             "records": dict(accepted.records),
             "in_doubt": sorted(accepted.in_doubt),
-            "leaving": [{"kind": entry.kind, "id": entry.id} for entry in accepted.leaving],
+            "leaving": [
+                {"kind": entry.kind, "id": entry.id, "etag": entry.etag} for entry in accepted.leaving
+            ],
             "accepted_at": None if accepted.accepted_at is None else accepted.accepted_at.isoformat(),
             "whole_at": None if accepted.whole_at is None else accepted.whole_at.isoformat(),
         }
@@ -181,6 +192,8 @@ class State:
             declaration=_object(fields.pop("declaration", {})),
             channels=_object(fields.pop("channels", {})),
             accepted=accepted,
+            namespace=_namespace(fields),
+            disabled=_disabled(fields),
             extra=_unknown(fields),
         )
 
@@ -197,6 +210,18 @@ def _unknown(fields: JsonObject) -> JsonObject:
     if fields["schema"] <= SCHEMA:
         del fields["schema"]
     return fields
+
+
+def _namespace(fields: JsonObject) -> str | None:
+    namespace = fields.pop("namespace", None)
+    return None if namespace is None else _text(namespace)
+
+
+def _disabled(fields: JsonObject) -> bool:
+    disabled = fields.pop("disabled", False)
+    if not isinstance(disabled, bool):
+        raise Malformed("disabled is neither true nor false")
+    return disabled
 
 
 def _object(value: object) -> JsonObject:
@@ -217,9 +242,17 @@ def _text(value: object) -> str:
     return value
 
 
+def _id(value: object) -> str:
+    try:
+        rules.check_installation_id(value)
+    except ConfigurationError as error:
+        raise Malformed(str(error)) from None
+    return str(value)
+
+
 def _leaving(value: object) -> Leaving:
     entry = _object(value)
-    return Leaving(_text(entry.get("kind")), _text(entry.get("id")))
+    return Leaving(_text(entry.get("kind")), _id(entry.get("id")), _text(entry.get("etag", "*")))
 
 
 def _moment(value: object) -> datetime | None:

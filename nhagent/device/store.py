@@ -91,19 +91,27 @@ class Store:
         """
         self._write(STATE, state.to_json())
 
-    def set_aside(self, name: str, now: datetime) -> str | None:
-        """Give a file a dated name, so that nothing is lost and a new one can be written. Under the lock.
+    def keep_aside(self, name: str, now: datetime) -> str | None:
+        """Keep a file that makes no sense under a dated name as well: nothing is lost. Under the lock.
+
+        It stays where it is until its successor takes its place: were it gone for a moment, a power cut would
+        make an unreadable file an absent one.
 
         Returns:
-            The new name, or None where there was no such file.
+            The other name, or None where there was no such file.
 
         Raises:
             StateUnwritable: the folder cannot be changed.
         """
         stem, dot, suffix = name.partition(".")
+        path = os.path.join(self.folder, name)
         aside = f"{stem}.{now.strftime('%Y%m%dT%H%M%S%f')}{dot}{suffix}"
         try:
-            os.replace(os.path.join(self.folder, name), os.path.join(self.folder, aside))
+            if os.path.isdir(path):  # a file cannot take a folder's place
+                os.replace(path, os.path.join(self.folder, aside))
+            else:
+                with open(path, "rb") as file:
+                    self._write_bytes(aside, file.read(MAX_FILE_BYTES))
             self._sync_folder(self.folder)
         except FileNotFoundError:
             return None
@@ -164,6 +172,7 @@ class Store:
             if len(content) > MAX_FILE_BYTES:
                 raise StateUnreadable(f"state file {path!r}: is larger than anything that nhagent writes")
             document: object = json.loads(content)
+            json.dumps(document, ensure_ascii=False).encode()  # half a character could not be written back
         except (FileNotFoundError, NotADirectoryError):
             return None
         except PermissionError as error:
@@ -177,22 +186,23 @@ class Store:
         return document
 
     def _write(self, name: str, document: object) -> None:
-        path = os.path.join(self.folder, name)
-        temporary = f"{path}.new"  # one name is enough under the lock, and a crash leaves one file at most
-        content = json.dumps(document, indent=1, ensure_ascii=False).encode()
         try:
-            file = os.open(
-                temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600
-            )
-            try:
-                _write_all(file, content)
-                os.fsync(file)
-            finally:
-                os.close(file)
-            os.replace(temporary, path)
-            self._sync_folder(self.folder)
+            self._write_bytes(name, json.dumps(document, indent=1, ensure_ascii=False).encode())
         except OSError as error:
             raise self._unwritable(error) from error
+
+    def _write_bytes(self, name: str, content: bytes) -> None:
+        path = os.path.join(self.folder, name)
+        temporary = f"{path}.new"  # one name is enough under the lock, and a crash leaves one file at most
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+        file = os.open(temporary, flags, 0o600)
+        try:
+            _write_all(file, content)
+            os.fsync(file)
+        finally:
+            os.close(file)
+        os.replace(temporary, path)
+        self._sync_folder(self.folder)
 
     def _make_folder(self) -> None:
         """Make the folder and its parents, each 0700 and each named durably in the one above."""
