@@ -10,9 +10,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from nhagent import rules
 from nhagent.device import credentials
 from nhagent.errors import ConfigurationError, CredentialError
-from nhagent.hub.connection import ConnectionString, namespace_of, read_endpoint
+from nhagent.hub.connection import EXCHANGE_SECONDS, ConnectionString, namespace_of, read_endpoint
 
 if TYPE_CHECKING:
     from nhagent.hub.client import HubClient
@@ -104,8 +105,12 @@ class HubAccess:
         assert known is not None  # a token callable comes with an endpoint
         return known
 
-    def open(self) -> HubClient:
-        """The client to send with; the same one until `close`."""
+    def open(self, seconds: float | None = None) -> HubClient:
+        """The client to send with; the same one until `close`.
+
+        Args:
+            seconds: for one exchange, where that is less than usual.
+        """
         if self._client is None:
             from nhagent.hub.client import HubClient
 
@@ -114,7 +119,12 @@ class HubAccess:
             source = self._given or self._found
             assert source is not None
             self._client = HubClient(
-                source, self._hub, endpoint=self._endpoint, ca_bundle=self._ca_bundle, clock=self._clock
+                source,
+                self._hub,
+                endpoint=self._endpoint,
+                ca_bundle=self._ca_bundle,
+                clock=self._clock,
+                timeout=EXCHANGE_SECONDS if seconds is None else min(seconds, EXCHANGE_SECONDS),
             )
         return self._client
 
@@ -143,11 +153,15 @@ def _readable_pem(path: str | None) -> str | None:
     """Refuse a CA bundle that is none before the first request, and without loading TLS for it."""
     if path is None:
         return None
+    if not rules.is_text(path) or "\0" in path:
+        raise ConfigurationError(f"ca_bundle {rules.shown(path)}: give the path of a PEM file")
     try:
         with open(path, "rb") as file:
             content = file.read()
     except OSError as error:
-        raise ConfigurationError(f"ca_bundle {path!r}: {error.strerror}; check the path") from error
+        raise ConfigurationError(
+            f"ca_bundle {rules.shown(path)}: {error.strerror}; check the path"
+        ) from error
     if b"-----BEGIN CERTIFICATE-----" not in content:
         raise ConfigurationError(f"ca_bundle {path!r}: holds no PEM certificate; give the authority's own")
     return path

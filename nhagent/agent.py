@@ -50,16 +50,21 @@ from nhagent.models import (
     fingerprint,
     read_channel,
 )
-from nhagent.registrars import Step
-from nhagent.registrars.installation import STYLE, InstallationRegistrar, due_at
+from nhagent.registrars import INSTALLATION, REGISTRATION, Registrar, Step
+from nhagent.registrars.installation import InstallationRegistrar
+from nhagent.registrars.leaving import all_leaving
+from nhagent.registrars.registration import RegistrationRegistrar
 from nhagent.report import Outcome, Report, Status
-from nhagent.startup import Draft, Terms, retired, state_of
-from nhagent.wheel import LOCK_SECONDS, Wheel, new_installation_id
+from nhagent.startup import Draft, Terms, state_of
+from nhagent.wheel import Wheel, new_installation_id
 
 if TYPE_CHECKING:
     import os
 
 DEFAULT_TIMEOUT: Final = 30.0
+WISH_LOCK_SECONDS: Final = 60.0
+"""How long a wish waits to get to disk while another process of the same app is at work."""
+LONGEST: Final = timedelta(days=36500)
 
 _log = logging.getLogger("nhagent")
 
@@ -76,7 +81,7 @@ class Agent:
             declared before; empty: nothing.
         expires_after: life of the record at the hub from its last whole write; None: for ever.
         owns_tags: False where the app's backend owns the tags: they are never overwritten.
-        style: ``installation``.
+        style: ``installation``: one record with all; ``registration``: one for each (tile, template).
         connection_string: text, a callable giving a SAS token (then ``endpoint`` is needed), or None:
             systemd's credential, $NHAGENT_CONNECTION_STRING_FILE, $NHAGENT_CONNECTION_STRING or the key ring.
         endpoint: the namespace's address, where no connection string says it.
@@ -85,9 +90,9 @@ class Agent:
         installation_id: a lasting id of the app's own; None: one is made at the first start and kept.
         state_dir: absolute path; None: $NHAGENT_STATE_DIR, $STATE_DIRECTORY, or the user's data folder.
         refresh_every: age at which an unchanged registration is written again; zero: at every start.
-        first_run_list: whether a first run lists what the hub holds for the channel. This version never does.
+        first_run_list: whether a first run asks what the hub holds for the channel, to make no second device.
         on_registered: called with the report whenever the hub has accepted something new.
-        on_error: called with the error whenever a run ends with one.
+        on_error: called with the error whenever a run ends with one, or a channel source fails.
         clock: gives the time, an aware datetime or seconds since 1970.
         sleep: waits some seconds.
         random: gives a number from 0 to 1.
@@ -111,7 +116,7 @@ class Agent:
         push_variables: Mapping[str, str] | None = None,
         expires_after: timedelta | None = None,
         owns_tags: bool = True,
-        style: str = STYLE,
+        style: str = INSTALLATION,
         connection_string: str | Callable[[], str] | None = None,
         endpoint: str | None = None,
         ca_bundle: str | None = None,
@@ -119,7 +124,7 @@ class Agent:
         installation_id: str | None = None,
         state_dir: str | os.PathLike[str] | None = None,
         refresh_every: timedelta = timedelta(days=1),
-        first_run_list: bool = True,  # noqa: ARG002 - part of the contract; listing is not built yet
+        first_run_list: bool = True,
         on_registered: Callable[[Report], object] | None = None,
         on_error: Callable[[NhagentError], object] | None = None,
         clock: Callable[[], datetime | float] | None = None,
@@ -129,8 +134,8 @@ class Agent:
         self._app = rules.checked_app_name(app)
         self._hub = rules.checked_hub_name(hub)
         self._platform = Platform.parse(platform)
-        if style != STYLE:
-            raise ConfigurationError(f'style {style!r}: this version knows "{STYLE}" alone')
+        if style not in {INSTALLATION, REGISTRATION}:
+            raise ConfigurationError(f'style {rules.shown(style)}: give "{INSTALLATION}" or "{REGISTRATION}"')
         source = as_source(self._platform, channel, "channel")
         _check_duration("refresh_every", refresh_every)
         if expires_after is not None:
@@ -151,10 +156,15 @@ class Agent:
             push_variables=push_variables,
             secondary_tiles=secondary_tiles,
         )
-        terms = Terms(self._platform, given, installation_id, expires_after, refresh_every, owns_tags)
+        terms = Terms(
+            self._platform, given, installation_id, expires_after, refresh_every, owns_tags, first_run_list
+        )
         _check_ownership(terms)
-        if not callable(channel):
-            _check_channels(terms, read_channel(self._platform, channel, "channel"))
+        self._style = style
+        _check_style(style, terms)
+        self._fixed_channel = None if callable(channel) else read_channel(self._platform, channel, "channel")
+        if self._fixed_channel is not None:
+            _check_channels(terms, self._fixed_channel)
         self._clock = _as_datetimes(clock)
         self._sleep = sleep or real_sleep
         self._random = random or real_random
@@ -169,8 +179,12 @@ class Agent:
             allow_full_access=allow_full_access,
             clock=self._clock,
         )
-        registrar = InstallationRegistrar(self._access.open)
-        self._wheel = Wheel(self._store, self._access, registrar, source, terms, self._clock)
+        registrars: dict[str, Callable[[], Registrar]] = {
+            INSTALLATION: lambda: InstallationRegistrar(self._access.open),
+            REGISTRATION: lambda: RegistrationRegistrar(self._access.open),
+        }
+        self._registrar = registrars[style]()
+        self._wheel = Wheel(self._store, self._access, self._registrar, source, terms, self._clock)
         self._on_registered = on_registered
         self._on_error = on_error
 
@@ -180,7 +194,8 @@ class Agent:
     def start(self, timeout: float = DEFAULT_TIMEOUT) -> Report:
         """Make the hub hold what is true: once at the app's start-up, and whenever that may have changed.
 
-        Tries until the deadline. A device that has no push channel yet is ``waiting`` at once.
+        Tries until the deadline: after a fault soon again; without a push channel, or with a state folder
+        that cannot be written, not before a minute has passed, so that a shorter deadline ends it at once.
 
         Args:
             timeout: seconds that all tries may take; the first is always made.
@@ -219,11 +234,13 @@ class Agent:
 
         Args:
             tags, templates, user_id, push_variables, secondary_tiles: what replaces the former; None: that
-                stays; empty: nothing of it any more.
+                stays; empty: nothing of it any more. It holds until an agent is made with that parameter
+                given: a given one is the truth at every start.
             timeout: seconds, as for `start`.
 
         Raises:
             ConfigurationError: it breaks a rule; nothing was changed.
+            StateLocked: another process did not let it get to disk within a minute: it was not kept.
             NhagentError: as `start`; the declaration is kept all the same.
         """
         changes = Declaration.checked(
@@ -234,18 +251,24 @@ class Agent:
             push_variables=push_variables,
             secondary_tiles=secondary_tiles,
         )
+        rules.check_seconds("timeout", timeout)
         self._declare(lambda _: changes)
         return self._run(timeout)
 
     def add_tags(self, *tags: str | Iterable[str], timeout: float = DEFAULT_TIMEOUT) -> Report:
-        """Declare further tags; see `update`."""
+        """Declare further tags, one by one or in lists; see `update`.
+
+        They hold until an agent is made with ``tags`` given: an app that uses this leaves ``tags`` out.
+        """
+        rules.check_seconds("timeout", timeout)
         added = rules.checked_tags("tags", _flat(tags))
         self._declare(lambda declared: Declaration(tags=(*(declared.tags or ()), *added)))
         return self._run(timeout)
 
     def remove_tags(self, *tags: str | Iterable[str], timeout: float = DEFAULT_TIMEOUT) -> Report:
-        """Declare these tags no more; see `update`."""
-        removed = {tag.lower() for tag in _flat(tags)}
+        """Declare these tags no more, one by one or in lists; see `add_tags` and `update`."""
+        rules.check_seconds("timeout", timeout)
+        removed = {tag.lower() for tag in rules.checked_tags("tags", _flat(tags))}
         self._declare(
             lambda declared: Declaration(
                 tags=tuple(tag for tag in declared.tags or () if tag.lower() not in removed)
@@ -256,14 +279,21 @@ class Agent:
     def plan(self) -> list[Step]:
         """The exchanges that `start` would make now. Changes nothing, on disk or at the hub.
 
+        Before a first run the hub is asked what it holds, so that what would be adopted or deleted is shown.
+
         Raises:
             ChannelError: there is no push channel to register.
             NhagentError: as `start`.
         """
-        memory = self._store.load()
-        draft = self._wheel.draft(
-            memory, self._wheel.ask(memory), self._access.namespace(), new_id=lambda: "(new)"
-        )
+        try:
+            memory = self._wheel.recall()
+            asked, namespace = self._wheel.ask(memory), self._access.namespace()
+            draft = self._wheel.draft(memory, asked, namespace, new_id=lambda: "(new)")
+            if draft.must_learn:
+                namespace = self._access.namespace_at_any_cost()
+                draft = self._wheel.learnt_draft(memory, asked, namespace, new_id=lambda: "(new)")
+        finally:
+            self._access.close()
         if draft.lacks_channel:
             raise draft.asked.errors[PRIMARY]
         return list(draft.steps)
@@ -275,7 +305,7 @@ class Agent:
             StateUnwritable: the state is another user's.
             ConfigurationError: what was declared cannot be registered.
         """
-        memory = self._store.load()
+        memory = self._wheel.recall()
         draft = self._wheel.draft(memory, Asked(), None)
         accepted = draft.state.accepted
         channels = draft.desired.installation if draft.desired is not None else None
@@ -283,7 +313,7 @@ class Agent:
         for tile_id, tile in ({} if channels is None else channels.secondary_tiles).items():
             shown[tile_name(tile_id)] = str(tile.channel)
         return Status(
-            state=state_of(draft),
+            state=state_of(draft, self._registrar),
             app=self._app,
             hub=self._hub,
             platform=self._platform,
@@ -291,7 +321,7 @@ class Agent:
             installation_id=None if memory.identity is None else memory.identity.installation_id,
             channels={name: fingerprint(channel) for name, channel in shown.items()},
             accepted_at=accepted.accepted_at,
-            refresh_due=None if draft.desired is None else due_at(draft.desired, accepted),
+            refresh_due=None if draft.desired is None else self._registrar.due_at(draft.desired, accepted),
             pending=tuple(str(step) for step in draft.steps),
             in_doubt=tuple(sorted(accepted.in_doubt)),
             leaving=tuple(entry.id for entry in accepted.leaving),
@@ -309,11 +339,18 @@ class Agent:
             every later start goes on with that.
 
         Raises:
+            StateLocked: another process did not let it get to disk within a minute: it was not kept.
             NhagentError: as `start`; the wish is kept all the same.
         """
-        with self._wheel.turning, self._store.lock(LOCK_SECONDS):
-            draft = self._wheel.draft(self._store.load(), Asked(), self._access.namespace())
-            self._wheel.settle(replace(draft, identity=replace(draft.identity, disabled=True)))
+        with self._wheel.turning, self._store.lock(WISH_LOCK_SECONDS):
+            memory = self._wheel.recall()
+            draft = self._wheel.draft(memory, Asked(), self._access.namespace())
+            state = draft.state
+            if memory.identity is None and self._wheel.terms.installation_id is not None:
+                # The disk knows nothing, but the id is the app's own: the hub may hold it.
+                state = replace(state, accepted=state.accepted.doubting(INSTALLATION))
+            identity = replace(draft.identity, disabled=True)
+            self._wheel.settle(replace(draft, identity=identity, state=replace(state, disabled=True)))
         return self._run(timeout)
 
     def enable(self) -> None:
@@ -325,19 +362,21 @@ class Agent:
         Raises:
             StateError: the state cannot be read, locked or written.
         """
-        with self._wheel.turning, self._store.lock(LOCK_SECONDS):
-            memory = self._store.load()
-            if memory.identity is None or not memory.identity.disabled:
+        with self._wheel.turning, self._store.lock(WISH_LOCK_SECONDS):
+            memory = self._wheel.recall()
+            if memory.identity is None or not (memory.identity.disabled or memory.state.disabled):
                 return
-            state = retired(memory.identity, memory.state)
+            accepted = all_leaving(memory.state.accepted, memory.identity.installation_id)
+            state = replace(memory.state, accepted=accepted, disabled=False)
             new_id = self._wheel.terms.installation_id or new_installation_id()
             identity = Identity(new_id, memory.identity.namespace)
             self._wheel.settle(Draft(memory, identity, state))
 
     def _run(self, timeout: float, *, force: bool = False) -> Report:
+        rules.check_seconds("timeout", timeout)
         try:
             report = drive(
-                lambda _: self._wheel.turn(force=force),
+                lambda left: self._wheel.turn(left, force=force),
                 timeout=timeout,
                 clock=self._clock,
                 sleep=self._sleep,
@@ -352,21 +391,30 @@ class Agent:
         elif report.outcome in {Outcome.REGISTERED, Outcome.UPDATED, Outcome.RECREATED}:
             _log.info("%s as installation %s", report.outcome, report.installation_id)
             _tell(self._on_registered, report)
+        for name, failure in report.failed_sources.items():
+            _log.warning("the old channel stays in place: %s", failure)
+            if name != PRIMARY or report.error is None:
+                _tell(self._on_error, failure)
         return report
 
     def _declare(self, change: Callable[[Declaration], Declaration]) -> None:
         """Change the declaration, on disk first; from there it is read at every later start."""
-        with self._wheel.turning, self._store.lock(LOCK_SECONDS):
-            memory = self._store.load()
+        with self._wheel.turning, self._store.lock(WISH_LOCK_SECONDS):
+            memory = self._wheel.recall()
             if STATE in memory.unreadable:
                 raise StateUnreadable(
                     f"state folder {self._store.folder!r}: {STATE} makes no sense; start first"
                 )
             terms = self._wheel.terms
             declared = terms.given.over(Declaration.from_json(memory.state.declaration))
+            if not terms.owns_tags:
+                declared = declared.without_tags()
             changes = change(declared)
             checked = self._checked(changes.over(declared))
             _check_ownership(replace(terms, given=checked))
+            _check_style(self._style, replace(terms, given=checked))
+            if self._fixed_channel is not None:
+                _check_channels(replace(terms, given=checked), self._fixed_channel)
             self._store.save_state(replace(memory.state, declaration=checked.to_json()))
             self._wheel.terms = replace(terms, given=terms.given.left_to_disk(changes))
 
@@ -407,14 +455,36 @@ def _check_channels(terms: Terms, primary: PushChannel) -> None:
     terms.given.installation("probe", terms.platform, {PRIMARY: primary, **channels})
 
 
+def _check_style(style: str, terms: Terms) -> None:
+    """Refuse what registrations cannot carry."""
+    if style != REGISTRATION:
+        return
+    for name, given in (("user_id", terms.given.user_id), ("expires_after", terms.expires_after)):
+        if given:
+            raise ConfigurationError(
+                f'{name}: style "{REGISTRATION}" has none: a registration carries neither a user id nor '
+                'an expiry of our choice; drop it, or take style "installation"'
+            )
+
+
 def _check_duration(name: str, value: object) -> None:
-    if not isinstance(value, timedelta) or value < timedelta(0):
-        raise ConfigurationError(f"{name} {value!r}: give a timedelta of zero or more")
+    if not isinstance(value, timedelta) or not timedelta(0) <= value <= LONGEST:
+        raise ConfigurationError(
+            f"{name} {rules.shown(value)}: give a timedelta from zero to a hundred years"
+        )
 
 
 def _flat(tags: Iterable[str | Iterable[str]]) -> list[str]:
     """Tags given one by one or in lists."""
-    return [tag for part in tags for tag in ([part] if isinstance(part, str) else part)]
+    flat: list[str] = []
+    for part in tags:
+        if isinstance(part, str):
+            flat.append(part)
+        elif isinstance(part, Iterable):
+            flat += part
+        else:
+            raise ConfigurationError(f"tags {rules.shown(part)}: a tag is text")
+    return flat
 
 
 def _as_datetimes(clock: Callable[[], datetime | float] | None) -> Callable[[], datetime]:
@@ -423,7 +493,11 @@ def _as_datetimes(clock: Callable[[], datetime | float] | None) -> Callable[[], 
 
     def now() -> datetime:
         moment = clock()
-        return moment if isinstance(moment, datetime) else datetime.fromtimestamp(moment, UTC)
+        if isinstance(moment, int | float):
+            return datetime.fromtimestamp(moment, UTC)
+        if not isinstance(moment, datetime) or moment.tzinfo is None:
+            raise ConfigurationError("clock: must give an aware datetime, or seconds since 1970")
+        return moment
 
     return now
 

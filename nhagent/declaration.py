@@ -13,14 +13,9 @@ from typing import Any, Final
 
 from nhagent import rules
 from nhagent.device.channels import ChannelSource, as_source, ask
-from nhagent.device.state import JsonObject
+from nhagent.device.state import JsonObject, Malformed
 from nhagent.errors import ChannelError, ConfigurationError
-from nhagent.hub.installations import (
-    NotAnInstallation,
-    channel_to_json,
-    templates_from_json,
-    templates_to_json,
-)
+from nhagent.hub.installations import channel_to_json, templates_from_json, templates_to_json
 from nhagent.models import (
     Installation,
     Platform,
@@ -71,10 +66,13 @@ class Declaration:
             ConfigurationError: the first rule that is broken, by field, value and rule.
         """
         listed = None if tags is None else rules.checked_tags("tags", tags)
-        rules.check_user_id(user_id or "")
-        rules.check_push_variables(push_variables or {})
+        rules.check_user_id("" if user_id is None else user_id)
+        rules.check_push_variables({} if push_variables is None else push_variables)
         check_templates("templates", {} if templates is None else templates, platform, listed or ())
         check_tiles(platform, {} if secondary_tiles is None else secondary_tiles)
+        for tile_id, tile in (secondary_tiles or {}).items():
+            if tile.channel is not None:
+                as_source(platform, tile.channel, tile_name(tile_id))
         return cls(listed, templates, user_id, push_variables, secondary_tiles)
 
     @property
@@ -90,6 +88,25 @@ class Declaration:
             user_id=stored.user_id if self.user_id is None else self.user_id,
             push_variables=stored.push_variables if self.push_variables is None else self.push_variables,
             secondary_tiles=stored.secondary_tiles if self.secondary_tiles is None else self.secondary_tiles,
+        )
+
+    def without_tags(self) -> Declaration:
+        """This declaration where the backend owns all tags: of the device, of tiles and of templates."""
+
+        def bare(templates: Mapping[str, Template]) -> dict[str, Template]:
+            return {name: replace(template, tags=(), from_hub=True) for name, template in templates.items()}
+
+        tiles = self.secondary_tiles
+        return replace(
+            self,
+            tags=None,
+            templates=None if self.templates is None else bare(self.templates),
+            secondary_tiles=None
+            if tiles is None
+            else {
+                tile_id: replace(tile, tags=(), templates=bare(tile.templates), from_hub=True)
+                for tile_id, tile in tiles.items()
+            },
         )
 
     def left_to_disk(self, changes: Declaration) -> Declaration:
@@ -127,28 +144,35 @@ class Declaration:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Declaration:
-        """Read the stored form. What makes no sense in it counts as never declared."""
+        """Read the stored form.
+
+        Raises:
+            Malformed: it is not what was stored.
+        """
         try:
             tags, templates = document.get("tags"), document.get("templates")
             variables, tiles = document.get("pushVariables"), document.get("secondaryTiles")
+            user_id = document.get("userId")
+            rules.check_user_id("" if user_id is None else user_id)
+            rules.check_push_variables({} if variables is None else variables)
             return cls(
-                tags=None if tags is None else tuple(tags),
-                templates=None if templates is None else templates_from_json(templates),
-                user_id=document.get("userId"),
-                push_variables=None if variables is None else dict(variables),
+                tags=None if tags is None else _texts(tags),
+                templates=None if templates is None else _templates(templates),
+                user_id=user_id,
+                push_variables=variables,
                 secondary_tiles=None
                 if tiles is None
                 else {
                     tile_id: SecondaryTile(
-                        tags=tuple(tile.get("tags", ())),
-                        templates=templates_from_json(tile.get("templates", {})),
+                        tags=_texts(tile.get("tags", ())),
+                        templates=_templates(tile.get("templates", {})),
                         from_hub=True,
                     )
                     for tile_id, tile in tiles.items()
                 },
             )
-        except (AttributeError, KeyError, TypeError, ValueError, NotAnInstallation):
-            return cls()
+        except (AttributeError, KeyError, TypeError, ValueError, ConfigurationError) as error:
+            raise Malformed(f"the declaration: {error}") from None
 
     @classmethod
     def of(cls, installation: Installation) -> Declaration:
@@ -187,6 +211,24 @@ class Declaration:
             templates=self.templates or {},
             secondary_tiles=tiles,
         )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(rules.is_text(item) for item in value):
+        raise Malformed("no list of texts")
+    return tuple(value)
+
+
+def _templates(documents: Mapping[str, object]) -> dict[str, Template]:
+    templates = templates_from_json(documents)
+    for template in templates.values():
+        rules.check_texts("headers", template.headers)
+        _texts(template.tags)
+        if not rules.is_text(template.body) or not (
+            template.expiry is None or rules.is_text(template.expiry)
+        ):
+            raise Malformed("a template's body or expiry is no text")
+    return templates
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +277,14 @@ def remembered_channels(platform: Platform, stored: Mapping[str, Any]) -> dict[s
             channels[name] = read_channel(platform, raw, name)
         except ConfigurationError:  # a damaged entry is no channel; its source will give it again
             continue
+    return channels
+
+
+def channels_of(installation: Installation) -> dict[str, PushChannel]:
+    """The channels that an installation holds, by name."""
+    channels: dict[str, PushChannel] = {PRIMARY: installation.push_channel}
+    for tile_id, tile in installation.secondary_tiles.items():
+        channels[tile_name(tile_id)] = str(tile.channel)
     return channels
 
 

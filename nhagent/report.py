@@ -35,6 +35,7 @@ class Report:
         requests: how many requests were sent to the hub.
         steps: what was done at the hub, in words.
         channel_errors: channels that could not be had, by name (``channel``, ``tiles.NAME``), and why.
+        failed_sources: those of them whose source failed, rather than having no channel yet.
         next_attempt: when the next request is due, aware; None where nothing is.
         clock_skew: seconds that the hub's clock is ahead of ours; None where the hub was not asked.
         elapsed: seconds that it took.
@@ -47,6 +48,7 @@ class Report:
     requests: int = 0
     steps: tuple[str, ...] = ()
     channel_errors: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    failed_sources: Mapping[str, NhagentError] = field(default_factory=lambda: MappingProxyType({}))
     next_attempt: datetime | None = None
     clock_skew: float | None = None
     elapsed: float = 0.0

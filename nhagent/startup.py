@@ -10,14 +10,16 @@ from nhagent.declaration import (
     PRIMARY,
     Asked,
     Declaration,
+    channels_of,
     channels_to_json,
     remembered_channels,
 )
-from nhagent.device.state import Accepted, Identity, Leaving, State
+from nhagent.device.state import Accepted, Identity, State
 from nhagent.device.store import STATE, Memory
 from nhagent.models import Platform
-from nhagent.registrars import Desired, Registrar, Step
-from nhagent.registrars.installation import RECORD, held
+from nhagent.registrars import INSTALLATION, REGISTRATION, Desired, Learnt, Registrar, Step
+from nhagent.registrars.installation import held
+from nhagent.registrars.leaving import all_leaving, in_style
 from nhagent.report import StartState
 
 
@@ -30,6 +32,7 @@ class Terms:
         given: what the app declared this time.
         installation_id: the id that the app wants, or None for one of our making.
         expires_after, refresh_every, owns_tags: see `nhagent.registrars.Desired`.
+        first_run_list: whether a first run asks the hub what it holds for the device's channels.
     """
 
     platform: Platform
@@ -38,6 +41,7 @@ class Terms:
     expires_after: timedelta | None
     refresh_every: timedelta
     owns_tags: bool
+    first_run_list: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class Draft:
         steps: the exchanges with the hub, in order.
         desired: what the hub should hold; None while disabled or without a channel.
         asked: what the channel sources said.
+        is_new: the device has no identity yet where the connection string points.
+        must_learn: the hub has to be asked first; then the start is worked out anew with what it told.
     """
 
     memory: Memory
@@ -59,6 +65,8 @@ class Draft:
     steps: tuple[Step, ...] = ()
     desired: Desired | None = None
     asked: Asked = field(default_factory=Asked)
+    is_new: bool = False
+    must_learn: bool = False
 
     @property
     def is_settled(self) -> bool:
@@ -91,6 +99,7 @@ def draft_start(
     registrar: Registrar,
     now: datetime,
     force: bool = False,
+    learnt: Learnt | None = None,
 ) -> Draft:
     """Work out one start.
 
@@ -103,41 +112,54 @@ def draft_start(
         registrar: plans the exchanges.
         now: the time, aware.
         force: write the whole whatever its age.
+        learnt: what the hub told of the device, once it was asked.
 
     Raises:
         ConfigurationError: what is declared cannot be registered.
     """
-    identity, state = _who(memory, terms, namespace, new_id)
+    identity, state = _who(memory, terms, namespace, new_id, learnt)
+    state = replace(
+        state,
+        accepted=_doubted(memory, identity, state.accepted, registrar.style),
+        namespace=identity.namespace,
+        disabled=identity.disabled,
+    )
     if identity.disabled:
-        state = retired(identity, state)
+        state = replace(state, accepted=all_leaving(state.accepted, identity.installation_id))
         return Draft(memory, identity, state, tuple(registrar.plan(None, state.accepted, now)))
     declaration = terms.given.over(Declaration.from_json(state.declaration))
-    channels = {**remembered_channels(terms.platform, state.channels), **asked.given}
+    if learnt is not None and learnt.declared is not None:
+        declaration = declaration.over(Declaration.of(learnt.declared))
+    if not terms.owns_tags:
+        declaration = declaration.without_tags()
+    learnt_channels = {} if learnt is None or learnt.declared is None else channels_of(learnt.declared)
+    channels = {**learnt_channels, **remembered_channels(terms.platform, state.channels), **asked.given}
     if PRIMARY not in channels:
         return Draft(memory, identity, state, asked=asked)
+    is_new = _is_new(memory, namespace)
     installation = declaration.installation(identity.installation_id, terms.platform, channels)
-    named = {PRIMARY: installation.push_channel} | {
-        name: channel for name, channel in channels.items() if name in asked.given or name in asked.errors
-    }
-    accepted = replace(state.accepted, style=registrar.style)
+    desired = Desired(installation, terms.expires_after, terms.refresh_every, terms.owns_tags, force)
+    accepted = in_style(registrar.style, state.accepted, identity.installation_id)
+    accepted = registrar.retire(desired, accepted)
     state = replace(
         state,
         declaration=declaration.to_json(),
-        channels=channels_to_json(terms.platform, named),
+        channels=channels_to_json(terms.platform, channels_of(installation)),
         accepted=accepted,
     )
-    desired = Desired(
-        installation,
-        terms.expires_after,
-        terms.refresh_every,
-        terms.owns_tags,
-        force,
+    return Draft(
+        memory,
+        identity,
+        state,
+        tuple(registrar.plan(desired, accepted, now)),
+        desired,
+        asked,
+        is_new=is_new,
+        must_learn=learnt is None and _must_learn(memory, terms, registrar.style, is_new=is_new),
     )
-    steps = tuple(registrar.plan(desired, accepted, now))
-    return Draft(memory, identity, state, steps, desired, asked)
 
 
-def state_of(draft: Draft) -> StartState:
+def state_of(draft: Draft, registrar: Registrar) -> StartState:
     """The row of the table that a device stands in."""
     accepted = draft.state.accepted
     if draft.identity.disabled:
@@ -146,59 +168,75 @@ def state_of(draft: Draft) -> StartState:
         return StartState.UNVERIFIED
     if draft.memory.identity is None:
         return StartState.NEW
-    if held(accepted) is None:
+    if not registrar.holds_device(accepted):
         return StartState.IDENTIFIED
-    return StartState.DRIFTED if draft.steps or accepted.in_doubt else StartState.IN_SYNC
-
-
-def retired(identity: Identity, state: State) -> State:
-    """What is remembered once the device's records shall leave the hub."""
-    accepted = state.accepted
-    leaving = accepted.leaving
-    installation = held(accepted)
-    ids = [] if installation is None else [installation.installation_id]
-    if RECORD in accepted.in_doubt:
-        ids.append(identity.installation_id)
-    for gone in dict.fromkeys(Leaving(RECORD, record_id) for record_id in ids):
-        if gone not in leaving:
-            leaving = (*leaving, gone)
-    return replace(state, accepted=Accepted(style=accepted.style, leaving=leaving))
+    # Without a channel of this platform nobody can say what is true now.
+    drifted = draft.steps or accepted.in_doubt or draft.lacks_channel
+    return StartState.DRIFTED if drifted else StartState.IN_SYNC
 
 
 def _who(
-    memory: Memory, terms: Terms, namespace: str | None, new_id: Callable[[], str]
+    memory: Memory,
+    terms: Terms,
+    namespace: str | None,
+    new_id: Callable[[], str],
+    learnt: Learnt | None,
 ) -> tuple[Identity, State]:
-    identity, state = memory.identity, memory.state
-    if identity is None:
-        identity = _recovered(memory)
-    if identity is not None and STATE in memory.unreadable:
-        # The hub may hold anything under this id: it is written whole, and counts as there if it must leave.
-        state = replace(state, accepted=state.accepted.doubting(RECORD))
-    if identity is not None and namespace is not None and identity.namespace not in {None, namespace}:
-        # Another namespace inherits nothing but the user's own words.
+    identity, state = memory.identity or _recovered(memory), memory.state
+    disabled = state.disabled or (identity is not None and identity.disabled)
+    # Another namespace inherits nothing but the user's own words.
+    if namespace is not None and state.namespace not in {None, namespace}:
         state = State(declaration=state.declaration, channels=state.channels)
-        identity = Identity(new_id(), namespace, disabled=identity.disabled)
+    if identity is not None and _has_moved(identity, namespace):
+        state = State(declaration=state.declaration, channels=state.channels)
+        identity = None
+    if learnt is not None:
+        state = replace(state, accepted=learnt.accepted)
+        if learnt.installation_id is not None and identity is None:
+            identity = Identity(learnt.installation_id, namespace)
     if identity is None:
         identity = Identity(terms.installation_id or new_id(), namespace)
     elif terms.installation_id is not None and identity.installation_id != terms.installation_id:
-        state = retired(identity, state)
+        # What the hub holds under the former id leaves, even if it was only learnt.
+        doubting = state.accepted.doubting(INSTALLATION) if state.accepted.adopted else state.accepted
+        state = replace(state, accepted=all_leaving(doubting, identity.installation_id))
         identity = replace(identity, installation_id=terms.installation_id)
     if identity.namespace is None and namespace is not None:
         identity = replace(identity, namespace=namespace)
-    if not identity.disabled:
-        state = _without_leaving_itself(identity, state)
-    return identity, state
+    return replace(identity, disabled=disabled), state
+
+
+def _has_moved(identity: Identity, namespace: str | None) -> bool:
+    return namespace is not None and identity.namespace not in {None, namespace}
 
 
 def _recovered(memory: Memory) -> Identity | None:
     """The identity out of the accepted record, where its own file was lost or makes no sense."""
     installation = held(memory.state.accepted)
-    return None if installation is None else Identity(installation.installation_id)
+    if installation is None:
+        return None
+    return Identity(installation.installation_id, memory.state.namespace)
 
 
-def _without_leaving_itself(identity: Identity, state: State) -> State:
-    """A record that is wanted again does not leave: deletions come after writes and would undo them."""
-    itself = Leaving(RECORD, identity.installation_id)
-    if itself not in state.accepted.leaving:
-        return state
-    return replace(state, accepted=state.accepted.without(itself))
+def _doubted(memory: Memory, identity: Identity, accepted: Accepted, style: str) -> Accepted:
+    """Where the state was lost, the hub may hold anything under the installation id that is still known."""
+    if STATE not in memory.unreadable or memory.identity is None or style != INSTALLATION:
+        return accepted
+    return (
+        accepted.doubting(INSTALLATION)
+        if identity.installation_id == memory.identity.installation_id
+        else accepted
+    )
+
+
+def _is_new(memory: Memory, namespace: str | None) -> bool:
+    """Whether this device has no identity yet where the connection string points."""
+    identity = memory.identity or _recovered(memory)
+    return identity is None or _has_moved(identity, namespace)
+
+
+def _must_learn(memory: Memory, terms: Terms, style: str, *, is_new: bool) -> bool:
+    """Whether the hub knows what the disk does not: on a first run, and where the state was lost."""
+    if is_new or (STATE in memory.unreadable and style == REGISTRATION):
+        return terms.first_run_list
+    return STATE in memory.unreadable and not terms.given.is_complete

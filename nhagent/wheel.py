@@ -7,25 +7,31 @@ out one exchange at a time, each saved when it is earned. Nothing here waits for
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from threading import Lock
+from threading import RLock
 from typing import Final
 
 from nhagent.access import HubAccess
 from nhagent.declaration import PRIMARY, Asked, Declaration, ask_sources
 from nhagent.device.channels import ChannelSource
-from nhagent.device.state import Accepted, State
+from nhagent.device.state import Accepted, Malformed, State
 from nhagent.device.store import STATE, Memory, Store
-from nhagent.errors import HubError, HubUnavailable, InvalidRequest, NhagentError, RecordNotFound
-from nhagent.registrars import Registrar, Step
-from nhagent.registrars.installation import due_at, held
+from nhagent.errors import (
+    ConfigurationError,
+    HubError,
+    HubUnavailable,
+    NhagentError,
+    RecordNotFound,
+    RegistrationGone,
+)
+from nhagent.registrars import Learnt, Registrar, Step
 from nhagent.report import Outcome, Report
 from nhagent.startup import Draft, Terms, draft_start
 
-LOCK_SECONDS: Final = 10.0
-"""How long a turn waits for another process of the same app before it gives way."""
+LEAST_SECONDS: Final = 5.0
+"""What an exchange, and the wait for another process of the same app, are given at the least."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,28 +59,42 @@ class Wheel:
     ) -> None:
         self.terms = terms
         self.store = store
-        self.turning = Lock()
+        self.turning = RLock()
+        self._asking = False
         self._access = access
         self._registrar = registrar
         self._source = source
         self._clock = clock
 
-    def turn(self, *, force: bool) -> Report:
-        """One turn of the wheel: look, and only if something is to be done, take the lock and do it."""
+    def turn(self, left: float, *, force: bool) -> Report:
+        """One turn of the wheel: look, and only if something is to be done, take the lock and do it.
+
+        Args:
+            left: seconds that it should take at most; an exchange is given `LEAST_SECONDS` all the same.
+            force: write the whole whatever its age.
+
+        Raises:
+            NhagentError: waiting cannot mend it. What waiting may mend is reported.
+        """
         progress = _Progress()
         with self.turning:
             try:
-                return self._turned(progress, force=force)
+                report = None
+                while report is None:
+                    report = self._turned(progress, max(left, LEAST_SECONDS), force=force)
             except NhagentError as error:
                 if not error.retryable:
                     raise
                 return self._report(Outcome.WAITING, progress, error=error)
+            else:
+                return report
             finally:
                 self._access.close()
 
-    def _turned(self, progress: _Progress, *, force: bool) -> Report:
+    def _turned(self, progress: _Progress, left: float, *, force: bool) -> Report | None:
+        """The turn, or None where another process was faster, so that all has to be looked at anew."""
         namespace = self._access.namespace()
-        memory = self.store.load()
+        memory = self.recall()
         progress.installation_id = None if memory.identity is None else memory.identity.installation_id
         progress.asked = asked = self.ask(memory)
         draft = self.draft(memory, asked, namespace, force=force)
@@ -82,24 +102,44 @@ class Wheel:
         if draft.lacks_channel:
             return self._report(Outcome.WAITING, progress, error=draft.asked.errors[PRIMARY])
         if draft.is_settled:
-            return self._report(_outcome(progress), progress)
-        with self.store.lock(LOCK_SECONDS):
+            return self._report(self._outcome(progress), progress)
+        with self.store.lock(left):
+            if self.recall() != memory:
+                return None
             if draft.steps:
                 namespace = self._access.namespace_at_any_cost()
-                self._access.open()  # what is wrong with the settings is told before anything is written
-            memory = self._recovered(self.store.load(), namespace)
-            draft = progress.draft = self.draft(memory, asked, namespace, force=force)
+                _warn_of_move(memory, namespace)
+                self._access.open(left)  # what is wrong with the settings is told before anything is written
+            draft = progress.draft = self.learnt_draft(memory, asked, namespace, force=force)
             self.settle(draft)
             progress.installation_id = draft.identity.installation_id
             progress.accepted = self._carry_out(draft, progress)
-        return self._report(_outcome(progress), progress)
+        return self._report(self._outcome(progress), progress)
+
+    def recall(self) -> Memory:
+        """What is on disk; a declaration that makes no sense makes its file an unreadable one."""
+        memory = self.store.load()
+        try:
+            Declaration.from_json(memory.state.declaration)
+        except Malformed:
+            state = State(namespace=memory.state.namespace, disabled=memory.state.disabled)
+            return replace(memory, state=state, unreadable=(*memory.unreadable, STATE))
+        return memory
 
     def ask(self, memory: Memory) -> Asked:
         """Ask every channel source that is declared, now or before; none while the device is unregistered."""
-        if memory.identity is not None and memory.identity.disabled:
+        if memory.state.disabled or (memory.identity is not None and memory.identity.disabled):
             return Asked()
+        if self._asking:
+            raise ConfigurationError(
+                "a channel source called its own agent; let it give the channel and no more"
+            )
         declaration = self.terms.given.over(Declaration.from_json(memory.state.declaration))
-        return ask_sources(self.terms.platform, self._source, declaration)
+        self._asking = True
+        try:
+            return ask_sources(self.terms.platform, self._source, declaration)
+        finally:
+            self._asking = False
 
     def draft(
         self,
@@ -109,6 +149,7 @@ class Wheel:
         *,
         new_id: Callable[[], str] | None = None,
         force: bool = False,
+        learnt: Learnt | None = None,
     ) -> Draft:
         """What a start would come to; see `nhagent.startup.draft_start`."""
         return draft_start(
@@ -120,28 +161,36 @@ class Wheel:
             registrar=self._registrar,
             now=self._clock(),
             force=force,
+            learnt=learnt,
         )
 
-    def _recovered(self, memory: Memory, namespace: str | None) -> Memory:
-        """Where the state is lost and the app left something as declared before: the hub still knows it."""
-        if STATE not in memory.unreadable or memory.identity is None or self.terms.given.is_complete:
-            return memory
-        if memory.identity.disabled or memory.identity.namespace not in {None, namespace}:
-            return memory
-        observed = self._registrar.observe(memory.identity.installation_id)
-        if observed is None:
-            return memory
-        return replace(memory, state=State(declaration=Declaration.of(observed).to_json()))
+    def learnt_draft(
+        self,
+        memory: Memory,
+        asked: Asked,
+        namespace: str | None,
+        *,
+        new_id: Callable[[], str] | None = None,
+        force: bool = False,
+    ) -> Draft:
+        """A draft for which the hub was asked what it holds, where the disk does not say."""
+        draft = self.draft(memory, asked, namespace, new_id=new_id, force=force)
+        if not draft.must_learn or draft.desired is None:
+            return draft
+        known_id = None if draft.is_new else draft.identity.installation_id
+        learnt = self._registrar.learn(draft.desired, known_id, complete=self.terms.given.is_complete)
+        return self.draft(memory, asked, namespace, new_id=new_id, force=force, learnt=learnt)
 
     def settle(self, draft: Draft) -> None:
-        """Write what must be on disk before anything is sent: who we are first."""
+        """Write what must be on disk before anything is sent."""
         for name in draft.memory.unreadable:
-            aside = self.store.set_aside(name, self._clock())
+            aside = self.store.keep_aside(name, self._clock())
             _log.warning("state file %s made no sense and is kept as %s", name, aside)
-        if draft.memory.identity != draft.identity:
-            self.store.save_identity(draft.identity)
+        # The state first: it holds what a first run has found, and an identity says that there was one.
         if draft.memory.unreadable or draft.memory.state.to_json() != draft.state.to_json():
             self.store.save_state(draft.state)
+        if draft.memory.identity != draft.identity:
+            self.store.save_identity(draft.identity)
 
     def _carry_out(self, draft: Draft, progress: _Progress) -> Accepted:
         """Take the steps, one exchange after the other, each saved when it is earned."""
@@ -153,25 +202,18 @@ class Wheel:
                 state = self._saved(state, before.doubting(step.record))
             try:
                 accepted = self._registrar.apply(step, state.accepted, self._clock())
-                plan_again = step.method == "GET"
                 progress.took(step)
             except HubUnavailable:
                 raise  # no answer: the doubt stays
             except HubError as error:
                 state = self._saved(state, before)  # refused: nothing was changed
-                if step.method != "PATCH":
-                    raise
-                plan_again = True
-                if isinstance(error, RecordNotFound):
-                    progress.recreated = True
-                    accepted = before.lacking(step.record)
-                elif isinstance(error, InvalidRequest) and self.terms.owns_tags:
-                    _log.warning("the hub refused a PATCH and gets the whole: %s", error)
-                    accepted = replace(before, partial=True)
-                else:
-                    raise
+                now = self._clock()
+                accepted, instead = self._registrar.recover(step, error, draft.desired, before, now)
+                _log.info("%s: %s", step, error)
+                progress.recreated |= isinstance(error, RecordNotFound | RegistrationGone)
+                steps[:0] = instead
             state = self._saved(state, accepted)
-            if plan_again:
+            if step.plan_again:
                 steps = self._registrar.plan(draft.desired, accepted, self._clock())
         return state.accepted
 
@@ -181,21 +223,43 @@ class Wheel:
             self.store.save_state(changed)
         return changed
 
+    def _outcome(self, progress: _Progress) -> Outcome:
+        draft = progress.draft
+        assert draft is not None
+        if draft.identity.disabled:
+            return Outcome.DISABLED
+        if progress.recreated:
+            return Outcome.RECREATED
+        if not progress.wrote:
+            return Outcome.UNCHANGED
+        new = not self._registrar.holds_device(draft.state.accepted)
+        return Outcome.REGISTERED if new else Outcome.UPDATED
+
     def _report(self, outcome: Outcome, progress: _Progress, *, error: NhagentError | None = None) -> Report:
         draft, accepted = progress.draft, progress.accepted
         next_attempt = None
         if draft is not None and draft.desired is not None and error is None:
-            next_attempt = due_at(draft.desired, accepted or draft.state.accepted)
+            next_attempt = self._registrar.due_at(draft.desired, accepted or draft.state.accepted)
         return Report(
             outcome=outcome,
             error=error,
             installation_id=progress.installation_id,
+            registration_ids=self._registration_ids(progress),
             requests=self._access.requests_sent,
             steps=tuple(progress.steps),
             channel_errors={name: str(reason) for name, reason in progress.asked.errors.items()},
+            failed_sources={
+                name: reason for name, reason in progress.asked.errors.items() if not reason.pending
+            },
             next_attempt=next_attempt,
             clock_skew=self._access.clock_skew,
         )
+
+    def _registration_ids(self, progress: _Progress) -> Mapping[str, str]:
+        accepted = progress.accepted
+        if accepted is None and progress.draft is not None and progress.draft.is_on_disk:
+            accepted = progress.draft.state.accepted
+        return {} if accepted is None else self._registrar.registration_ids(accepted)
 
 
 @dataclass(slots=True)
@@ -215,16 +279,14 @@ class _Progress:
         self.wrote = self.wrote or step.method != "GET"
 
 
-def _outcome(progress: _Progress) -> Outcome:
-    draft = progress.draft
-    assert draft is not None
-    if draft.identity.disabled:
-        return Outcome.DISABLED
-    if progress.recreated:
-        return Outcome.RECREATED
-    if not progress.wrote:
-        return Outcome.UNCHANGED
-    return Outcome.REGISTERED if held(draft.state.accepted) is None else Outcome.UPDATED
+def _warn_of_move(memory: Memory, namespace: str) -> None:
+    before = memory.identity
+    if before is not None and before.namespace not in {None, namespace}:
+        _log.warning(
+            "the connection string points to another namespace, %s, not %s: the device starts anew there",
+            namespace,
+            before.namespace,
+        )
 
 
 def new_installation_id() -> str:

@@ -57,6 +57,7 @@ class Device:
             "clock": lambda: datetime.now(UTC) + self.offset,
             "sleep": self.slept.append,
             "random": lambda: 0.5,
+            "first_run_list": False,
         }
         return Agent(**{**settings, **changes})
 

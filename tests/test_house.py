@@ -126,18 +126,19 @@ START = """
 import sys
 from datetime import timedelta
 from nhagent import Agent
-folder, listen, hub = sys.argv[1:]
+folder, listen, hub, style = sys.argv[1:]
 agent = Agent(app="a", hub=hub, platform="gcm", channel=lambda: "handle", tags=["t"],
-              connection_string=listen, state_dir=folder)
+              connection_string=listen, state_dir=folder, style=style)
 print(agent.start().outcome, file=sys.stdout)
 """
 
 
-def test_unchanged_start_imports_no_http_stack_and_opens_no_key_ring(device: Device) -> None:
-    arguments = (str(device.folder), device.hub.listen, device.hub.hub)
+@pytest.mark.parametrize("style", ["installation", "registration"])
+def test_unchanged_start_imports_no_http_stack_and_opens_no_key_ring(device: Device, style: str) -> None:
+    arguments = (str(device.folder), device.hub.listen, device.hub.hub, style)
     assert {"requests", "urllib3", "ssl"} <= loaded_after(START, *arguments)
     assert loaded_after(START, *arguments).isdisjoint(HEAVY)
-    assert device.seen() == ["PUT"]
+    assert device.seen() == (["GET", "PUT"] if style == "installation" else ["GET", "POST", "PUT"])
 
 
 def test_unchanged_register_command_imports_no_http_stack(device: Device, tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ def test_patch_applied_by_the_hub_gives_what_is_desired(before: Installation, af
         return
     [step] = steps
     assert step.becomes is not None
+    assert isinstance(step.becomes, Installation)
     assert comparable(step.becomes) == comparable(after)
     if step.method == "PUT":
         return

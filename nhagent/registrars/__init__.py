@@ -6,13 +6,17 @@ Planning is pure; each step is one exchange with the hub.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from nhagent.device.state import Accepted, Leaving
-from nhagent.models import Installation
+from nhagent.errors import HubError
+from nhagent.models import Installation, Registration
+
+INSTALLATION: Final = "installation"
+REGISTRATION: Final = "registration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +43,26 @@ class Step:
     """One exchange with the hub, and why.
 
     Attributes:
-        method: PUT, PATCH, GET or DELETE.
+        method: POST (a new registration id), PUT, PATCH, GET or DELETE.
         record: the name of the record that it concerns.
-        id: the record's id at the hub.
+        id: the record's id at the hub; "" where a POST gives it first.
         reason: why it is needed, in words.
         becomes: what the hub holds once it has accepted a PUT or PATCH.
         operations: the PATCH in the hub's dialect.
         leaving: what a DELETE strikes out.
+        plan_again: the steps after it depend on its answer.
+        again: it is the second try.
     """
 
     method: str
     record: str
     id: str
     reason: str
-    becomes: Installation | None = field(default=None, repr=False)
+    becomes: Installation | Registration | None = field(default=None, repr=False)
     operations: Sequence[dict[str, Any]] = field(default=(), repr=False)
     leaving: Leaving | None = None
+    plan_again: bool = False
+    again: bool = False
 
     @property
     def writes(self) -> bool:
@@ -63,13 +71,46 @@ class Step:
 
     def __str__(self) -> str:
         paths = ", ".join(f"{operation['op']} {operation['path']}" for operation in self.operations)
-        return f"{self.method} {self.record} {self.id}: {self.reason}" + (f" ({paths})" if paths else "")
+        name = " ".join(part for part in (self.method, self.record, self.id) if part)
+        return f"{name}: {self.reason}" + (f" ({paths})" if paths else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a hub told of this device before anything was written.
+
+    Attributes:
+        installation_id: the id under which it is known, or None.
+        accepted: records to go on with, and what must leave.
+        declared: what must have been declared for the hub to hold it, or None.
+    """
+
+    installation_id: str | None = None
+    accepted: Accepted = field(default_factory=Accepted)
+    declared: Installation | None = None
 
 
 class Registrar(Protocol):
     """Makes a hub know this device in one style."""
 
     style: str
+
+    def learn(self, desired: Desired, known_id: str | None, *, complete: bool) -> Learnt:
+        """First run: ask the hub what it holds for the device's channels, and choose what to go on with.
+
+        Args:
+            desired: the device.
+            known_id: the installation id, where only the rest was lost; then nothing is listed for it.
+            complete: the app declares everything, so that nothing has to be learnt about it.
+
+        Raises:
+            HubError: the hub did not answer.
+        """
+        ...
+
+    def retire(self, desired: Desired, accepted: Accepted) -> Accepted:
+        """Write down as leaving whatever is held and not desired. Pure."""
+        ...
 
     def plan(self, desired: Desired | None, accepted: Accepted, now: datetime) -> list[Step]:
         """The exchanges that make the hub hold what is desired; None: nothing but what is leaving. Pure."""
@@ -86,6 +127,47 @@ class Registrar(Protocol):
         """
         ...
 
-    def observe(self, installation_id: str) -> Installation | None:
-        """What the hub holds under this id, or None. One exchange."""
+    def recover(
+        self, step: Step, error: HubError, desired: Desired | None, accepted: Accepted, now: datetime
+    ) -> tuple[Accepted, list[Step]]:
+        """What to do instead of a step that the hub has refused.
+
+        Returns:
+            What the hub has accepted as this shows, and the steps that take the refused one's place.
+
+        Raises:
+            HubError: the same error: nothing can be done.
+        """
         ...
+
+    def holds_device(self, accepted: Accepted) -> bool:
+        """Whether the hub has accepted anything of the device. Pure."""
+        ...
+
+    def due_at(self, desired: Desired, accepted: Accepted) -> datetime | None:
+        """When something will be written again unchanged; None before it was accepted as a whole. Pure."""
+        ...
+
+    def registration_ids(self, accepted: Accepted) -> Mapping[str, str]:
+        """Registration ids by record name. Pure."""
+        ...
+
+
+def age_is_due(since: datetime | None, desired: Desired, now: datetime) -> bool:
+    """Whether a record that was accepted whole at this time is old enough to be written again."""
+    due = due_after(since, desired)
+    # An acceptance in the future says that our clock is wrong, not that the record is fresh or old.
+    return due is not None and since is not None and since <= now and due <= now
+
+
+def due_after(since: datetime | None, desired: Desired) -> datetime | None:
+    """When a record that was accepted whole at this time is written again unchanged."""
+    if since is None:
+        return None
+    every = desired.refresh_every
+    if desired.expires_after is not None:
+        every = min(every, desired.expires_after / 2)  # renewed before it can run out
+    try:
+        return since + every
+    except OverflowError:
+        return None

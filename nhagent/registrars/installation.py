@@ -7,57 +7,75 @@ installation is read before it is written whole, so that the tags go back as the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from nhagent.device.state import Accepted
-from nhagent.errors import RecordNotFound
+from nhagent.device.state import Accepted, Leaving
+from nhagent.errors import HubError, InvalidRequest, RecordNotFound
 from nhagent.hub.installations import NotAnInstallation, Patch, compact, from_json, patch_between, to_json
-from nhagent.models import Installation, SecondaryTile, Template
-from nhagent.registrars import Desired, Step
+from nhagent.models import Installation, Registration, SecondaryTile, Template
+from nhagent.registrars import INSTALLATION, REGISTRATION, Desired, Learnt, Step, due_after
+from nhagent.registrars.leaving import deleted, deletions
+from nhagent.registrars.listing import list_channels, owner_of
 
 if TYPE_CHECKING:
     from nhagent.hub.client import HubClient
 
-STYLE: Final = "installation"
 RECORD: Final = "installation"
 
 
 class InstallationRegistrar:
-    """Keeps one installation at the hub.
+    """Keeps one installation at the hub; see `nhagent.registrars.Registrar`.
 
     Args:
-        open_hub: gives the client to send with; called when the first step is applied, not before.
+        open_hub: gives the client to send with; called when the first exchange is made, not before.
     """
 
-    style = STYLE
+    style = INSTALLATION
 
     def __init__(self, open_hub: Callable[[], HubClient]) -> None:
         self._open_hub = open_hub
 
+    def learn(self, desired: Desired, known_id: str | None, *, complete: bool) -> Learnt:
+        """Find the installation that is ours from before a lost disk, by the tags of its registrations."""
+        learnt = Learnt(known_id)
+        if known_id is None:
+            rows = [row for rows in list_channels(self._open_hub(), desired).values() for row in rows]
+            learnt = adopted(desired.installation.installation_id, rows)
+        if learnt.installation_id is None or complete:
+            return learnt
+        return replace(learnt, declared=self._observed(learnt.installation_id))
+
+    def retire(self, desired: Desired, accepted: Accepted) -> Accepted:
+        """A record of another id leaves."""
+        before = held(accepted)
+        wanted = Leaving(INSTALLATION, desired.installation.installation_id)
+        # A record that is wanted again does not leave: deletions come after writes and would undo them.
+        accepted = replace(accepted, leaving=tuple(entry for entry in accepted.leaving if entry != wanted))
+        if before is None or before.installation_id == wanted.id:
+            return accepted
+        gone = Leaving(INSTALLATION, before.installation_id)
+        return replace(accepted, records={}, leaving=(*accepted.leaving, gone)).deduplicated()
+
     def plan(self, desired: Desired | None, accepted: Accepted, now: datetime) -> list[Step]:
         """At most one write, then the deletions: write first, delete after."""
         write = None if desired is None else _write(desired, accepted, now)
-        deletions = [
-            Step("DELETE", RECORD, entry.id, "no longer wanted", leaving=entry) for entry in accepted.leaving
-        ]
-        return ([write] if write is not None else []) + deletions
+        return ([write] if write is not None else []) + deletions(accepted)
 
     def apply(self, step: Step, accepted: Accepted, now: datetime) -> Accepted:
-        """Make one exchange with the hub; see `nhagent.registrars.Registrar`."""
+        """Make one exchange with the hub."""
         hub = self._open_hub()
+        if step.leaving is not None:
+            return deleted(hub, step.leaving, accepted)
         if step.method == "GET":
             try:
-                held, reply = hub.get_installation(step.id)
+                found, reply = hub.get_installation(step.id)
             except RecordNotFound:
                 return accepted.lacking(RECORD)
-            return accepted.having(RECORD, to_json(held), reply.server_time or now, whole=True, fresh=True)
-        if step.leaving is not None:
-            hub.delete_installation(step.id)
-            return accepted.without(step.leaving)
-        assert step.becomes is not None  # a PUT or a PATCH
+            return accepted.having(RECORD, to_json(found), reply.server_time or now, whole=True, fresh=True)
+        assert isinstance(step.becomes, Installation)  # a PUT or a PATCH
         whole = step.method == "PUT"
         if whole:
             reply = hub.put_installation(step.becomes)
@@ -65,12 +83,69 @@ class InstallationRegistrar:
             reply = hub.patch_installation(step.id, step.operations)
         return accepted.having(RECORD, to_json(step.becomes), reply.server_time or now, whole=whole)
 
-    def observe(self, installation_id: str) -> Installation | None:
-        """What the hub holds under this id, or None."""
+    def recover(
+        self, step: Step, error: HubError, desired: Desired | None, accepted: Accepted, now: datetime
+    ) -> tuple[Accepted, list[Step]]:
+        """A PATCH of what is not there, or that the hub does not take, is followed by the whole."""
+        if desired is None or step.method != "PATCH":
+            raise error
+        if isinstance(error, RecordNotFound):
+            accepted = accepted.lacking(RECORD)
+        elif isinstance(error, InvalidRequest) and desired.owns_tags:
+            accepted = replace(accepted, partial=True)
+        else:
+            raise error
+        write = _write(desired, accepted, now)
+        return accepted, [] if write is None else [write]
+
+    def holds_device(self, accepted: Accepted) -> bool:
+        """Whether the hub has accepted an installation."""
+        return held(accepted) is not None
+
+    def due_at(self, desired: Desired, accepted: Accepted) -> datetime | None:
+        """When the installation will be written again unchanged."""
+        return _due_at(desired, accepted)
+
+    def registration_ids(self, accepted: Accepted) -> Mapping[str, str]:  # noqa: ARG002 - part of the port
+        """None: the service makes an installation's registrations."""
+        return {}
+
+    def _observed(self, installation_id: str) -> Installation | None:
         try:
             return self._open_hub().get_installation(installation_id)[0]
         except RecordNotFound:
             return None
+
+
+def adopted(wanted_id: str, rows: Iterable[Registration]) -> Learnt:
+    """Of the installations on our channels the one to go on with; all the rest leaves. Pure.
+
+    Args:
+        wanted_id: the id that the device would take; kept if the hub knows it, or if the app insists on it.
+        rows: what the hub lists. A row without an owner is a registration of its own: a stale duplicate.
+    """
+    owners: dict[str, None] = {}
+    leaving: list[Leaving] = []
+    for row in rows:
+        owner = owner_of(row)
+        if owner is not None:
+            owners[owner] = None
+        elif row.registration_id is not None:
+            leaving.append(Leaving(REGISTRATION, row.registration_id, row.etag or "*"))
+    # Racers must choose alike: the id that is known, else the smallest.
+    ours = wanted_id if wanted_id in owners else min(owners, default=None)
+    leaving[:0] = [Leaving(INSTALLATION, owner) for owner in owners if owner != ours]
+    accepted = Accepted(style=INSTALLATION, leaving=tuple(leaving), adopted=ours is not None)
+    return Learnt(ours, accepted.deduplicated())
+
+
+def held(accepted: Accepted) -> Installation | None:
+    """The installation that the hub last accepted, or None where there is none that makes sense."""
+    record = accepted.records.get(RECORD)
+    try:
+        return None if record is None else from_json(record)
+    except NotAnInstallation:  # it is then written whole, as one that was never accepted
+        return None
 
 
 def _write(desired: Desired, accepted: Accepted, now: datetime) -> Step | None:
@@ -92,22 +167,13 @@ def _write(desired: Desired, accepted: Accepted, now: datetime) -> Step | None:
     return Step("PATCH", RECORD, after.installation_id, "changed", becomes=after, operations=patch)
 
 
-def held(accepted: Accepted) -> Installation | None:
-    """The installation that the hub last accepted, or None where there is none that makes sense."""
-    record = accepted.records.get(RECORD)
-    try:
-        return None if record is None else from_json(record)
-    except NotAnInstallation:  # it is then written whole, as one that was never accepted
-        return None
-
-
 def _write_without_tags(
     desired: Desired, before: Installation | None, reason: str, fresh: bool, now: datetime
 ) -> Step | None:
     """The tags are the backend's: never written but as they were just read."""
     after = desired.installation
     if reason and not fresh:
-        return Step("GET", RECORD, after.installation_id, f"{reason}; the backend owns its tags")
+        return _read(after, reason)
     if before is None or before.installation_id != after.installation_id:
         return _put(desired, reason, now)
     patch = patch_between(before, after, with_tags=False)
@@ -117,43 +183,41 @@ def _write_without_tags(
     if patch is not None:
         return Step("PATCH", RECORD, after.installation_id, "changed", becomes=kept, operations=patch)
     if not fresh:
-        return Step("GET", RECORD, after.installation_id, "PATCH cannot say it; the backend owns its tags")
+        return _read(after, "PATCH cannot say it")
     return _put(replace(desired, installation=kept), "changed in a way that PATCH cannot say", now)
+
+
+def _read(installation: Installation, reason: str) -> Step:
+    reason = f"{reason}; the backend owns its tags"
+    return Step("GET", RECORD, installation.installation_id, reason, plan_again=True)
 
 
 def _reason_for_all(desired: Desired, before: Installation | None, accepted: Accepted, now: datetime) -> str:
     """Why the installation must be written whole whatever looks equal; "" where nothing asks for it."""
     if RECORD in accepted.in_doubt:
         return "the last write has no answer"
+    if before is None and accepted.adopted:
+        return "adopted: the hub knows this channel by it"
     if before is None:
         return "the hub does not hold it" if accepted.fresh else "first registration"
     if before.installation_id != desired.installation.installation_id:
         return "a new installation id"
     if not accepted.fresh and desired.refresh_now:
         return "a refresh was asked for"
-    if not accepted.fresh and is_due(desired, accepted, now):
+    due = _due_at(desired, accepted)
+    # An acceptance in the future says that our clock is wrong, not that the record is fresh or old.
+    in_past = accepted.whole_at is not None and accepted.whole_at <= now
+    if not accepted.fresh and in_past and due is not None and due <= now:
         return "the refresh is due"
     return ""
 
 
-def is_due(desired: Desired, accepted: Accepted, now: datetime) -> bool:
-    """Whether the record is old enough to be written again."""
-    due = due_at(desired, accepted)
-    # An acceptance in the future says that our clock is wrong, not that the record is fresh or old.
-    return due is not None and accepted.whole_at is not None and accepted.whole_at <= now and due <= now
-
-
-def due_at(desired: Desired, accepted: Accepted) -> datetime | None:
-    """When the record will be written again unchanged; None before it was accepted as a whole."""
-    if accepted.whole_at is None:
-        return None
-    every = desired.refresh_every
-    if desired.expires_after is not None:
-        every = min(every, desired.expires_after / 2)  # renewed before it can run out
-    try:
-        return accepted.whole_at + every
-    except OverflowError:
-        return None
+def _due_at(desired: Desired, accepted: Accepted) -> datetime | None:
+    """By age; and before an expiry that the hub still has runs out, though none is wanted any more."""
+    due, before = due_after(accepted.whole_at, desired), held(accepted)
+    if due is None or accepted.whole_at is None or before is None or before.expiration_time is None:
+        return due
+    return min(due, accepted.whole_at + (before.expiration_time - accepted.whole_at) / 2)
 
 
 def _renews_expiry(desired: Desired, patch: Patch) -> bool:

@@ -1,0 +1,289 @@
+"""The device as registrations: one for each (tile, template), and a native one for the device and each tile.
+
+An id is on disk before the PUT that uses it. The service ends an id with 410 and forgets one with 404. Either
+way the id is discarded and a new one taken, each row for itself, and not again for ten minutes: a hub that
+keeps refusing is not filled with ids.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from nhagent.device.state import Accepted, JsonObject, Leaving
+from nhagent.errors import ConcurrencyConflict, HubError, RecordNotFound, RegistrationGone
+from nhagent.hub.installations import channel_to_json, templates_to_json
+from nhagent.models import Installation, Registration, SecondaryTile, Template
+from nhagent.registrars import REGISTRATION, Desired, Learnt, Step, age_is_due, due_after
+from nhagent.registrars.leaving import deleted, deletions
+from nhagent.registrars.listing import list_channels, owner_of
+
+if TYPE_CHECKING:
+    from nhagent.hub.client import HubClient
+
+NATIVE: Final = "native"
+GONE_PAUSE: Final = timedelta(minutes=10)
+
+
+class RegistrationRegistrar:
+    """Keeps one registration per row at the hub; see `nhagent.registrars.Registrar`.
+
+    Args:
+        open_hub: gives the client to send with; called when the first exchange is made, not before.
+    """
+
+    style = REGISTRATION
+
+    def __init__(self, open_hub: Callable[[], HubClient]) -> None:
+        self._open_hub = open_hub
+
+    def learn(self, desired: Desired, known_id: str | None, *, complete: bool) -> Learnt:
+        """Adopt one registration for each row from what the hub holds; all the rest leaves."""
+        found = list_channels(self._open_hub(), desired)
+        learnt = adopted(rows_of(desired.installation), found)
+        if complete:
+            return replace(learnt, installation_id=known_id)
+        return replace(learnt, installation_id=known_id, declared=_declared(desired.installation, found))
+
+    def retire(self, desired: Desired, accepted: Accepted) -> Accepted:
+        """Rows of a dropped template or tile leave, and with another platform all of them."""
+        rows = rows_of(desired.installation)
+        leaving, records = list(accepted.leaving), dict(accepted.records)
+        for name, record in accepted.records.items():
+            platform = _registration(record).get("platform", desired.installation.platform)
+            if name in rows and platform == desired.installation.platform:
+                continue
+            del records[name]
+            if record.get("id"):
+                leaving.append(Leaving(REGISTRATION, record["id"]))
+        in_doubt = accepted.in_doubt & records.keys()
+        return replace(accepted, records=records, leaving=tuple(leaving), in_doubt=in_doubt).deduplicated()
+
+    def plan(self, desired: Desired | None, accepted: Accepted, now: datetime) -> list[Step]:
+        """An id and a write for each row that needs them, then the deletions."""
+        steps: list[Step] = []
+        for name, row in ({} if desired is None else rows_of(desired.installation)).items():
+            assert desired is not None
+            steps += _row_steps(name, row, desired, accepted, now)
+        return steps + deletions(accepted)
+
+    def apply(self, step: Step, accepted: Accepted, now: datetime) -> Accepted:
+        """Make one exchange with the hub."""
+        hub = self._open_hub()
+        if step.leaving is not None:
+            return deleted(hub, step.leaving, accepted)
+        record = accepted.records.get(step.record, {})
+        if step.method == "POST":
+            registration_id, _ = hub.create_registration_id()
+            return _with(accepted, step.record, {**_remembering_gone(record), "id": registration_id})
+        if step.method == "GET":
+            read, _ = hub.get_registration(record["id"])
+            return _with(
+                accepted, step.record, {**record, "read": {"etag": read.etag, "tags": list(read.tags)}}
+            )
+        assert isinstance(step.becomes, Registration)
+        read_before = record.get("read")
+        if read_before is None:
+            _, reply = hub.create_or_update_registration(record["id"], step.becomes)
+        else:
+            kept = replace(step.becomes, tags=tuple(read_before["tags"]), from_hub=True)
+            _, reply = hub.update_registration(record["id"], kept, read_before["etag"] or "*")
+        at = reply.server_time or now
+        document = {
+            **_remembering_gone(record),
+            "id": record["id"],
+            "registration": to_json(step.becomes),
+            "at": at.isoformat(),
+        }
+        return accepted.having(step.record, document, at, whole=True)
+
+    def recover(
+        self, step: Step, error: HubError, desired: Desired | None, accepted: Accepted, now: datetime
+    ) -> tuple[Accepted, list[Step]]:
+        """Gone: a new id. Changed by somebody else: read anew, once; a deletion is left to whoever it was."""
+        if isinstance(error, ConcurrencyConflict):
+            if step.leaving is not None:
+                return accepted.without(step.leaving), []
+            if not step.again:
+                read = Step("GET", step.record, step.id, "changed by somebody else since it was read")
+                return accepted, [read, replace(step, again=True)]
+        if not isinstance(error, RegistrationGone | RecordNotFound) or step.method not in {"PUT", "GET"}:
+            raise error
+        record = accepted.records.get(step.record, {})
+        gone_at = _moment(record.get("gone_at"))
+        if step.again or desired is None or (gone_at is not None and abs(now - gone_at) < GONE_PAUSE):
+            raise error
+        # The id is discarded on disk before a new one is asked for.
+        accepted = _with(accepted, step.record, {"gone_at": now.isoformat()})
+        reason = f"the hub has given up {record.get('id')}"
+        post = Step("POST", step.record, "", reason)
+        if step.method == "GET":  # the PUT that was to follow it comes all the same
+            return accepted, [post]
+        return accepted, [post, replace(step, id="", reason=reason, again=True)]
+
+    def holds_device(self, accepted: Accepted) -> bool:
+        """Whether the hub has accepted any row."""
+        return any("registration" in record for record in accepted.records.values())
+
+    def due_at(self, desired: Desired, accepted: Accepted) -> datetime | None:
+        """When the first row will be written again unchanged."""
+        ages = [_moment(record.get("at")) for record in accepted.records.values()]
+        return min(
+            (due for due in (due_after(age, desired) for age in ages) if due is not None), default=None
+        )
+
+    def registration_ids(self, accepted: Accepted) -> Mapping[str, str]:
+        """Registration ids by row."""
+        return {name: record["id"] for name, record in accepted.records.items() if record.get("id")}
+
+
+def rows_of(installation: Installation) -> dict[str, Registration]:
+    """The registrations that a device is made of, by name: ``native``, ``template:NAME``, ``tile:ID/…``."""
+    rows: dict[str, Registration] = {}
+    for prefix, tile_id, part in _parts(installation):
+        channel = installation.push_channel if isinstance(part, Installation) else str(part.channel)
+        native = Registration(
+            installation.platform,
+            channel,
+            part.tags,
+            installation.push_variables,
+            secondary_tile_name=tile_id,
+        )
+        rows[f"{prefix}{NATIVE}"] = native
+        for name, template in part.templates.items():
+            rows[f"{prefix}template:{name}"] = replace(
+                native,
+                tags=tuple(dict.fromkeys((*part.tags, *template.tags))),
+                template=replace(template, tags=(), from_hub=True),
+                template_name=name,
+                from_hub=True,
+            )
+    return rows
+
+
+def adopted(rows: Mapping[str, Registration], found: Mapping[str, Iterable[Registration]]) -> Learnt:
+    """For each row the registration to go on with, the one of the smallest id; all the rest leaves. Pure.
+
+    Args:
+        rows: what the device is made of.
+        found: what the hub lists for each of its channels. Rows of an installation are not ours to touch.
+    """
+    records: dict[str, JsonObject] = {}
+    leaving: list[Leaving] = []
+    names = {_place(row): name for name, row in rows.items()}
+    for tile_id, listed in found.items():
+        ours = [row for row in listed if row.registration_id is not None and owner_of(row) is None]
+        for row in sorted(ours, key=lambda row: str(row.registration_id)):
+            name = names.get((row.platform, tile_id, row.template is not None, row.template_name))
+            if name is None or name in records:
+                leaving.append(Leaving(REGISTRATION, str(row.registration_id), row.etag or "*"))
+            else:
+                records[name] = {"id": row.registration_id}
+    return Learnt(None, Accepted(style=REGISTRATION, records=records, leaving=tuple(leaving)).deduplicated())
+
+
+def to_json(registration: Registration) -> JsonObject:
+    """A row as it is remembered, to be compared with what is desired."""
+    document: JsonObject = {
+        "platform": str(registration.platform),
+        "channel": channel_to_json(registration.channel),
+        "tags": sorted(registration.tags),
+        "pushVariables": dict(registration.push_variables),
+        "tile": registration.secondary_tile_name,
+    }
+    if registration.template is not None:
+        document["template"] = templates_to_json({"": registration.template})[""]
+    return document
+
+
+def _row_steps(
+    name: str, row: Registration, desired: Desired, accepted: Accepted, now: datetime
+) -> Iterator[Step]:
+    record = accepted.records.get(name, {})
+    registration_id = str(record.get("id", ""))
+    if not registration_id:
+        yield Step("POST", name, "", "it needs an id")
+        yield Step("PUT", name, "", "first registration", becomes=row)
+        return
+    reason = _reason(name, row, desired, accepted, now)
+    if not reason:
+        return
+    if not desired.owns_tags:
+        yield Step("GET", name, registration_id, f"{reason}; the backend owns its tags")
+    yield Step("PUT", name, registration_id, reason, becomes=row)
+
+
+def _reason(name: str, row: Registration, desired: Desired, accepted: Accepted, now: datetime) -> str:
+    """Why a row must be written; "" where nothing asks for it."""
+    record = accepted.records[name]
+    if name in accepted.in_doubt:
+        return "the last write has no answer"
+    before = _registration(record)
+    if not before:
+        return "adopted: the hub holds it for this channel"
+    if _compared(before, desired) != _compared(to_json(row), desired):
+        return "changed"
+    if desired.refresh_now:
+        return "a refresh was asked for"
+    if age_is_due(_moment(record.get("at")), desired, now):
+        return "the refresh is due"
+    return ""
+
+
+def _compared(document: JsonObject, desired: Desired) -> str:
+    shown = document if desired.owns_tags else {key: part for key, part in document.items() if key != "tags"}
+    return json.dumps(shown, sort_keys=True)
+
+
+def _parts(installation: Installation) -> Iterator[tuple[str, str | None, Installation | SecondaryTile]]:
+    yield "", None, installation
+    for tile_id, tile in installation.secondary_tiles.items():
+        yield f"tile:{tile_id}/", tile_id, tile
+
+
+def _place(row: Registration) -> tuple[Any, ...]:
+    return row.platform, row.secondary_tile_name or "", row.template is not None, row.template_name
+
+
+def _declared(installation: Installation, found: Mapping[str, list[Registration]]) -> Installation:
+    """What must have been declared for the hub to hold these rows."""
+
+    def part(rows: list[Registration]) -> tuple[tuple[str, ...], dict[str, Template]]:
+        ours = [row for row in rows if owner_of(row) is None]
+        native = next((tuple(row.tags) for row in ours if row.template is None), ())
+        templates = {
+            row.template_name: replace(
+                row.template, tags=tuple(tag for tag in row.tags if tag not in native), from_hub=True
+            )
+            for row in ours
+            if row.template is not None and row.template_name is not None
+        }
+        return native, templates
+
+    tags, templates = part(found.get("", []))
+    variables = next((dict(row.push_variables) for row in found.get("", []) if row.push_variables), {})
+    return replace(installation, tags=tags, templates=templates, push_variables=variables, from_hub=True)
+
+
+def _with(accepted: Accepted, name: str, record: JsonObject) -> Accepted:
+    return replace(accepted, records={**accepted.records, name: record})
+
+
+def _remembering_gone(record: JsonObject) -> JsonObject:
+    return {"gone_at": record["gone_at"]} if "gone_at" in record else {}
+
+
+def _registration(record: JsonObject) -> JsonObject:
+    registration = record.get("registration")
+    return registration if isinstance(registration, dict) else {}
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,482 @@
+"""The registration style, and the first run of both: nothing is made twice, nothing is lost on the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+import pytest
+
+from nhagent import HubClient, Installation, Platform, Registration, Report, SecondaryTile, Template
+from nhagent.emulator import Emulator
+from nhagent.errors import ConfigurationError, HubNotFound, RegistrationGone
+
+from .conftest import TOAST, Device
+
+PLAIN: dict[str, Any] = {"templates": {}, "secondary_tiles": {}}
+
+
+@pytest.fixture
+def rows(device: Device) -> Callable[[], dict[str, dict[str, Any]]]:
+    """The registrations at the hub by what they are, each kind of which must be there once."""
+
+    def read() -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for row in device.hub.contents()["registrations"]:
+            name = "/".join(filter(None, (row.get("secondaryTileName"), row.get("templateName", "native"))))
+            assert name not in found, f"two of {name}"
+            found[name] = row
+        return found
+
+    return read
+
+
+@pytest.fixture
+def backend(device: Device) -> Iterator[HubClient]:
+    with HubClient(device.hub.full, device.hub.hub) as client:
+        yield client
+
+
+def register(device: Device, **changes: Any) -> Report:
+    return device.start(**{"style": "registration", "first_run_list": True, **changes})
+
+
+def test_first_start_lists_takes_an_id_and_writes_and_the_second_sends_nothing(
+    device: Device, rows: Callable[[], dict[str, Any]]
+) -> None:
+    report = register(device, **PLAIN)
+    assert (report.outcome, report.requests, device.seen()) == ("registered", 3, ["GET", "POST", "PUT"])
+    assert dict(report.registration_ids) == {"native": rows()["native"]["registrationId"]}
+    assert register(device, **PLAIN).requests == 0
+
+
+def test_adoptable_row_is_taken_over(
+    device: Device, backend: HubClient, rows: Callable[[], dict[str, Any]]
+) -> None:
+    stale, _ = backend.create_registration(Registration(Platform.WNS, device.channel, ["stale"]))
+    device.seen()
+    report = register(device, **PLAIN)
+    assert (report.requests, device.seen()) == (2, ["GET", "PUT"])
+    assert rows()["native"]["registrationId"] == stale.registration_id
+    assert rows()["native"]["tags"] == ["kitchen"]
+
+
+def test_device_is_a_native_row_and_one_for_each_template_for_itself_and_each_tile(
+    device: Device, rows: Callable[[], dict[str, Any]]
+) -> None:
+    tile = SecondaryTile(lambda: device.tile_channel, ["w"], {"front": TOAST})
+    report = register(device, secondary_tiles={"weather": tile}, push_variables={"name": "Ann"})
+    assert set(report.registration_ids) == {
+        "native", "template:alert", "tile:weather/native", "tile:weather/template:front",
+    }  # fmt: skip
+    held = rows()
+    assert {name: set(row.get("tags", [])) for name, row in held.items()} == {
+        "native": {"kitchen"},
+        "alert": {"kitchen", "alerts"},
+        "weather/native": {"w"},
+        "weather/front": {"w", "alerts"},
+    }
+    assert held["alert"]["bodyTemplate"] == TOAST.body
+    assert held["alert"]["headers"] == {"X-WNS-Type": "wns/toast"}
+    assert held["weather/front"]["channel"] == device.tile_channel
+    assert held["native"]["pushVariables"] == {"name": "Ann"}
+
+
+def test_rotated_channels_keep_their_ids(device: Device, rows: Callable[[], dict[str, Any]]) -> None:
+    first = register(device)
+    device.seen()
+    device.channel, device.tile_channel = "https://push.example/2", "https://push.example/tile/2"
+    report = register(device)
+    assert (report.outcome, device.seen()) == ("updated", ["PUT"] * 3)
+    assert report.registration_ids == first.registration_ids
+    assert {row["channel"] for row in rows().values()} == {device.channel, device.tile_channel}
+
+
+def test_dropped_template_and_tile_take_their_rows_along_and_write_comes_first(
+    device: Device, rows: Callable[[], dict[str, Any]]
+) -> None:
+    register(device)
+    device.seen()
+    device.channel = "https://push.example/2"
+    register(device, **PLAIN)
+    assert device.seen() == ["PUT", "DELETE", "DELETE"]
+    assert list(rows()) == ["native"]
+
+
+def test_another_platform_takes_new_ids_and_the_old_ones_leave(
+    device: Device, rows: Callable[[], dict[str, Any]]
+) -> None:
+    first = register(device, **PLAIN)
+    device.seen()
+    device.channel = "fcm-token"
+    report = register(device, platform="fcmv1", **PLAIN)
+    assert device.seen() == ["POST", "PUT", "DELETE"]
+    assert report.registration_ids != first.registration_ids
+    assert rows()["native"]["platform"] == "fcmv1"
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["410", "404-on-update"])
+def test_gone_registration_gets_a_new_id_at_once(
+    device: Device, rows: Callable[[], dict[str, Any]], gone: bool
+) -> None:
+    first = register(device, **PLAIN)
+    device.seen()
+    device.hub.forget(registration=first.registration_ids["native"], gone=gone)
+    device.channel = "https://push.example/2"
+    report = register(device, **PLAIN)
+    if gone:
+        assert (report.outcome, report.requests, device.seen()) == ("recreated", 3, ["PUT", "POST", "PUT"])
+        assert report.registration_ids != first.registration_ids
+    else:  # a PUT under an id that was only forgotten makes it again
+        assert (report.outcome, device.seen()) == ("updated", ["PUT"])
+    assert rows()["native"]["channel"] == device.channel
+    assert register(device, **PLAIN).requests == 0
+
+
+def test_record_that_is_not_found_gets_a_new_id_and_the_others_keep_theirs(
+    device: Device, rows: Callable[[], dict[str, Any]]
+) -> None:
+    first = register(device)
+    device.seen()
+    device.channel = "https://push.example/2"
+    lost = first.registration_ids["template:alert"]
+    device.hub.fail(f"PUT {lost}", status=404, body="<Error><Code>404</Code><Detail>.TrackingId:g_G1,"
+                    "TimeStamp:1/2/2026 3:04:05 AM</Detail></Error>")  # fmt: skip
+    report = register(device)
+    assert report.outcome == "recreated"
+    assert device.seen() == ["PUT", "PUT", "POST", "PUT"]
+    kept = {name for name, key in report.registration_ids.items() if first.registration_ids[name] == key}
+    assert kept == {"native", "tile:weather/native"}
+    device.hub.forget(registration=lost)
+    assert len(rows()) == 3
+
+
+def test_hub_that_ends_every_id_is_not_filled_with_ids(device: Device) -> None:
+    register(device, **PLAIN)
+    device.seen()
+    device.channel = "https://push.example/2"
+    device.hub.fail("PUT", status=410, times=99)
+    with pytest.raises(RegistrationGone):
+        register(device, **PLAIN)
+    assert device.seen() == ["PUT", "POST", "PUT"]
+    with pytest.raises(RegistrationGone):
+        register(device, **PLAIN)
+    assert device.seen().count("POST") <= 1, "not again within ten minutes"
+    device.hub.clear_faults()
+    assert register(device, **PLAIN).outcome in {"recreated", "updated", "registered"}
+
+
+def test_hub_that_is_gone_itself_discards_no_id(device: Device) -> None:
+    first = register(device, **PLAIN)
+    device.channel = "https://push.example/2"
+    detail = "No service is hosted at the specified address..TrackingId:g_G1,TimeStamp:1/2/2026 3:04:05 AM"
+    device.hub.fail("PUT", status=404, body=f"<Error><Code>404</Code><Detail>{detail}</Detail></Error>")
+    with pytest.raises(HubNotFound):
+        register(device, **PLAIN)
+    assert register(device, **PLAIN).registration_ids == first.registration_ids
+
+
+def test_refresh_by_age_writes_every_row(device: Device) -> None:
+    register(device)
+    device.seen()
+    device.offset = timedelta(hours=25)
+    assert register(device).outcome == "updated"
+    assert device.seen() == ["PUT"] * 3
+
+
+def test_tags_of_the_backend_go_back_as_they_were_read(
+    device: Device, backend: HubClient, rows: Callable[[], dict[str, Any]]
+) -> None:
+    owned = {"owns_tags": False, "tags": None, **PLAIN}
+    first = register(device, **owned)
+    key = first.registration_ids["native"]
+    backend.modify_registration(key, lambda row: Registration(row.platform, row.channel, ["gold"]))
+    device.seen()
+    device.channel = "https://push.example/2"
+    register(device, **owned)
+    assert device.seen() == ["GET", "PUT"]
+    assert (rows()["native"]["tags"], rows()["native"]["channel"]) == (["gold"], device.channel)
+
+    device.channel = "https://push.example/3"
+    device.hub.fail("PUT", status=412)
+    register(device, **owned)
+    assert device.seen() == ["GET", "PUT", "GET", "PUT"]
+
+
+@pytest.mark.parametrize("wrong", [{"user_id": "ann"}, {"expires_after": timedelta(days=9)}])
+def test_what_a_registration_cannot_carry_is_refused(device: Device, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        register(device, **wrong)
+
+
+def test_unregistered_rows_leave(device: Device, rows: Callable[[], dict[str, Any]]) -> None:
+    register(device)
+    device.seen()
+    report = device.agent(style="registration").unregister()
+    assert (report.outcome, device.seen(), rows()) == ("disabled", ["DELETE"] * 3, {})
+
+
+def plant(backend: HubClient, channel: str, count: int = 1) -> None:
+    """What a device without memory leaves behind: the same again, and what nobody declares any more."""
+    for number in range(count):
+        backend.create_registration(Registration(Platform.WNS, channel, [f"stale-{number}"]))
+        backend.create_registration(
+            Registration(Platform.WNS, channel, template=TOAST, template_name="alert")
+        )
+        backend.create_registration(Registration(Platform.WNS, channel, template=TOAST, template_name="old"))
+
+
+def test_stale_duplicates_leave_after_the_write(
+    device: Device, backend: HubClient, rows: Callable[[], dict[str, Any]]
+) -> None:
+    plant(backend, device.channel, 3)
+    backend.create_registration(Registration(Platform.WNS, "https://push.example/other", ["other"]))
+    device.seen()
+    assert register(device, secondary_tiles={}).outcome == "registered"
+    assert device.seen() == ["GET", "PUT", "PUT", *["DELETE"] * 7]
+    device.hub.contents()
+    assert len(device.hub.contents()["registrations"]) == 3, "the other channel is not touched"
+    assert register(device, secondary_tiles={}).requests == 0
+
+
+@pytest.mark.parametrize("style", ["installation", "registration"])
+def test_thousand_registrations_over_many_pages_end_as_one_for_each_name(
+    device: Device, backend: HubClient, style: str
+) -> None:
+    plant(backend, device.channel, 334)
+    for number in range(3):
+        backend.create_registration(Registration(Platform.MPNS, device.channel, [f"phone-{number}"]))
+    own = Installation("ours", Platform.WNS, device.channel, ["old"], templates={"alert": TOAST})
+    backend.put_installation(own)
+    backend.create_registration(Registration(Platform.WNS, "https://push.example/other"))
+    device.seen()
+    device.start(style=style, first_run_list=True, secondary_tiles={})
+    methods = device.seen()
+    left = device.hub.contents()
+    rows = sorted(row.get("templateName", "native") for row in left["registrations"])
+    assert [held["installationId"] for held in left["installations"]] == ["ours"]
+    assert methods.count("DELETE") == (1003 if style == "registration" else 1005)
+    if style == "registration":
+        assert methods.count("GET") == 11, "1,007 rows in pages of 100"
+        assert rows == ["alert", "native", "native"], "one for each name, and that of the other channel"
+    else:
+        assert methods.count("GET") == 12, "and the installation is read, since not all of it is declared"
+        assert rows == ["native"], "that of the other channel"
+        in_step = list(backend.registrations_by_channel(device.channel))
+        assert {row.template_name for row in in_step} == {None, "alert"}
+        assert all({"kitchen", "$InstallationId:{ours}"} <= set(row.tags) for row in in_step)
+
+
+def test_tiles_channel_is_cleared_of_its_own_duplicates(
+    device: Device, backend: HubClient, rows: Callable[[], dict[str, Any]]
+) -> None:
+    for number in range(3):
+        backend.create_registration(
+            Registration(Platform.WNS, device.tile_channel, [f"t{number}"], secondary_tile_name="weather")
+        )
+    backend.create_registration(Registration(Platform.WNS, device.tile_channel, ["no-tile"]))
+    device.seen()
+    register(device, templates={})
+    assert device.seen() == ["GET", "GET", "POST", "PUT", "PUT", *["DELETE"] * 3]
+    assert set(rows()) == {"native", "weather/native"}
+
+
+def test_row_that_somebody_touches_in_between_is_left_to_them(device: Device, backend: HubClient) -> None:
+    plant(backend, device.channel)
+    device.hub.fail("DELETE", status=412)
+    assert register(device, secondary_tiles={}).outcome == "registered"
+    assert len(device.hub.contents()["registrations"]) == 3
+    assert register(device, secondary_tiles={}).requests == 0
+
+
+# The first run in the installation style.
+
+
+def first_run(device: Device, **changes: Any) -> Report:
+    return device.start(**{"first_run_list": True, **changes})
+
+
+def test_first_run_of_an_installation_lists_and_writes(device: Device) -> None:
+    report = first_run(device, secondary_tiles={})
+    assert (report.outcome, report.requests, device.seen()) == ("registered", 2, ["GET", "PUT"])
+
+
+def wipe(device: Device) -> None:
+    for path in device.files.values():
+        path.unlink()
+
+
+@pytest.mark.parametrize("declared", [{}, {"tags": None, "templates": None, "secondary_tiles": None}])
+def test_wiped_disk_comes_back_as_the_same_installation(device: Device, declared: dict[str, Any]) -> None:
+    first = first_run(device)
+    before = device.held()
+    wipe(device)
+    device.seen()
+    report = first_run(device, **declared)
+    assert report.installation_id == first.installation_id
+    assert device.held() == before, "and what was left open is what the hub still knew"
+    lists = 1 if declared else 2  # a tile that is left open has no channel to list
+    assert device.seen() == [*["GET"] * lists, "GET", "PUT"]
+    assert first_run(device, **declared).requests == 0
+
+
+def test_of_several_installations_the_smallest_is_adopted_and_the_others_leave(
+    device: Device, backend: HubClient
+) -> None:
+    for name in ("b", "a", "c"):
+        backend.put_installation(Installation(name, Platform.WNS, device.channel))
+    backend.create_registration(Registration(Platform.WNS, device.channel))
+    device.seen()
+    report = first_run(device, secondary_tiles={})
+    assert report.installation_id == "a"
+    assert device.seen() == ["GET", "GET", "PUT", "DELETE", "DELETE", "DELETE"]
+    assert [held["installationId"] for held in device.held()] == ["a"]
+    assert device.hub.contents()["registrations"] == []
+
+
+def test_id_of_the_apps_own_wins_over_what_is_found(device: Device, backend: HubClient) -> None:
+    backend.put_installation(Installation("a", Platform.WNS, device.channel))
+    assert first_run(device, installation_id="mine").installation_id == "mine"
+    assert [held["installationId"] for held in device.held()] == ["mine"]
+
+
+def test_list_can_be_turned_off(device: Device) -> None:
+    device.start(first_run_list=False)
+    assert device.seen() == ["PUT"]
+
+
+def test_plan_shows_what_the_first_run_would_adopt_and_delete(device: Device, backend: HubClient) -> None:
+    plant(backend, device.channel)
+    backend.put_installation(Installation("a", Platform.WNS, device.channel))
+    before = device.hub.contents()
+    steps = device.agent(first_run_list=True, secondary_tiles={}).plan()
+    assert (steps[0].method, steps[0].id) == ("PUT", "a")
+    assert [step.method for step in steps] == ["PUT", "DELETE", "DELETE", "DELETE"]
+    assert "adopted" in str(steps[0])
+    assert (device.hub.contents(), device.files) == (before, {})
+
+
+# From one style to the other.
+
+
+def test_new_style_is_written_before_the_old_ones_records_leave(
+    device: Device, rows: Callable[[], dict[str, Any]]
+) -> None:
+    device.start()
+    device.seen()
+    register(device)
+    assert device.seen() == [*["POST", "PUT"] * 3, "DELETE"]
+    assert (device.held(), len(rows())) == ([], 3)
+    device.start()
+    assert device.seen() == ["PUT", *["DELETE"] * 3]
+    assert (len(device.held()), rows()) == (1, {})
+    assert device.start().requests == 0
+
+
+FLOWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "first run": ({}, {}),
+    "rotation": ({"channel": "https://push.example/2", "tile_channel": "https://push.example/tile/2"}, {}),
+}
+
+
+@pytest.mark.parametrize("lost", ["before", "after"])
+@pytest.mark.parametrize("style", ["installation", "registration"])
+@pytest.mark.parametrize("flow", ["first run", "rotation", "to the other style"])
+def test_stopped_after_each_request_then_started_again(
+    tmp_path: Path, flow: str, style: str, lost: str
+) -> None:
+    """Every request of the flow in turn is the last that goes out; then the device simply starts again."""
+    other = {"installation": "registration", "registration": "installation"}[style]
+    for stop in range(1, 40):
+        with Emulator() as hub:
+            device = Device(hub, tmp_path / f"{stop}")
+            old_channels = (device.channel, device.tile_channel)
+            with HubClient(hub.full, hub.hub) as backend:
+                plant(backend, device.channel, 2)
+            if flow != "first run":
+                device.start(style=style, first_run_list=True)
+                if flow == "rotation":
+                    device.channel, device.tile_channel = (
+                        "https://push.example/2",
+                        "https://push.example/tile/2",
+                    )
+            wanted = other if flow == "to the other style" else style
+            hub.clear_log()
+            for _ in range(stop - 1):
+                hub.fail("*", delay=0.0001)
+            if lost == "before":
+                hub.fail("*", status=503, times=99)
+            else:
+                hub.fail("*", cut_after=0)
+                hub.fail("*", status=503, times=99)
+            stopped = device.agent(style=wanted, first_run_list=True).start(timeout=0)
+            finished = stopped.error is None
+            hub.clear_faults()
+            device.start(style=wanted, first_run_list=True)
+            hub.clear_log()
+            assert device.start(style=wanted, first_run_list=True).outcome == "unchanged"
+            assert hub.log() == []
+            held = hub.contents()
+            if wanted == "installation":
+                assert len(held["installations"]) == 1
+                assert held["registrations"] == []
+                assert held["installations"][0]["pushChannel"] == device.channel
+            else:
+                assert held["installations"] == []
+                names = sorted(
+                    f"{row.get('secondaryTileName')}/{row.get('templateName')}"
+                    for row in held["registrations"]
+                )
+                assert names == ["None/None", "None/alert", "weather/None"]
+                assert {row["channel"] for row in held["registrations"]} == {
+                    device.channel,
+                    device.tile_channel,
+                }
+            if flow == "rotation":
+                shown = json.dumps(held)
+                assert not any(f'"{channel}"' in shown for channel in old_channels)
+        if finished:
+            return
+    raise AssertionError("the flow never ended")
+
+
+@pytest.mark.parametrize("style", ["installation", "registration"])
+def test_two_devices_racing_on_one_channel_end_with_one_record_for_each_name(
+    tmp_path: Path, style: str
+) -> None:
+    for attempt in range(10):
+        with Emulator() as hub:
+            with HubClient(hub.full, hub.hub) as backend:
+                plant(backend, "https://push.example/1", 3)
+                backend.put_installation(Installation("a", Platform.WNS, "https://push.example/1"))
+                backend.put_installation(Installation("b", Platform.WNS, "https://push.example/1"))
+            racers = [Device(hub, tmp_path / f"{attempt}-{number}") for number in range(2)]
+            settings: dict[str, Any] = {
+                "style": style, "first_run_list": True, "secondary_tiles": {}, "sleep": sleep,
+            }  # fmt: skip
+            with ThreadPoolExecutor(2) as threads:
+                starts = [threads.submit(racer.start, **settings) for racer in racers]
+                assert all(start.result().error is None for start in starts)
+            held = hub.contents()
+            if style == "installation":
+                assert [found["installationId"] for found in held["installations"]] == ["a"]
+                assert held["registrations"] == []
+            else:
+                assert sorted(str(row.get("templateName")) for row in held["registrations"]) == [
+                    "None",
+                    "alert",
+                ]
+
+
+def test_template_of_the_app_is_what_an_adopted_row_becomes(
+    device: Device, backend: HubClient, rows: Callable[[], dict[str, Any]]
+) -> None:
+    plant(backend, device.channel)
+    new = Template("<toast>new</toast>", {"X-WNS-Type": "wns/toast"})
+    register(device, templates={"alert": new}, secondary_tiles={})
+    assert rows()["alert"]["bodyTemplate"] == "<toast>new</toast>"
