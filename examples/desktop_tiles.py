@@ -32,7 +32,7 @@ def main() -> None:
         hub=os.environ.get("HUB", "my-hub"),
         platform="wns",
         channel=channel("CHANNEL"),
-        tags=["news"],
+        # No tags here: given ones are the truth at every start, and would undo what the user ticks below.
         templates={"front": TILE},
         secondary_tiles={
             "weather": SecondaryTile(
@@ -47,8 +47,8 @@ def main() -> None:
     for name, reason in report.channel_errors.items():
         print(f"left out for now: {name} ({reason})")
 
-    report = agent.add_tags("sports")  # the user ticked a box: kept on disk, then sent
-    print(f"with the new tag: {report.outcome}")
+    report = agent.add_tags("sports")  # the user ticked a box: kept on disk for all later starts, then sent
+    print(f"with the tag: {report.outcome}")
 
 
 if __name__ == "__main__":

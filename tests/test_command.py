@@ -92,15 +92,15 @@ def test_register_plan_status_unregister_enable(
     assert not (folder / "state").exists()
 
     code, report = command.json("register")
-    assert (code, report["outcome"], report["requests"], report["error"]) == (0, "registered", 1, None)
+    assert (code, report["outcome"], report["requests"], report["error"]) == (0, "registered", 3, None)
     assert set(report) == {
         "outcome", "error", "installation_id", "registration_ids", "requests", "steps", "channel_errors",
-        "next_attempt", "clock_skew", "elapsed",
+        "failed_sources", "next_attempt", "clock_skew", "elapsed",
     }  # fmt: skip
     assert command.run("register")[1].startswith(
         f"unchanged as installation {report['installation_id']} (0 req"
     )
-    assert command.json("plan")[1] == {"steps": [], "error": None}
+    assert command.json("plan")[1] == {"steps": [], "disabled": False, "error": None}
     (folder / "channel").write_text("https://push.example/2")
     [step] = command.json("plan")[1]["steps"]
     assert (step["method"], step["operations"]) == ("PATCH", ["replace /pushChannel"])
@@ -119,6 +119,20 @@ def test_register_plan_status_unregister_enable(
     assert command.json("register")[1]["outcome"] == "registered"
 
 
+def test_registration_style_is_a_line_of_the_configuration(
+    command: Command, write_config: Callable[[str], str], notification_hub: Emulator
+) -> None:
+    name = f'name = "{notification_hub.hub}"'
+    write_config(CONFIG.replace('name = "HUB"', f'{name}\nstyle = "registration"'))
+    code, report = command.json("register")
+    assert (code, report["outcome"]) == (0, "registered")
+    assert set(report["registration_ids"]) == {
+        "native", "template:alert", "tile:weather/native", "tile:weather/template:front",
+    }  # fmt: skip
+    assert len(notification_hub.contents()["registrations"]) == 4
+    assert command.json("register")[1]["requests"] == 0
+
+
 def test_empty_channel_file_is_waiting(command: Command, folder: Path, notification_hub: Emulator) -> None:
     (folder / "channel").write_text("")
     code, report = command.json("register")
@@ -126,7 +140,7 @@ def test_empty_channel_file_is_waiting(command: Command, folder: Path, notificat
     assert (report["error"]["type"], report["error"]["retryable"]) == ("ChannelError", True)
     code, text = command.run("register")
     assert (code, text.splitlines()[0]) == (75, text.splitlines()[0])
-    assert "there is no push channel yet" in text
+    assert "is empty; there is no push channel yet" in text
     assert command.json("plan")[0] == 75
     assert not (folder / "state").exists()
     assert notification_hub.log() == []
@@ -171,14 +185,14 @@ def test_hub_that_is_away_is_waiting_and_one_that_refuses_the_key_is_not(
         (('platform = "wns"', 'platform = "windows"'), "platform 'windows': unknown; give one of wns"),
         (('platform = "wns"', 'platform = "wns"\nowns_tags = "no"'), "device.owns_tags: is of type str"),
         (('platform = "wns"', 'platform = "fcmv1"'), "platform fcmv1 takes none"),
-        (('every = "12h"', 'every = "twice"'), 'refresh.every "twice": is no duration'),
+        (('every = "12h"', 'every = "twice"'), 'refresh.every "twice": is not a duration'),
         (('every = "12h"', 'startup_spread = "5m"'), "startup_spread"),
         (('file = "channel"', ""), "channel: give exactly one of file"),
         (('file = "channel"', 'file = "channel"\nenv = "X"'), "there is file and env"),
         (('file = "channel"', "command = []"), "channel.command: is empty"),
         (('headers = { "X-WNS-Type" = "wns/toast" }', ""), "X-WNS-Type is missing"),
         (("[device]", 'style = "backend"\n[device]'), "style 'backend'"),
-        (("[device]", "[device"), "is no TOML"),
+        (("[device]", "[device"), "is not valid TOML"),
         (("[device]", 'endpoint = "http://elsewhere"\n[device]'), "plain http is for loopback"),
         (("[device]", 'ca_bundle = "absent.pem"\n[device]'), "ca_bundle"),
     ],
@@ -277,9 +291,9 @@ def test_every_error_of_the_tree_has_an_exit_code() -> None:
         errors.Forbidden: 77,
         errors.QuotaExceeded: 77,
         errors.HubNotFound: 78,
-        errors.RecordNotFound: 70,
-        errors.RegistrationGone: 70,
-        errors.ConcurrencyConflict: 70,
+        errors.RecordNotFound: 75,
+        errors.RegistrationGone: 75,
+        errors.ConcurrencyConflict: 75,
         errors.Throttled: 75,
         errors.HubUnavailable: 75,
     }
@@ -348,21 +362,29 @@ def test_demo_tells_the_story_in_80_columns_within_five_seconds(capsys: pytest.C
     assert main(["demo"]) == 0
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
-    for heading in (
-        "first start: registered",
-        "second start: unchanged",
-        "rotated: updated",
-        "hub: recreated",
+    for number, heading in enumerate(
+        (
+            "first start: registered",
+            "second start: unchanged",
+            "both channels rotated: updated",
+            "lost at the hub: recreated",
+            "the disk was wiped: registered",
+            "registrations, first start: registered",
+            "registration gone: recreated",
+        ),
+        start=1,
     ):
-        assert heading in text
+        assert f"{number}. {heading}\n" in text
     assert main(["demo", "--json"]) == 0
     story = json.loads(capsys.readouterr().out)
-    assert [[seen["method"] for seen in step["requests"]] for step in story["steps"]] == [
-        ["PUT"], [], ["PATCH"], ["PATCH", "PUT"],
-    ]  # fmt: skip
-    assert len({step["installation_id"] for step in story["steps"]}) == 1
-    [held] = story["holds"]
+    seen = [[request["method"] for request in step["requests"]] for step in story["steps"]]
+    assert seen[:5] == [["GET", "GET", "PUT"], [], ["PATCH"], ["PATCH", "PUT"], ["GET", "GET", "PUT"]]
+    assert seen[5:] == [["GET", "PUT", "POST", "PUT", "DELETE", "DELETE"], ["PUT", "POST", "PUT", "PUT"]]
+    assert len({step["installation_id"] for step in story["steps"] if step["style"] == "installation"}) == 1
+    [held] = story["holds"]["installations"]
     assert held["pushChannel"].endswith("/3")
+    rows = story["holds"]["registrations"]
+    assert sorted(row.get("templateName", "native") for row in rows) == ["alert", "native"]
     assert story["elapsed"] < 5
 
 

@@ -60,6 +60,24 @@ def test_commands_and_variables_that_it_names_exist(capsys: pytest.CaptureFixtur
         assert name in sources
 
 
+def test_keys_that_its_table_names_are_the_keys_that_are_read() -> None:
+    from nhagent.service import config
+
+    rows = dict(re.findall(r"^\| `\[(\w+)[^`]*` \| (.*) \|$", README, re.MULTILINE))
+    known = {
+        "hub": config._HUB,
+        "device": config._DEVICE,
+        "channel": config._CHANNEL,
+        "templates": config._TEMPLATE,
+        "tiles": config._TILE,
+        "refresh": config._REFRESH[:1],
+    }
+    assert rows.keys() == known.keys()
+    for table, keys in known.items():
+        for key in keys:
+            assert f"`{key}`" in rows[table] or f".{key}." in rows[table]
+
+
 def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(((?!https://)[^)]+)\)", README):
         assert (Path(__file__).parent.parent / target).exists()

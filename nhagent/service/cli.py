@@ -11,18 +11,26 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from nhagent import __version__, errors
-from nhagent.report import Outcome, Report
+from nhagent.report import Outcome, Report, StartState
 
 OK: Final = 0
 SOFTWARE: Final = 70  # EX_SOFTWARE
 TEMPFAIL: Final = 75  # EX_TEMPFAIL
 NOPERM: Final = 77  # EX_NOPERM
 CONFIG: Final = 78  # EX_CONFIG
+
+EPILOG: Final = (
+    "Exit codes: 0 done; 2 wrong usage; 70 a fault of nhagent's; 75 waiting, try again later; 77 the hub "
+    "refuses the key; 78 something must be configured. Configuration: --config, $NHAGENT_CONFIG, "
+    "/etc/nhagent/config.toml or the user's configuration folder."
+)
+DISABLED_TEXT: Final = 'unregistered by request; "nhagent enable" lifts it'
 
 Result = tuple[int, dict[str, Any], str]
 """Exit code, the object for ``--json``, the text for people."""
@@ -37,10 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code. Wrong usage exits by itself, with 2.
     """
+    if sys.stdout is None:  # it was closed before we began
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it stays open to the end
     options = _parser().parse_args(arguments)
     _set_up_logging(options.verbose)
     try:
-        result: Result = options.command(options)
+        # Whatever a plug-in prints must not stand beside the one object.
+        with redirect_stdout(sys.stderr) if options.json and not options.serves else nullcontext():
+            result: Result = options.command(options)
         code, document, text = result
     except errors.NhagentError as error:
         code, document, text = exit_code(error), {**options.fields, "error": error_to_json(error)}, ""
@@ -55,12 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("nhagent: this is a fault in nhagent; please report it with the lines above", file=sys.stderr)
     try:
         if options.json:
-            print(json.dumps(document, ensure_ascii=False))
+            print(json.dumps(document))
         elif text:
-            print(text)
+            print(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(sys.stdout.encoding))
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has gone; the exit code still tells
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # the reader has gone, or there is no room: the exit code still tells
+        print(f"nhagent: stdout cannot be written ({error.strerror})", file=sys.stderr)
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - nothing is lost in it at the end
     return code
 
 
@@ -73,7 +86,10 @@ def exit_code(error: Exception) -> int:
     configuration = (
         errors.ConfigurationError | errors.CredentialError | errors.HubNotFound | errors.InvalidRequest
     )
-    return CONFIG if isinstance(error, configuration) else SOFTWARE
+    if isinstance(error, configuration):
+        return CONFIG
+    # What else a hub says, a 410 that comes again, is no fault of ours, and may be over by the next start.
+    return TEMPFAIL if isinstance(error, errors.HubError) else SOFTWARE
 
 
 def error_to_json(error: Exception | None) -> dict[str, Any] | None:
@@ -109,7 +125,8 @@ def _unregister(options: argparse.Namespace) -> Result:
 
 
 def _plan(options: argparse.Namespace) -> Result:
-    steps = _agent(options).plan()
+    agent = _agent(options)
+    steps = agent.plan()
     shown = [
         {
             "method": step.method,
@@ -120,8 +137,10 @@ def _plan(options: argparse.Namespace) -> Result:
         }
         for step in steps
     ]
-    text = "\n".join(str(step) for step in steps) or "nothing to do: the hub holds what is true"
-    return OK, {"steps": shown, "error": None}, text
+    disabled = agent.status().state is StartState.DISABLED
+    nothing = DISABLED_TEXT if disabled else "nothing to do: the hub holds what is true"
+    text = "\n".join(str(step) for step in steps) or nothing
+    return OK, {"steps": shown, "disabled": disabled, "error": None}, text
 
 
 def _status(options: argparse.Namespace) -> Result:
@@ -167,6 +186,7 @@ def _emulator(options: argparse.Namespace) -> Result:
         data=options.data,
         tls=options.tls,
         rate=options.rate,
+        lenient=options.lenient,
         as_json=options.json,
     )
     options.json = False  # the line that said it was ready is the one object
@@ -185,14 +205,17 @@ def _of_report(report: Report) -> Result:
     lines = [f"{report.outcome}{who} ({requests}, {report.elapsed:.2f} s)"]
     if report.error is not None:
         lines.append(f"  why:           {report.error}")
+    if report.outcome is Outcome.DISABLED:
+        lines.append(f"  {DISABLED_TEXT}")
     lines += [f"  done:          {step}" for step in report.steps]
     lines += [
-        f"  no channel:    {reason}"
+        f"  channel:       {reason}"
         for reason in report.channel_errors.values()
         if reason != str(report.error)
     ]
     if report.next_attempt is not None:
-        lines.append(f"  next request:  {_when(report.next_attempt)}")
+        label = "try again after:" if report.outcome is Outcome.WAITING else "refresh due:"
+        lines.append(f"  {label:<16} {_when(report.next_attempt)}")
     code = TEMPFAIL if report.outcome is Outcome.WAITING else OK
     return code, to_json(report), "\n".join(lines)
 
@@ -224,7 +247,7 @@ def _parser() -> argparse.ArgumentParser:
         name: str, run: Callable[[argparse.Namespace], Result], text: str, shown: Sequence[str] = ()
     ) -> argparse.ArgumentParser:
         added = commands.add_parser(name, parents=[common], help=text, description=text)
-        added.set_defaults(command=run, fields=dict.fromkeys(shown))
+        added.set_defaults(command=run, fields=dict.fromkeys(shown), serves=run is _emulator)
         return added
 
     report = tuple(part.name for part in fields(Report))
@@ -235,6 +258,7 @@ def _parser() -> argparse.ArgumentParser:
     emulator.add_argument("--hub", metavar="NAME", default="emulated-hub", help="the hub's name")
     emulator.add_argument("--data", metavar="FILE", default=":memory:", help="SQLite file that outlives it")
     emulator.add_argument("--tls", action="store_true", help="serve https with a certificate of its own")
+    emulator.add_argument("--lenient", action="store_true", help="take what real clients write out of order")
     emulator.add_argument("--rate", type=float, metavar="N", help="answer 429 above N requests a second")
     register = command("register", _register, "make the hub know this device: one start", report)
     command("plan", _plan, "show what register would do; changes nothing", ("steps",))
@@ -248,8 +272,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells wrong usage as every other failure: with ``--json`` as an object too."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._given = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        if "--json" in self._given:
+            print(json.dumps({"error": {"type": "UsageError", "message": message, "retryable": False}}))
+        super().error(message)
+
+
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError("must be zero or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, zero or more")
     return seconds

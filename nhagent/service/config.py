@@ -19,7 +19,7 @@ from nhagent.errors import ConfigurationError
 from nhagent.models import RawChannel, SecondaryTile, Template
 
 _TOP: Final = ("app", "hub", "device", "channel", "templates", "tiles", "refresh")
-_HUB: Final = ("name", "style", "endpoint", "ca_bundle", "allow_full_access", "backend")
+_HUB: Final = ("name", "style", "endpoint", "ca_bundle", "allow_full_access")
 _DEVICE: Final = (
     "platform",
     "tags",
@@ -64,7 +64,7 @@ def read_duration(text: str, name: str) -> timedelta:
     """
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ConfigurationError(f'{name} "{text}": is no duration; write 30s, 15m, 12h, 1d or 2w')
+        raise ConfigurationError(f'{name} "{text}": is not a duration; write 30s, 15m, 12h, 1d or 2w')
     try:
         return sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
     except OverflowError:
@@ -83,8 +83,8 @@ def _read(path: str) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise ConfigurationError(f"cannot be read ({error.strerror}); check it") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"is no TOML: {error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"is not valid TOML: {error}") from None
 
 
 def _agent(top: _Table, folder: str) -> Agent:

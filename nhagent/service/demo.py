@@ -1,55 +1,83 @@
 """``nhagent demo``: the main job, on a hub that is embedded in the process.
 
-A device with a primary channel and a secondary tile is registered, started again, given new channels, and
-lost by the hub. Every step shows the requests that the hub saw; the last shows what it holds. All of it is
-real: files in a temporary folder, TLS on loopback, a listen-only key.
+A device is registered as an installation, started again, given new channels, lost by the hub, and has its
+disk wiped; then another one is registered in the older style, where stale duplicates wait for it and the hub
+ends its registration. Every step shows the requests that the hub saw; the last shows what it holds. All of it
+is real: files in a temporary folder, TLS on loopback, a listen-only key.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nhagent.agent import Agent
-from nhagent.models import SecondaryTile, Template
+from nhagent.hub.client import HubClient
+from nhagent.models import Platform, Registration, SecondaryTile, Template
+from nhagent.registrars import INSTALLATION, REGISTRATION
 
 if TYPE_CHECKING:
     from nhagent.emulator import Emulator
     from nhagent.report import Report
 
-HUB = "demo-hub"
+HUB: Final = "demo-hub"
+ALERT: Final = Template(
+    "<toast><text id='1'>$(message)</text></toast>", {"X-WNS-Type": "wns/toast"}, ["alerts"]
+)
 
 
 @dataclass(slots=True)
 class Device:
-    """What the platform's push service gives this device: handles that may change at any moment."""
+    """A device with a folder of its own, and the handles that its platform gives it."""
 
-    channel: str = "https://push.example/thermostat/1"
-    tile_channel: str = "https://push.example/thermostat/tile/1"
+    hub: Emulator
+    app: str
+    style: str
+    folder: str
+    channel: str
+    tile_channel: str | None = None
+    story: list[dict[str, Any]] = field(default_factory=list)
 
-    def agent(self, hub: Emulator, folder: str) -> Agent:
-        """The agent as the device's app makes it at every start."""
-        return Agent(
-            app="thermostat",
-            hub=hub.hub,
+    def start(self, title: str, why: str) -> Report:
+        """Start it as its app does, and tell what the hub saw."""
+        tile = SecondaryTile(channel=lambda: self.tile_channel, tags=["weather"])
+        agent = Agent(
+            app=self.app,
+            hub=self.hub.hub,
             platform="wns",
             channel=lambda: self.channel,
             tags=["kitchen"],
-            templates={
-                "alert": Template(
-                    body="<toast><text id='1'>$(message)</text></toast>",
-                    headers={"X-WNS-Type": "wns/toast"},
-                    tags=["alerts"],
-                )
-            },
-            secondary_tiles={"weather": SecondaryTile(channel=lambda: self.tile_channel, tags=["weather"])},
-            connection_string=hub.listen,
-            ca_bundle=hub.ca,
-            state_dir=folder,
+            templates={"alert": ALERT},
+            secondary_tiles={"weather": tile} if self.tile_channel else {},
+            user_id="",
+            push_variables={},
+            style=self.style,
+            connection_string=self.hub.listen,
+            ca_bundle=self.hub.ca,
+            state_dir=self.folder,
         )
+        self.hub.clear_log()
+        report = agent.start()
+        self.story.append(
+            {
+                "step": title,
+                "why": why,
+                "style": self.style,
+                "outcome": str(report.outcome),
+                "installation_id": report.installation_id if self.style == INSTALLATION else None,
+                "registration_ids": dict(report.registration_ids),
+                "requests": [
+                    {"method": entry.method, "path": entry.path, "status": entry.status}
+                    for entry in self.hub.log()
+                ],
+                "done": [step.partition(": ")[2] for step in report.steps],
+            }
+        )
+        return report
 
 
 def run() -> tuple[dict[str, Any], str]:
@@ -61,62 +89,68 @@ def run() -> tuple[dict[str, Any], str]:
     from nhagent.emulator import Emulator
 
     began = monotonic()
-    device = Device()
     story: list[dict[str, Any]] = []
     with Emulator(HUB, tls=True) as hub, TemporaryDirectory(prefix="nhagent-demo-") as folder:
-
-        def start(title: str, why: str) -> Report:
-            hub.clear_log()
-            report = device.agent(hub, folder).start()
-            story.append(
-                {
-                    "step": title,
-                    "why": why,
-                    "outcome": str(report.outcome),
-                    "installation_id": report.installation_id,
-                    "requests": [
-                        {"method": entry.method, "path": entry.path, "status": entry.status}
-                        for entry in hub.log()
-                    ],
-                    "done": [step.partition(": ")[2] for step in report.steps],
-                }
-            )
-            return report
-
-        first = start("first start", "The hub does not know the device yet.")
-        start("second start", "Nothing has changed, so nothing is sent.")
-        device.channel = "https://push.example/thermostat/2"
-        device.tile_channel = "https://push.example/thermostat/tile/2"
-        start("both channels rotated", "The platform gave the device and its tile new handles.")
-        hub.forget(installation=str(first.installation_id))
-        device.channel = "https://push.example/thermostat/3"
-        start("lost at the hub", "The hub has forgotten the device; the next change meets a 404.")
-        held = hub.contents()["installations"]
+        push = "https://push.example"
+        thermostat = Device(
+            hub, "thermostat", INSTALLATION, f"{folder}/1", f"{push}/thermostat/1", f"{push}/tile/1", story
+        )
+        _play_installation(hub, thermostat)
+        _play_registrations(
+            hub, Device(hub, "doorbell", REGISTRATION, f"{folder}/2", f"{push}/bell/1", None, story)
+        )
+        contents = hub.contents()
         endpoint = hub.endpoint
     seconds = monotonic() - began
-    document = {"steps": story, "holds": held, "elapsed": seconds, "error": None}
-    return document, _text(endpoint, story, held, seconds)
+    holds = {kind: contents[kind] for kind in ("installations", "registrations")}
+    return {"steps": story, "holds": holds, "elapsed": seconds, "error": None}, _text(
+        endpoint, story, holds, seconds
+    )
 
 
-def _text(endpoint: str, story: list[dict[str, Any]], held: list[Any], seconds: float) -> str:
+def _play_installation(hub: Emulator, device: Device) -> None:
+    first = device.start("first start", "The hub does not know the device yet, nor its two channels.")
+    device.start("second start", "Nothing has changed, so nothing is sent.")
+    device.channel, device.tile_channel = "https://push.example/thermostat/2", "https://push.example/tile/2"
+    device.start("both channels rotated", "The platform gave the device and its tile new handles.")
+    hub.forget(installation=str(first.installation_id))
+    device.channel = "https://push.example/thermostat/3"
+    device.start("lost at the hub", "The hub has forgotten the device; the next change meets a 404.")
+    shutil.rmtree(device.folder)
+    device.start("the disk was wiped", "The hub still knows the channels: no second device is made.")
+
+
+def _play_registrations(hub: Emulator, device: Device) -> None:
+    with HubClient(hub.full, hub.hub, ca_bundle=hub.ca) as backend:
+        for number in range(3):
+            backend.create_registration(Registration(Platform.WNS, device.channel, [f"stale-{number}"]))
+    first = device.start(
+        "registrations, first start", "Three stale duplicates of the channel wait at the hub."
+    )
+    hub.forget(registration=first.registration_ids["native"], gone=True)
+    device.channel = "https://push.example/bell/2"
+    device.start("registration gone", "The hub has ended one of its ids (410): it takes a new one.")
+
+
+def _text(endpoint: str, story: list[dict[str, Any]], holds: dict[str, Any], seconds: float) -> str:
     lines = [
-        "One device and one notification hub, embedded in this process: nothing",
+        "Two devices and one notification hub, embedded in this process: nothing",
         f"leaves this machine. The hub listens on {endpoint} (TLS).",
     ]
     for number, step in enumerate(story, start=1):
         lines += ["", f"{number}. {step['step']}: {step['outcome']}", f"   {step['why']}"]
-        lines += [f"   {seen['method']:<5} {seen['path']}  {seen['status']}" for seen in step["requests"]]
-        lines += [f"         {_wrapped(done)}" for done in step["done"]]
+        lines += [_line(seen) for seen in step["requests"]]
         if not step["requests"]:
             lines.append("   (no request)")
     lines += ["", "What the hub holds now:", ""]
-    lines += [f"   {line}" for line in json.dumps(held, indent=2).splitlines()]
+    lines += [f"   {line}" for line in json.dumps(holds, indent=2).splitlines()]
     requests = sum(len(step["requests"]) for step in story)
-    lines += ["", f"{len(story)} starts, {requests} requests, one installation id, {seconds:.1f} s."]
+    lines += ["", f"{len(story)} starts, {requests} requests, {seconds:.1f} s."]
     return "\n".join(lines)
 
 
-def _wrapped(text: str) -> str:
-    from textwrap import wrap
-
-    return "\n         ".join(wrap(text, 68))
+def _line(seen: dict[str, Any]) -> str:
+    """One request in 80 columns: the hub's name, which is always the same, is left out."""
+    path = seen["path"].removeprefix(f"/{HUB}")
+    what = f"{path}?$filter=…" if path == "/registrations" and seen["method"] == "GET" else path
+    return f"   {seen['method']:<6} {seen['status']} {what}"

@@ -8,7 +8,9 @@ import sqlite3
 from threading import Event
 
 
-def serve(*, hub: str, host: str, port: int, data: str, tls: bool, rate: float | None, as_json: bool) -> None:
+def serve(
+    *, hub: str, host: str, port: int, data: str, tls: bool, rate: float | None, lenient: bool, as_json: bool
+) -> None:
     """Serve until SIGTERM or SIGINT; says on stdout, in one line of JSON or for people, how to reach it.
 
     Raises:
@@ -21,11 +23,9 @@ def serve(*, hub: str, host: str, port: int, data: str, tls: bool, rate: float |
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     try:
-        emulator = Emulator(hub, host=host, port=port, data=data, tls=tls, rate=rate).start()
+        emulator = Emulator(hub, host=host, port=port, data=data, tls=tls, rate=rate, lenient=lenient).start()
     except (OSError, ValueError, OverflowError, sqlite3.Error) as error:
-        raise ConfigurationError(
-            f"emulator at {host}:{port}: cannot be started ({error}); choose another"
-        ) from error
+        raise ConfigurationError(f"emulator at {host}:{port}: cannot be started: {error}") from error
     try:
         facts = {
             "endpoint": emulator.endpoint,
