@@ -55,7 +55,8 @@ from nhagent.registrars.installation import InstallationRegistrar
 from nhagent.registrars.leaving import all_leaving
 from nhagent.registrars.registration import RegistrationRegistrar
 from nhagent.report import Outcome, Report, Status
-from nhagent.startup import Draft, Terms, state_of
+from nhagent.startup import Draft, state_of
+from nhagent.terms import Terms, check_channels, check_duration, check_ownership, check_style
 from nhagent.wheel import Wheel, new_installation_id
 
 if TYPE_CHECKING:
@@ -64,7 +65,6 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT: Final = 30.0
 WISH_LOCK_SECONDS: Final = 60.0
 """How long a wish waits to get to disk while another process of the same app is at work."""
-LONGEST: Final = timedelta(days=36500)
 
 _log = logging.getLogger("nhagent")
 
@@ -137,9 +137,9 @@ class Agent:
         if style not in {INSTALLATION, REGISTRATION}:
             raise ConfigurationError(f'style {rules.shown(style)}: give "{INSTALLATION}" or "{REGISTRATION}"')
         source = as_source(self._platform, channel, "channel")
-        _check_duration("refresh_every", refresh_every)
+        check_duration("refresh_every", refresh_every)
         if expires_after is not None:
-            _check_duration("expires_after", expires_after)
+            check_duration("expires_after", expires_after)
             if not expires_after:
                 raise ConfigurationError("expires_after: zero; the hub would forget the device at once")
         if installation_id is not None:
@@ -159,12 +159,12 @@ class Agent:
         terms = Terms(
             self._platform, given, installation_id, expires_after, refresh_every, owns_tags, first_run_list
         )
-        _check_ownership(terms)
+        check_ownership(terms)
         self._style = style
-        _check_style(style, terms)
+        check_style(style, terms)
         self._fixed_channel = None if callable(channel) else read_channel(self._platform, channel, "channel")
         if self._fixed_channel is not None:
-            _check_channels(terms, self._fixed_channel)
+            check_channels(terms, self._fixed_channel)
         self._clock = _as_datetimes(clock)
         self._sleep = sleep or real_sleep
         self._random = random or real_random
@@ -411,10 +411,10 @@ class Agent:
                 declared = declared.without_tags()
             changes = change(declared)
             checked = self._checked(changes.over(declared))
-            _check_ownership(replace(terms, given=checked))
-            _check_style(self._style, replace(terms, given=checked))
+            check_ownership(replace(terms, given=checked))
+            check_style(self._style, replace(terms, given=checked))
             if self._fixed_channel is not None:
-                _check_channels(replace(terms, given=checked), self._fixed_channel)
+                check_channels(replace(terms, given=checked), self._fixed_channel)
             self._store.save_state(replace(memory.state, declaration=checked.to_json()))
             self._wheel.terms = replace(terms, given=terms.given.left_to_disk(changes))
 
@@ -426,51 +426,6 @@ class Agent:
             user_id=declaration.user_id,
             push_variables=declaration.push_variables,
             secondary_tiles=declaration.secondary_tiles,
-        )
-
-
-def _check_ownership(terms: Terms) -> None:
-    """Refuse terms under which somebody's tags or expiry would be overwritten."""
-    if terms.owns_tags:
-        return
-    given = terms.given
-    tiles = (given.secondary_tiles or {}).values()
-    templates = [*(given.templates or {}).values(), *(t for tile in tiles for t in tile.templates.values())]
-    if given.tags or any(tile.tags for tile in tiles) or any(template.tags for template in templates):
-        raise ConfigurationError(
-            "owns_tags=False: the backend owns the tags, so that none can be declared here"
-        )
-    if terms.expires_after is not None:
-        raise ConfigurationError(
-            "expires_after: needs whole writes, which owns_tags=False forbids; drop one of the two"
-        )
-
-
-def _check_channels(terms: Terms, primary: PushChannel) -> None:
-    """Refuse equal channels as soon as they are given as they are, before any source is asked."""
-    tiles = terms.given.secondary_tiles or {}
-    channels: dict[str, PushChannel] = {
-        tile_name(tile_id): tile.channel for tile_id, tile in tiles.items() if isinstance(tile.channel, str)
-    }
-    terms.given.installation("probe", terms.platform, {PRIMARY: primary, **channels})
-
-
-def _check_style(style: str, terms: Terms) -> None:
-    """Refuse what registrations cannot carry."""
-    if style != REGISTRATION:
-        return
-    for name, given in (("user_id", terms.given.user_id), ("expires_after", terms.expires_after)):
-        if given:
-            raise ConfigurationError(
-                f'{name}: style "{REGISTRATION}" has none: a registration carries neither a user id nor '
-                'an expiry of our choice; drop it, or take style "installation"'
-            )
-
-
-def _check_duration(name: str, value: object) -> None:
-    if not isinstance(value, timedelta) or not timedelta(0) <= value <= LONGEST:
-        raise ConfigurationError(
-            f"{name} {rules.shown(value)}: give a timedelta from zero to a hundred years"
         )
 
 

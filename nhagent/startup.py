@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from nhagent.declaration import (
     PRIMARY,
@@ -16,32 +16,11 @@ from nhagent.declaration import (
 )
 from nhagent.device.state import Accepted, Identity, State
 from nhagent.device.store import STATE, Memory
-from nhagent.models import Platform
 from nhagent.registrars import INSTALLATION, REGISTRATION, Desired, Learnt, Registrar, Step
 from nhagent.registrars.installation import held
 from nhagent.registrars.leaving import all_leaving, in_style
 from nhagent.report import StartState
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What an agent holds for true, beside what it remembers.
-
-    Attributes:
-        platform: the device's platform.
-        given: what the app declared this time.
-        installation_id: the id that the app wants, or None for one of our making.
-        expires_after, refresh_every, owns_tags: see `nhagent.registrars.Desired`.
-        first_run_list: whether a first run asks the hub what it holds for the device's channels.
-    """
-
-    platform: Platform
-    given: Declaration
-    installation_id: str | None
-    expires_after: timedelta | None
-    refresh_every: timedelta
-    owns_tags: bool
-    first_run_list: bool = True
+from nhagent.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ from nhagent.errors import (
 )
 from nhagent.registrars import Learnt, Registrar, Step
 from nhagent.report import Outcome, Report
-from nhagent.startup import Draft, Terms, draft_start
+from nhagent.startup import Draft, draft_start
+from nhagent.terms import Terms
 
 LEAST_SECONDS: Final = 5.0
 """What an exchange, and the wait for another process of the same app, are given at the least."""

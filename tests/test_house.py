@@ -22,6 +22,7 @@ FLOORS = [
     ["hub", "device"],
     ["registrars"],
     ["declaration", "report", "access"],
+    ["terms"],
     ["startup", "driver"],
     ["wheel"],
     ["agent"],
