@@ -2,19 +2,21 @@
 
 Every start begins in one of these states and ends in IN_SYNC, or reports truthfully why it does not:
 
-========== ============================================ ============================================
+========== ============================================ ==================================================
 state      true on disk                                 leaves by
-========== ============================================ ============================================
-NEW        nothing                                      an identity is made and saved → IDENTIFIED
-IDENTIFIED identity, nothing accepted                   PUT → IN_SYNC
-UNVERIFIED a file that could not be read, set aside     PUT whole under the id, where it is known
+========== ============================================ ==================================================
+NEW        nothing                                      the hub is asked what it holds for the channels;
+                                                        an identity is adopted or made, saved → IDENTIFIED
+IDENTIFIED identity, nothing accepted                   written, then what must go deleted → IN_SYNC
+UNVERIFIED a file that could not be read, set aside     id known: written whole; id lost: as NEW → IN_SYNC
 DRIFTED    accepted ≠ desired, a record in doubt,       the plan is carried out → IN_SYNC
            something leaving, or the refresh is due
 IN_SYNC    accepted = desired, fresh, nothing leaving   a channel that changes, or time that passes
-GONE       (the hub does not know our record)           PUT whole under the same id → IN_SYNC
+GONE       (the hub does not know our record)           installation: PUT whole under the same id;
+                                                        registration: a new id for that row → IN_SYNC
 DISABLED   the user unregistered the device;            `Agent.enable`; until then only deletions
            outranks every refresh                       are sent
-========== ============================================ ============================================
+========== ============================================ ==================================================
 
 The rules that make it safe to be stopped anywhere: an identity is on disk before the request that uses it; a
 record is marked in doubt on disk before a write of it goes out, and only an answer clears the mark; what the
@@ -51,9 +53,7 @@ from nhagent.models import (
     read_channel,
 )
 from nhagent.registrars import INSTALLATION, REGISTRATION, Registrar, Step
-from nhagent.registrars.installation import InstallationRegistrar
 from nhagent.registrars.leaving import all_leaving
-from nhagent.registrars.registration import RegistrationRegistrar
 from nhagent.report import Outcome, Report, Status
 from nhagent.startup import Draft, state_of
 from nhagent.terms import Terms, check_channels, check_duration, check_ownership, check_style
@@ -179,11 +179,7 @@ class Agent:
             allow_full_access=allow_full_access,
             clock=self._clock,
         )
-        registrars: dict[str, Callable[[], Registrar]] = {
-            INSTALLATION: lambda: InstallationRegistrar(self._access.open),
-            REGISTRATION: lambda: RegistrationRegistrar(self._access.open),
-        }
-        self._registrar = registrars[style]()
+        self._registrar = _registrar(style, self._access)
         self._wheel = Wheel(self._store, self._access, self._registrar, source, terms, self._clock)
         self._on_registered = on_registered
         self._on_error = on_error
@@ -427,6 +423,17 @@ class Agent:
             push_variables=declaration.push_variables,
             secondary_tiles=declaration.secondary_tiles,
         )
+
+
+def _registrar(style: str, access: HubAccess) -> Registrar:
+    """The registrar of a style; that of the other one is not imported."""
+    if style == REGISTRATION:
+        from nhagent.registrars.registration import RegistrationRegistrar
+
+        return RegistrationRegistrar(access.open)
+    from nhagent.registrars.installation import InstallationRegistrar
+
+    return InstallationRegistrar(access.open)
 
 
 def _flat(tags: Iterable[str | Iterable[str]]) -> list[str]:
