@@ -192,7 +192,7 @@ def test_requests_of_one_client_share_a_connection_and_are_counted(notification_
     with HubClient(notification_hub.listen, notification_hub.hub) as client:
         for number in range(5):
             client.put_installation(Installation(f"device-{number}", Platform.GCM, f"handle-{number}"))
-        pools = client._transport._adapter.poolmanager.pools
+        pools = client._exchange._transport._adapter.poolmanager.pools
         [pool] = [pools[key] for key in pools.keys()]  # noqa: SIM118 - it cannot be iterated
         assert pool.num_connections == 1
         assert client.requests_sent == 5
@@ -321,3 +321,14 @@ def test_lists_are_read_page_by_page_and_no_further_than_asked(notification_hub:
         assert len(list(client.registrations_by_tag("t1"))) == 125
     with HubClient(notification_hub.listen, notification_hub.hub) as device, pytest.raises(Forbidden):
         list(device.registrations())
+
+
+def test_list_that_never_ends_is_no_list_of_a_hub(notification_hub: Emulator) -> None:
+    again = {"x-ms-continuationtoken": "again"}
+    notification_hub.fail("GET", status=200, body="<feed/>", headers=again, times=9)
+    with (
+        HubClient(notification_hub.listen, notification_hub.hub) as client,
+        pytest.raises(HubUnavailable, match="its list never ends"),
+    ):
+        list(client.registrations_by_channel("handle"))
+    assert len(notification_hub.log()) == 2

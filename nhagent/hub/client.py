@@ -14,29 +14,24 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
-from nhagent import __version__, rules
+from nhagent import rules
 from nhagent.errors import (
     ConcurrencyConflict,
     ConfigurationError,
-    CredentialError,
-    HubUnavailable,
-    NhagentError,
 )
 from nhagent.hub.atom import NotARegistration, from_entry, from_feed, to_entry
-from nhagent.hub.connection import EXCHANGE_SECONDS, ConnectionString, read_endpoint
+from nhagent.hub.connection import EXCHANGE_SECONDS, ConnectionString
+from nhagent.hub.exchange import HubExchange, TokenSource
 from nhagent.hub.installations import NotAnInstallation, compact, from_json, to_json
-from nhagent.hub.replies import HubReply, raise_for_error, read_facts
-from nhagent.hub.transport import Request, Response, Transport
+from nhagent.hub.replies import HubReply
+from nhagent.hub.transport import Response
 from nhagent.models import BrowserChannel, Installation, PushChannel, Registration
 
-API_VERSION: Final = "2020-06"
 PAGE_SIZE: Final = 100
 """Registrations asked for at once: what the service gives by itself."""
+MAX_PAGES: Final = 10_000
 MODIFY_TRIES: Final = 5
 _ATOM_TYPE: Final = "application/atom+xml;type=entry;charset=utf-8"
-
-TokenSource = Callable[[], str]
-"""Gives a SAS token, for devices that hold no key; asked anew for every request."""
 
 
 class HubClient:
@@ -65,31 +60,14 @@ class HubClient:
         timeout: float = EXCHANGE_SECONDS,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        self._hub = rules.checked_hub_name(hub)
-        self._clock = clock or (lambda: datetime.now(UTC))
-        if isinstance(connection_string, str):
-            connection_string = ConnectionString.parse(connection_string)
-        if isinstance(connection_string, ConnectionString):
-            connection_string.check_hub(hub)
-            key = connection_string
-            self._endpoint = key.endpoint
-            self._token: Callable[[str], str] = lambda resource: key.token(resource, self._clock())
-        else:
-            source = connection_string
-            if not callable(source):
-                raise ConfigurationError("connection_string: give text, or a callable that gives a SAS token")
-            if endpoint is None:
-                raise ConfigurationError(
-                    "endpoint: needed with a token callable; give the namespace's address"
-                )
-            self._token = lambda _: _token_of(source)
-        if endpoint is not None:
-            self._endpoint = read_endpoint(endpoint, "endpoint")
-        rules.check_seconds("timeout", timeout)
-        self._transport = Transport(ca_bundle=ca_bundle, timeout=timeout)
-        self.requests_sent = 0
-        self.clock_skew: float | None = None
-        """Seconds that the hub's clock was ahead of ours at its last reply."""
+        self._exchange = HubExchange(
+            connection_string,
+            hub,
+            endpoint=endpoint,
+            ca_bundle=ca_bundle,
+            timeout=timeout,
+            clock=clock or (lambda: datetime.now(UTC)),
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -100,11 +78,21 @@ class HubClient:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<hub {self._hub!r} at {self._endpoint}>"
+        return f"<client of {self._exchange.place}>"
+
+    @property
+    def requests_sent(self) -> int:
+        """How many requests this client has sent."""
+        return self._exchange.requests_sent
+
+    @property
+    def clock_skew(self) -> float | None:
+        """Seconds that the hub's clock was ahead of ours at its last reply."""
+        return self._exchange.clock_skew
 
     def close(self) -> None:
         """Close the connection to the hub."""
-        self._transport.close()
+        self._exchange.close()
 
     def put_installation(self, installation: Installation) -> HubReply:
         """Create an installation, or overwrite the one of the same id with this one, whole.
@@ -135,7 +123,7 @@ class HubClient:
         try:
             return from_json(json.loads(response.body)), reply
         except (NotAnInstallation, ValueError, RecursionError) as error:
-            raise self._nonsense(reply, str(error)) from None
+            raise self._exchange.nonsense(reply, str(error)) from None
 
     def patch_installation(self, installation_id: str, operations: Sequence[dict[str, Any]]) -> HubReply:
         """Change parts of an installation, in the hub's own dialect of JSON Patch.
@@ -179,12 +167,12 @@ class HubClient:
         Raises:
             HubError: see `nhagent.errors`.
         """
-        response, reply = self._exchange("POST", "registrationids", "a registration id")
+        response, reply = self._exchange.make("POST", "registrationids", "a registration id")
         # Shipped services and documents differ in the path before it; all clients take the last segment.
         location = response.headers.get("location", "")
         registration_id = unquote(urlsplit(location).path.rstrip("/").rpartition("/")[2])
         if not registration_id:
-            raise self._nonsense(reply, "it names no registration id")
+            raise self._exchange.nonsense(reply, "it names no registration id")
         return registration_id, reply
 
     def create_registration(self, registration: Registration) -> tuple[Registration, HubReply]:
@@ -280,7 +268,7 @@ class HubClient:
             RecordNotFound: the hub does not hold it: as good as deleted.
             HubError: see `nhagent.errors`.
         """
-        _, reply = self._exchange(
+        _, reply = self._exchange.make(
             "DELETE", _path(registration_id), f"registration {registration_id}", etag=etag
         )
         return reply
@@ -321,19 +309,23 @@ class HubClient:
     def _pages(self, path: str, *query: str) -> Iterator[Registration]:
         """Page after page to the end, one held at a time."""
         continuation: tuple[str, ...] = ()
-        while True:
-            response, reply = self._exchange(
+        for _ in range(MAX_PAGES):
+            response, reply = self._exchange.make(
                 "GET", path, "the list of registrations", query=(f"$top={PAGE_SIZE}", *query, *continuation)
             )
             try:
                 page = from_feed(response.body)
             except NotARegistration as error:
-                raise self._nonsense(reply, str(error)) from None
+                raise self._exchange.nonsense(reply, str(error)) from None
             yield from page
             token = response.headers.get("x-ms-continuationtoken")
             if not token:
                 return
-            continuation = (f"continuationtoken={token}",)  # the service has percent-coded it already
+            # The service has percent-coded it already.
+            before, continuation = continuation, (f"continuationtoken={token}",)
+            if continuation == before:
+                break
+        raise self._exchange.nonsense(reply, "its list never ends")
 
     def _registration(
         self,
@@ -345,18 +337,13 @@ class HubClient:
     ) -> tuple[Registration, HubReply]:
         body = None if registration is None else to_entry(registration)
         channels = () if registration is None else (registration.channel,)
-        response, reply = self._exchange(method, path, record, body, _ATOM_TYPE, etag=etag, channels=channels)
+        response, reply = self._exchange.make(
+            method, path, record, body, _ATOM_TYPE, etag=etag, channels=channels
+        )
         try:
             return from_entry(response.body), reply
         except NotARegistration as error:
-            raise self._nonsense(reply, str(error)) from None
-
-    def _nonsense(self, reply: HubReply, why: str) -> HubUnavailable:
-        return HubUnavailable(
-            f'hub "{self._hub}": the reply makes no sense ({why}); something else answers in its place',
-            status=reply.status,
-            tracking_id=reply.tracking_id,
-        )
+            raise self._exchange.nonsense(reply, str(error)) from None
 
     def _installation(
         self,
@@ -366,7 +353,7 @@ class HubClient:
         channels: Iterable[PushChannel] = (),
     ) -> tuple[Response, HubReply]:
         rules.check_installation_id(installation_id)
-        return self._exchange(
+        return self._exchange.make(
             method,
             f"installations/{quote(installation_id, safe='')}",
             f"installation {installation_id}",
@@ -374,62 +361,6 @@ class HubClient:
             "application/json-patch+json" if method == "PATCH" else "application/json",
             channels=channels,
         )
-
-    def _exchange(
-        self,
-        method: str,
-        path: str,
-        record: str,
-        body: bytes | None = None,
-        content_type: str = "",
-        *,
-        etag: str | None = None,
-        query: Sequence[str] = (),
-        channels: Iterable[PushChannel] = (),
-    ) -> tuple[Response, HubReply]:
-        resource = f"{self._endpoint}/{quote(self._hub)}/{path}"
-        headers = {
-            "Authorization": self._token(resource),
-            "User-Agent": f"nhagent/{__version__}",
-            "Accept-Encoding": "identity",
-            "x-ms-version": API_VERSION,
-        }
-        if body is not None:
-            headers["Content-Type"] = content_type
-        if etag is not None:
-            headers["If-Match"] = etag if etag == "*" else f'"{etag}"'
-        asked = "&".join((f"api-version={API_VERSION}", *query))
-        sent = self._clock()
-        self.requests_sent += 1
-        response = self._transport.send(Request(method, f"{resource}?{asked}", headers, body))
-        facts = read_facts(response, sent=sent, received=self._clock())
-        self.clock_skew = facts.clock_skew
-        raise_for_error(response, facts, hub=self._hub, record=record, channels=channels)
-        return response, facts
-
-
-def _token_of(source: TokenSource) -> str:
-    """Ask a token callable, and take nothing else for a token: it goes into a header."""
-    try:
-        token = source()
-    except NhagentError:
-        raise
-    except OSError as error:
-        raise HubUnavailable(
-            f"the token callable could not reach its backend ({_kind(error)}); tried later"
-        ) from error
-    except Exception as error:  # the app's own code may raise anything
-        raise CredentialError(f"the token callable failed ({_kind(error)}); correct it") from error
-    text = token.strip() if isinstance(token, str) else ""
-    if not text.startswith("SharedAccessSignature ") or not (text.isascii() and text.isprintable()):
-        raise CredentialError(
-            'the token callable gave no SAS token ("SharedAccessSignature sr=…"); correct it'
-        )
-    return text
-
-
-def _kind(error: BaseException) -> str:
-    return type(error).__name__
 
 
 def _path(registration_id: str) -> str:

@@ -1,0 +1,147 @@
+"""One exchange with a hub: a signed request out, a checked reply or an error of the tree back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Final
+from urllib.parse import quote
+
+from nhagent import __version__, rules
+from nhagent.errors import ConfigurationError, CredentialError, HubUnavailable, NhagentError
+from nhagent.hub.connection import ConnectionString, read_endpoint
+from nhagent.hub.replies import HubReply, raise_for_error, read_facts
+from nhagent.hub.transport import Request, Response, Transport
+from nhagent.models import PushChannel
+
+API_VERSION: Final = "2020-06"
+
+TokenSource = Callable[[], str]
+"""Gives a SAS token, for devices that hold no key; asked anew for every request."""
+
+
+class HubExchange:
+    """The way to one hub, for one thread at a time. Arguments and errors are those of `HubClient`."""
+
+    def __init__(
+        self,
+        connection_string: str | ConnectionString | TokenSource,
+        hub: str,
+        *,
+        endpoint: str | None,
+        ca_bundle: str | None,
+        timeout: float,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._hub = rules.checked_hub_name(hub)
+        self._clock = clock
+        if isinstance(connection_string, str):
+            connection_string = ConnectionString.parse(connection_string)
+        if isinstance(connection_string, ConnectionString):
+            connection_string.check_hub(hub)
+            key = connection_string
+            self._endpoint = key.endpoint
+            self._token: Callable[[str], str] = lambda resource: key.token(resource, self._clock())
+        else:
+            source = connection_string
+            if not callable(source):
+                raise ConfigurationError("connection_string: give text, or a callable that gives a SAS token")
+            if endpoint is None:
+                raise ConfigurationError(
+                    "endpoint: needed with a token callable; give the namespace's address"
+                )
+            self._token = lambda _: _token_of(source)
+        if endpoint is not None:
+            self._endpoint = read_endpoint(endpoint, "endpoint")
+        rules.check_seconds("timeout", timeout)
+        self._transport = Transport(ca_bundle=ca_bundle, timeout=timeout)
+        self.requests_sent = 0
+        self.clock_skew: float | None = None
+        """Seconds that the hub's clock was ahead of ours at its last reply."""
+
+    @property
+    def place(self) -> str:
+        """The hub and where it is, to be shown."""
+        return f"hub {self._hub!r} at {self._endpoint}"
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._transport.close()
+
+    def make(
+        self,
+        method: str,
+        path: str,
+        record: str,
+        body: bytes | None = None,
+        content_type: str = "",
+        *,
+        etag: str | None = None,
+        query: Sequence[str] = (),
+        channels: Iterable[PushChannel] = (),
+    ) -> tuple[Response, HubReply]:
+        """Make one exchange.
+
+        Args:
+            method: the HTTP method.
+            path: below the hub, percent-encoded: what the token is signed for.
+            record: what is asked for, to be named in an error.
+            body: what is sent, and as what it is labelled: content_type.
+            etag: for If-Match: a bare counter or ``*``.
+            query: further parts of the query, percent-encoded.
+            channels: the push channels in the body, which no error may show.
+
+        Raises:
+            HubError: the hub did not do it.
+        """
+        resource = f"{self._endpoint}/{quote(self._hub)}/{path}"
+        headers = {
+            "Authorization": self._token(resource),
+            "User-Agent": f"nhagent/{__version__}",
+            "Accept-Encoding": "identity",
+            "x-ms-version": API_VERSION,
+        }
+        if body is not None:
+            headers["Content-Type"] = content_type
+        if etag is not None:
+            headers["If-Match"] = etag if etag == "*" else f'"{etag}"'
+        asked = "&".join((f"api-version={API_VERSION}", *query))
+        sent = self._clock()
+        self.requests_sent += 1
+        response = self._transport.send(Request(method, f"{resource}?{asked}", headers, body))
+        facts = read_facts(response, sent=sent, received=self._clock())
+        self.clock_skew = facts.clock_skew
+        raise_for_error(response, facts, hub=self._hub, record=record, channels=channels)
+        return response, facts
+
+    def nonsense(self, reply: HubReply, why: str) -> HubUnavailable:
+        """The error for a success whose document is none."""
+        return HubUnavailable(
+            f'hub "{self._hub}": the reply makes no sense ({why}); something else answers in its place',
+            status=reply.status,
+            tracking_id=reply.tracking_id,
+        )
+
+
+def _token_of(source: TokenSource) -> str:
+    """Ask a token callable, and take nothing else for a token: it goes into a header."""
+    try:
+        token = source()
+    except NhagentError:
+        raise
+    except OSError as error:
+        raise HubUnavailable(
+            f"the token callable could not reach its backend ({_kind(error)}); tried later"
+        ) from error
+    except Exception as error:  # the app's own code may raise anything
+        raise CredentialError(f"the token callable failed ({_kind(error)}); correct it") from error
+    text = token.strip() if isinstance(token, str) else ""
+    if not text.startswith("SharedAccessSignature ") or not (text.isascii() and text.isprintable()):
+        raise CredentialError(
+            'the token callable gave no SAS token ("SharedAccessSignature sr=…"); correct it'
+        )
+    return text
+
+
+def _kind(error: BaseException) -> str:
+    return type(error).__name__
