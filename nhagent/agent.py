@@ -385,7 +385,7 @@ class Agent:
             _log.info("waiting: %s", report.error)
             _tell(self._on_error, report.error)
         elif report.outcome in {Outcome.REGISTERED, Outcome.UPDATED, Outcome.RECREATED}:
-            _log.info("%s as installation %s", report.outcome, report.installation_id)
+            _log.info("%s at hub %s in %d requests", report.outcome, self._hub, report.requests)
             _tell(self._on_registered, report)
         for name, failure in report.failed_sources.items():
             _log.warning("the old channel stays in place: %s", failure)

@@ -87,7 +87,7 @@ def command(
 def test_register_plan_status_unregister_enable(
     command: Command, notification_hub: Emulator, folder: Path
 ) -> None:
-    assert command.run("plan")[1].startswith("PUT installation (new): first registration")
+    assert command.run("plan")[1].startswith("PUT installation (new): not at the hub yet")
     assert command.json("status")[1]["state"] == "NEW"
     assert not (folder / "state").exists()
 

@@ -349,7 +349,7 @@ def test_installation_id_of_the_apps_own_is_used_and_a_former_one_leaves(device:
 
 
 def test_plan_tells_what_a_start_would_do_and_changes_nothing(device: Device) -> None:
-    assert [str(step) for step in device.agent().plan()] == ["PUT installation (new): first registration"]
+    assert [str(step) for step in device.agent().plan()] == ["PUT installation (new): not at the hub yet"]
     assert (device.seen(), device.files) == ([], {})
     device.start()
     assert device.agent().plan() == []

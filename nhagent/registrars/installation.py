@@ -199,7 +199,7 @@ def _reason_for_all(desired: Desired, before: Installation | None, accepted: Acc
     if before is None and accepted.adopted:
         return "adopted: the hub knows this channel by it"
     if before is None:
-        return "the hub does not hold it" if accepted.fresh else "first registration"
+        return "the hub does not hold it" if accepted.fresh else "not at the hub yet"
     if before.installation_id != desired.installation.installation_id:
         return "a new installation id"
     if not accepted.fresh and desired.refresh_now:

@@ -206,7 +206,7 @@ def _row_steps(
     registration_id = str(record.get("id", ""))
     if not registration_id:
         yield Step("POST", name, "", "it needs an id")
-        yield Step("PUT", name, "", "first registration", becomes=row)
+        yield Step("PUT", name, "", "not at the hub yet", becomes=row)
         return
     reason = _reason(name, row, desired, accepted, now)
     if not reason:

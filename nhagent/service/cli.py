@@ -202,6 +202,8 @@ def _agent(options: argparse.Namespace) -> Any:
 def _of_report(report: Report) -> Result:
     requests = f"{report.requests} request{'' if report.requests == 1 else 's'}"
     who = f" as installation {report.installation_id}" if report.installation_id else ""
+    if report.registration_ids:
+        who = f" as {', '.join(report.registration_ids)}"
     lines = [f"{report.outcome}{who} ({requests}, {report.elapsed:.2f} s)"]
     if report.error is not None:
         lines.append(f"  why:           {report.error}")
