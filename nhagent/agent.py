@@ -360,12 +360,13 @@ class Agent:
         """
         with self._wheel.turning, self._store.lock(WISH_LOCK_SECONDS):
             memory = self._wheel.recall()
-            if memory.identity is None or not (memory.identity.disabled or memory.state.disabled):
+            before = memory.identity
+            if not (memory.state.disabled or (before is not None and before.disabled)):
                 return
-            accepted = all_leaving(memory.state.accepted, memory.identity.installation_id)
+            accepted = all_leaving(memory.state.accepted, "" if before is None else before.installation_id)
             state = replace(memory.state, accepted=accepted, disabled=False)
             new_id = self._wheel.terms.installation_id or new_installation_id()
-            identity = Identity(new_id, memory.identity.namespace)
+            identity = Identity(new_id, memory.state.namespace if before is None else before.namespace)
             self._wheel.settle(Draft(memory, identity, state))
 
     def _run(self, timeout: float, *, force: bool = False) -> Report:

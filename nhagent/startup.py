@@ -16,7 +16,7 @@ from nhagent.declaration import (
 )
 from nhagent.device.state import Accepted, Identity, State
 from nhagent.device.store import STATE, Memory
-from nhagent.registrars import INSTALLATION, REGISTRATION, Desired, Learnt, Registrar, Step
+from nhagent.registrars import INSTALLATION, Desired, Learnt, Registrar, Step
 from nhagent.registrars.installation import held
 from nhagent.registrars.leaving import all_leaving, in_style
 from nhagent.report import StartState
@@ -35,7 +35,7 @@ class Draft:
         desired: what the hub should hold; None while disabled or without a channel.
         asked: what the channel sources said.
         is_new: the device has no identity yet where the connection string points.
-        must_learn: the hub has to be asked first; then the start is worked out anew with what it told.
+        listing: the hub has not been asked yet what it holds for the device's channels.
     """
 
     memory: Memory
@@ -45,7 +45,12 @@ class Draft:
     desired: Desired | None = None
     asked: Asked = field(default_factory=Asked)
     is_new: bool = False
-    must_learn: bool = False
+    listing: bool = False
+
+    @property
+    def must_learn(self) -> bool:
+        """Whether the hub has to be asked first; then the start is worked out anew with what it told."""
+        return self.desired is not None and (self.listing or STATE in self.memory.unreadable)
 
     @property
     def is_settled(self) -> bool:
@@ -134,7 +139,7 @@ def draft_start(
         desired,
         asked,
         is_new=is_new,
-        must_learn=learnt is None and _must_learn(memory, terms, registrar.style, is_new=is_new),
+        listing=terms.first_run_list and not state.listed,
     )
 
 
@@ -170,15 +175,13 @@ def _who(
         state = State(declaration=state.declaration, channels=state.channels)
         identity = None
     if learnt is not None:
-        state = replace(state, accepted=learnt.accepted)
+        state = replace(state, accepted=learnt.accepted, listed=state.listed or terms.first_run_list)
         if learnt.installation_id is not None and identity is None:
             identity = Identity(learnt.installation_id, namespace)
     if identity is None:
         identity = Identity(terms.installation_id or new_id(), namespace)
     elif terms.installation_id is not None and identity.installation_id != terms.installation_id:
-        # What the hub holds under the former id leaves, even if it was only learnt.
-        doubting = state.accepted.doubting(INSTALLATION) if state.accepted.adopted else state.accepted
-        state = replace(state, accepted=all_leaving(doubting, identity.installation_id))
+        state = replace(state, accepted=all_leaving(state.accepted, identity.installation_id))
         identity = replace(identity, installation_id=terms.installation_id)
     if identity.namespace is None and namespace is not None:
         identity = replace(identity, namespace=namespace)
@@ -212,10 +215,3 @@ def _is_new(memory: Memory, namespace: str | None) -> bool:
     """Whether this device has no identity yet where the connection string points."""
     identity = memory.identity or _recovered(memory)
     return identity is None or _has_moved(identity, namespace)
-
-
-def _must_learn(memory: Memory, terms: Terms, style: str, *, is_new: bool) -> bool:
-    """Whether the hub knows what the disk does not: on a first run, and where the state was lost."""
-    if is_new or (STATE in memory.unreadable and style == REGISTRATION):
-        return terms.first_run_list
-    return STATE in memory.unreadable and not terms.given.is_complete

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import RLock
+from time import monotonic
 from typing import Final
 
 from nhagent.access import HubAccess
@@ -22,6 +23,7 @@ from nhagent.errors import (
     ConfigurationError,
     HubError,
     HubUnavailable,
+    InvalidRequest,
     NhagentError,
     RecordNotFound,
     RegistrationGone,
@@ -33,6 +35,8 @@ from nhagent.terms import Terms
 
 LEAST_SECONDS: Final = 5.0
 """What an exchange, and the wait for another process of the same app, are given at the least."""
+
+STRUCK_OUT_TOGETHER: Final = 25
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +98,7 @@ class Wheel:
 
     def _turned(self, progress: _Progress, left: float, *, force: bool) -> Report | None:
         """The turn, or None where another process was faster, so that all has to be looked at anew."""
+        deadline = monotonic() + left
         namespace = self._access.namespace()
         memory = self.recall()
         progress.installation_id = None if memory.identity is None else memory.identity.installation_id
@@ -114,7 +119,7 @@ class Wheel:
             draft = progress.draft = self.learnt_draft(memory, asked, namespace, force=force)
             self.settle(draft)
             progress.installation_id = draft.identity.installation_id
-            progress.accepted = self._carry_out(draft, progress)
+            progress.accepted = self._carry_out(draft, progress, deadline)
         return self._report(self._outcome(progress), progress)
 
     def recall(self) -> Memory:
@@ -178,8 +183,13 @@ class Wheel:
         draft = self.draft(memory, asked, namespace, new_id=new_id, force=force)
         if not draft.must_learn or draft.desired is None:
             return draft
-        known_id = None if draft.is_new else draft.identity.installation_id
-        learnt = self._registrar.learn(draft.desired, known_id, complete=self.terms.given.is_complete)
+        learnt = self._registrar.learn(
+            draft.desired,
+            draft.state.accepted,
+            None if draft.is_new else draft.identity.installation_id,
+            listing=draft.listing,
+            complete=self.terms.given.is_complete,
+        )
         return self.draft(memory, asked, namespace, new_id=new_id, force=force, learnt=learnt)
 
     def settle(self, draft: Draft) -> None:
@@ -193,29 +203,56 @@ class Wheel:
         if draft.memory.identity != draft.identity:
             self.store.save_identity(draft.identity)
 
-    def _carry_out(self, draft: Draft, progress: _Progress) -> Accepted:
-        """Take the steps, one exchange after the other, each saved when it is earned."""
+    def _carry_out(self, draft: Draft, progress: _Progress, deadline: float) -> Accepted:
+        """Take the steps, one exchange after the other, each saved when it is earned.
+
+        A record that the hub refuses does not hold up the others; nothing is deleted then. Deletions that the
+        time is too short for are left to the next start.
+        """
         state, steps = draft.state, list(draft.steps)
-        while steps:
-            step = steps.pop(0)
-            before = state.accepted
-            if step.writes:
-                state = self._saved(state, before.doubting(step.record))
-            try:
-                accepted = self._registrar.apply(step, state.accepted, self._clock())
-                progress.took(step)
-            except HubUnavailable:
-                raise  # no answer: the doubt stays
-            except HubError as error:
-                state = self._saved(state, before)  # refused: nothing was changed
-                now = self._clock()
-                accepted, instead = self._registrar.recover(step, error, draft.desired, before, now)
-                _log.info("%s: %s", step, error)
-                progress.recreated |= isinstance(error, RecordNotFound | RegistrationGone)
-                steps[:0] = instead
-            state = self._saved(state, accepted)
-            if step.plan_again:
-                steps = self._registrar.plan(draft.desired, accepted, self._clock())
+        refused: HubError | None = None
+        unsaved = 0
+        try:
+            while steps:
+                step = steps.pop(0)
+                if step.leaving is not None and monotonic() > deadline:
+                    raise HubUnavailable(
+                        f"{len(steps) + 1} deletions are left: the time is up; tried again later"
+                    )
+                before = state.accepted
+                if step.writes:
+                    state = self._saved(state, before.doubting(step.record))
+                try:
+                    accepted = self._registrar.apply(step, state.accepted, self._clock())
+                    progress.took(step)
+                except HubUnavailable:
+                    raise  # no answer: the doubt stays
+                except HubError as error:
+                    state = self._saved(state, before)  # refused: nothing was changed
+                    _log.info("%s: %s", step, error)
+                    try:
+                        accepted, instead = self._registrar.recover(
+                            step, error, draft.desired, before, self._clock()
+                        )
+                    except (RegistrationGone, RecordNotFound, InvalidRequest) as final:
+                        refused = refused or final
+                        steps = _without(step, steps)
+                        continue
+                    progress.recreated |= isinstance(error, RecordNotFound | RegistrationGone)
+                    steps[:0] = instead
+                if step.leaving is not None and unsaved < STRUCK_OUT_TOGETHER:
+                    unsaved += 1  # a lost strike-out costs one deletion more, and each save writes all of it
+                    state = replace(state, accepted=accepted)
+                else:
+                    unsaved = 0
+                    state = self._saved(state, accepted)
+                if step.plan_again:
+                    steps = self._registrar.plan(draft.desired, accepted, self._clock())
+        finally:
+            if unsaved:
+                self.store.save_state(state)
+        if refused is not None:
+            raise refused
         return state.accepted
 
     def _saved(self, state: State, accepted: Accepted) -> State:
@@ -278,6 +315,13 @@ class _Progress:
     def took(self, step: Step) -> None:
         self.steps.append(str(step))
         self.wrote = self.wrote or step.method != "GET"
+
+
+def _without(refused: Step, steps: list[Step]) -> list[Step]:
+    """The steps that can be taken all the same: of other records, and no deletion after a failed write."""
+    if refused.leaving is not None:
+        return steps
+    return [step for step in steps if step.record != refused.record and step.leaving is None]
 
 
 def _warn_of_move(memory: Memory, namespace: str) -> None:

@@ -214,3 +214,32 @@ def test_character_that_xml_cannot_carry_is_refused() -> None:
     template = Template("\x01", {"X-WNS-Type": "wns/raw"})
     with pytest.raises(ConfigurationError, match="XML cannot carry"):
         to_entry(Registration(Platform.WNS, "h", template=template))
+
+
+def description(tags: str, more: str = "") -> str:
+    return (
+        f"<entry><content><GcmRegistrationDescription><Tags>{tags}</Tags>{more}"
+        "<GcmRegistrationId>h</GcmRegistrationId></GcmRegistrationDescription></content></entry>"
+    )
+
+
+def test_comma_within_the_hubs_own_tag_parts_nothing() -> None:
+    read = from_entry(description("a,$InstallationId:{x,y},$UserId:{u},b").encode())
+    assert read.tags == ("a", "$InstallationId:{x,y}", "$UserId:{u}", "b")
+
+
+def test_row_of_an_unknown_kind_does_not_hide_the_others() -> None:
+    unknown = description("a").replace("GcmRegistrationDescription", "PigeonRegistrationDescription")
+    [row] = from_feed(f"<feed>{unknown}{description('a')}</feed>".encode())
+    assert row.platform is Platform.GCM
+
+
+def test_hostile_documents_are_refused_in_good_time() -> None:
+    import time
+
+    began = time.monotonic()
+    deep = description("a", f"<PushVariables>{'[' * 100_000}</PushVariables>")
+    for document in (deep, f"<feed>{'x<a/>' * 500_000}</feed>"):
+        with pytest.raises(NotARegistration):
+            (from_entry if document is deep else from_feed)(document.encode())
+    assert time.monotonic() - began < 5

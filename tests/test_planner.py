@@ -150,7 +150,7 @@ def test_tags_of_the_backend_are_left_as_they_are(before: Installation, after: I
 @given(installations())
 def test_record_in_doubt_is_written_whole_whatever_looks_equal(installation: Installation) -> None:
     [step] = plan(Desired(installation), accepting(installation, in_doubt=frozenset({"installation"})))
-    assert (step.method, step.reason) == ("PUT", "the last write has no answer")
+    assert (step.method, step.reason) == ("PUT", "what the hub holds is in doubt")
 
 
 WNS = Installation("device", Platform.WNS, "c1", tags=["kitchen"])

@@ -14,7 +14,7 @@ import pytest
 
 from nhagent import HubClient, Installation, Platform, Registration, Report, SecondaryTile, Template
 from nhagent.emulator import Emulator
-from nhagent.errors import ConfigurationError, HubNotFound, RegistrationGone
+from nhagent.errors import ConfigurationError, HubNotFound, InvalidRequest, RegistrationGone
 
 from .conftest import TOAST, Device
 
@@ -369,7 +369,7 @@ def test_new_style_is_written_before_the_old_ones_records_leave(
 ) -> None:
     device.start()
     device.seen()
-    register(device)
+    register(device, first_run_list=False)
     assert device.seen() == [*["POST", "PUT"] * 3, "DELETE"]
     assert (device.held(), len(rows())) == ([], 3)
     device.start()
@@ -480,3 +480,148 @@ def test_template_of_the_app_is_what_an_adopted_row_becomes(
     new = Template("<toast>new</toast>", {"X-WNS-Type": "wns/toast"})
     register(device, templates={"alert": new}, secondary_tiles={})
     assert rows()["alert"]["bodyTemplate"] == "<toast>new</toast>"
+
+
+# What once went wrong.
+
+
+def test_rows_of_another_channel_are_not_ours_whatever_the_hub_lists(
+    device: Device, backend: HubClient
+) -> None:
+    """A hub may read a handle's percent code, and a proxy may drop the filter."""
+    device.channel = "https://push.example/?t=a%2Fb"
+    backend.put_installation(Installation("another", Platform.WNS, "https://push.example/?t=a/b"))
+    backend.create_registration(Registration(Platform.WNS, "https://push.example/?t=a/b", ["another"]))
+    before = device.hub.contents()
+    assert first_run(device, secondary_tiles={}).installation_id != "another"
+    register(device, **PLAIN)
+    after = device.hub.contents()
+    assert [held for held in after["installations"] if held["installationId"] == "another"] == before[
+        "installations"
+    ]
+    assert before["registrations"][0] in after["registrations"]
+
+
+def test_backend_owned_row_that_was_never_written_keeps_its_id(
+    device: Device, rows: Callable[[], dict[str, Any]]
+) -> None:
+    owned = {"owns_tags": False, "tags": None, **PLAIN}
+    device.hub.fail("PUT", status=503, times=3)
+    for _ in range(3):
+        device.agent(style="registration", first_run_list=True, **owned).start(timeout=0)
+    report = register(device, **owned)
+    assert report.registration_ids == {"native": rows()["native"]["registrationId"]}
+    assert device.seen().count("POST") == 1
+
+
+@pytest.mark.parametrize("style", ["installation", "registration"])
+@pytest.mark.parametrize("status", [410, 412])
+def test_surplus_that_cannot_be_deleted_does_not_block_what_comes_after(
+    device: Device, backend: HubClient, style: str, status: int
+) -> None:
+    plant(backend, device.channel)
+    device.hub.fail("DELETE", status=status)
+    assert device.start(style=style, first_run_list=True, secondary_tiles={}).outcome == "registered"
+    assert device.start(style=style, first_run_list=True, secondary_tiles={}).requests == 0
+
+
+def test_tags_that_were_read_for_the_backend_are_not_taken_for_ours_later(
+    device: Device, backend: HubClient, rows: Callable[[], dict[str, Any]]
+) -> None:
+    owned = {"owns_tags": False, "tags": None, **PLAIN}
+    key = register(device, **owned).registration_ids["native"]
+    backend.modify_registration(key, lambda row: Registration(row.platform, row.channel, ["gold"]))
+    device.channel = "https://push.example/2"
+    device.hub.fail("PUT", status=503)
+    device.agent(style="registration", first_run_list=True, **owned).start(timeout=0)
+    register(device, tags=["mine"], **PLAIN)
+    assert rows()["native"]["tags"] == ["mine"]
+
+
+def test_adopted_installation_leaves_if_the_device_does_before_it_was_written(
+    device: Device, backend: HubClient
+) -> None:
+    backend.put_installation(Installation("a", Platform.WNS, device.channel))
+    device.hub.fail("PUT", status=503)
+    complete = {"secondary_tiles": {}, "user_id": "", "push_variables": {}}
+    device.agent(first_run_list=True, **complete).start(timeout=0)
+    assert device.agent(first_run_list=True, **complete).unregister().outcome == "disabled"
+    assert device.held() == []
+
+
+def test_device_that_was_unregistered_before_its_first_run_lists_when_it_is_enabled(
+    device: Device, backend: HubClient
+) -> None:
+    backend.put_installation(Installation("a", Platform.WNS, device.channel))
+    backend.create_registration(Registration(Platform.WNS, device.channel))
+    device.agent().unregister()
+    device.agent().enable()
+    first_run(device, secondary_tiles={})
+    assert len(device.held()) == 1
+    assert device.hub.contents()["registrations"] == []
+
+
+def test_deletions_end_when_the_time_is_up_and_go_on_at_the_next_start(
+    device: Device, backend: HubClient
+) -> None:
+    plant(backend, device.channel, 4)
+    device.hub.fail("DELETE", delay=1.5, times=5)
+    report = device.agent(style="registration", first_run_list=True, secondary_tiles={}).start(timeout=1)
+    assert report.outcome == "waiting"
+    assert "deletions are left" in str(report.error)
+    assert report.elapsed < 9
+    device.hub.clear_faults()
+    assert register(device, secondary_tiles={}).outcome == "updated"
+    assert len(device.hub.contents()["registrations"]) == 2
+
+
+def test_lost_identity_does_not_throw_readable_rows_away(
+    device: Device, rows: Callable[[], dict[str, Any]]
+) -> None:
+    first = register(device)
+    device.files["identity.json"].write_text("x")
+    device.channel = "https://push.example/2"
+    assert register(device).registration_ids == first.registration_ids
+    assert rows()["native"]["channel"] == device.channel
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("installation", "registration"), ("registration", "installation")]
+)
+def test_unreadable_state_at_a_change_of_style_leaves_one_styles_records(
+    device: Device, before: str, after: str
+) -> None:
+    device.start(style=before, first_run_list=True, secondary_tiles={})
+    device.files["state.json"].write_text("x")
+    device.start(style=after, first_run_list=True, secondary_tiles={})
+    held = device.hub.contents()
+    assert (len(held["installations"]), len(held["registrations"])) == (
+        (1, 0) if after == "installation" else (0, 2)
+    )
+
+
+def test_one_refused_row_does_not_hold_up_the_others(
+    device: Device, rows: Callable[[], dict[str, Any]]
+) -> None:
+    first = register(device)
+    device.seen()
+    device.channel = device.tile_channel + "/new"
+    device.hub.fail(f"PUT {first.registration_ids['native']}", status=400, times=2)
+    with pytest.raises(InvalidRequest):
+        register(device)
+    assert device.seen() == ["PUT", "PUT"]
+    assert rows()["alert"]["channel"] == device.channel
+    assert rows()["native"]["channel"] != device.channel
+
+
+def test_only_rows_of_the_devices_own_kind_are_learnt_from(device: Device, backend: HubClient) -> None:
+    toast = Template("<t/>", {"X-WindowsPhone-Target": "toast"})
+    backend.create_registration(Registration(Platform.MPNS, device.channel, ["m"], {}, toast, "phone"))
+    backend.create_registration(
+        Registration(Platform.WNS, device.channel, ["kitchen", "x"], {}, TOAST, "alert")
+    )
+    backend.create_registration(Registration(Platform.WNS, device.channel, ["kitchen"]))
+    report = register(device, tags=None, templates=None, secondary_tiles=None)
+    assert set(report.registration_ids) == {"native", "template:alert"}
+    left = device.hub.contents()["registrations"]
+    assert sorted(sorted(row["tags"]) for row in left) == [["kitchen"], ["kitchen", "x"]]

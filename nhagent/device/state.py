@@ -60,7 +60,7 @@ class Identity:
         """
         fields = _object(document)
         installation_id = _id(fields.pop("installation_id", None))
-        namespace, disabled = _namespace(fields), _disabled(fields)
+        namespace, disabled = _namespace(fields), _flag(fields, "disabled")
         _schema(fields)
         return cls(installation_id, namespace, disabled, _unknown(fields))
 
@@ -141,6 +141,7 @@ class State:
         accepted: what the hub last accepted.
         namespace: the namespace that accepted it; None where none was met yet.
         disabled: as in `Identity`, and here too, so that neither file's loss brings the device back.
+        listed: the hub has been asked what it holds for the device's channels.
         extra: fields of newer versions.
     """
 
@@ -149,6 +150,7 @@ class State:
     accepted: Accepted = Accepted()
     namespace: str | None = None
     disabled: bool = False
+    listed: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> JsonObject:
@@ -160,6 +162,7 @@ class State:
             "channels": self.channels,
             "namespace": self.namespace,
             "disabled": self.disabled,
+            "listed": self.listed,
             "style": accepted.style,
             "records": dict(accepted.records),
             "in_doubt": sorted(accepted.in_doubt),
@@ -193,7 +196,8 @@ class State:
             channels=_object(fields.pop("channels", {})),
             accepted=accepted,
             namespace=_namespace(fields),
-            disabled=_disabled(fields),
+            disabled=_flag(fields, "disabled"),
+            listed=_flag(fields, "listed"),
             extra=_unknown(fields),
         )
 
@@ -217,11 +221,11 @@ def _namespace(fields: JsonObject) -> str | None:
     return None if namespace is None else _text(namespace)
 
 
-def _disabled(fields: JsonObject) -> bool:
-    disabled = fields.pop("disabled", False)
-    if not isinstance(disabled, bool):
-        raise Malformed("disabled is neither true nor false")
-    return disabled
+def _flag(fields: JsonObject, name: str) -> bool:
+    flag = fields.pop(name, False)
+    if not isinstance(flag, bool):
+        raise Malformed(f"{name} is neither true nor false")
+    return flag
 
 
 def _object(value: object) -> JsonObject:

@@ -9,6 +9,8 @@ with ``i:type``), and what is ``i:nil`` counts as absent.
 from __future__ import annotations
 
 import json
+import logging
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -34,6 +36,10 @@ _KINDS: Final[Mapping[Platform, tuple[str, tuple[str, ...]]]] = {
 }
 _PLATFORMS: Final = {kind: platform for platform, (kind, _) in _KINDS.items()}
 _HEADERS: Final = {Platform.WNS: "Wns", Platform.MPNS: "Mpns", Platform.APNS: "Apns"}
+
+
+_COMMA: Final = re.compile(r",(?![^{]*\})")
+_log = logging.getLogger(__name__)
 
 
 class NotARegistration(ValueError):
@@ -76,7 +82,7 @@ def from_entry(document: bytes) -> Registration:
 
 
 def from_feed(document: bytes) -> list[Registration]:
-    """Read the feed that a list answers, in its order.
+    """Read the feed that a list answers, in its order; what is no registration that is known is left out.
 
     Raises:
         NotARegistration: the document is no feed of registrations.
@@ -84,7 +90,15 @@ def from_feed(document: bytes) -> list[Registration]:
     root = _parsed(document)
     if root.name != "feed":
         raise NotARegistration(f"no feed but an element {root.name!r}")
-    return [_from_entry(child) for child in root.children if child.name == "entry"]
+    rows: list[Registration] = []
+    for entry in root.children:
+        if entry.name != "entry":
+            continue
+        try:
+            rows.append(_from_entry(entry))
+        except NotARegistration as error:  # of a kind that is not known here: it must not hide the others
+            _log.info("left out of a list: %s", error)
+    return rows
 
 
 def _elements(registration: Registration) -> Iterator[tuple[str, str]]:
@@ -150,9 +164,7 @@ def _from_entry(entry: Element) -> Registration:
         return Registration(
             platform=platform,
             channel=_channel(description, platform),
-            tags=tuple(
-                tag.strip() for tag in (description.child_text("Tags") or "").split(",") if tag.strip()
-            ),
+            tags=_tags(description.child_text("Tags")),
             push_variables=_variables(description.child_text("PushVariables")),
             template=_template(description, platform) if is_template else None,
             template_name=description.child_text("TemplateName") or None,
@@ -162,7 +174,7 @@ def _from_entry(entry: Element) -> Registration:
             expiration_time=read_moment(description.child_text("ExpirationTime")),
             from_hub=True,
         )
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NotARegistration(f"no registration: {error}") from None
 
 
@@ -191,6 +203,11 @@ def _template(description: Element, platform: Platform) -> Template:
         expiry=description.child_text("Expiry") if platform is Platform.APNS else None,
         from_hub=True,
     )
+
+
+def _tags(text: str | None) -> tuple[str, ...]:
+    """Tags at their commas, but not at one within the braces of a tag that the service made."""
+    return tuple(tag.strip() for tag in _COMMA.split(text or "") if tag.strip())
 
 
 def _variables(text: str | None) -> dict[str, str]:

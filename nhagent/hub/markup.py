@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 MAX_DEPTH = 64
+MAX_ELEMENTS = 100_000
 
 
 class NotMarkup(ValueError):
@@ -26,7 +27,7 @@ class Element:
     def child(self, name: str) -> Element | None:
         """The first child of this name that is not nil."""
         for child in self.children:
-            if child.name == name and child.attributes.get("nil") != "true":
+            if child.name == name and child.attributes.get("nil") not in {"true", "1"}:
                 return child
         return None
 
@@ -46,19 +47,24 @@ def parse(document: bytes) -> Element:
 
     root = Element("")
     path = [root]
+    texts: dict[int, list[str]] = {}
+    count = 0
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        if len(path) > MAX_DEPTH:
-            raise NotMarkup("the document is too deep")
+        nonlocal count
+        count += 1
+        if len(path) > MAX_DEPTH or count > MAX_ELEMENTS:
+            raise NotMarkup("the document is deeper or larger than any of the service's")
         element = Element(_local(name), {_local(key): value for key, value in attributes.items()})
         path[-1].children.append(element)
         path.append(element)
 
     def end(_: str) -> None:
-        path.pop()
+        element = path.pop()
+        element.text = "".join(texts.pop(id(element), ()))
 
     def text(data: str) -> None:
-        path[-1].text += data
+        texts.setdefault(id(path[-1]), []).append(data)  # joined at the end: adding up would be quadratic
 
     def refuse(*_: object) -> None:
         raise NotMarkup("the document has a document type: the service sends none")

@@ -52,6 +52,7 @@ class Step:
         leaving: what a DELETE strikes out.
         plan_again: the steps after it depend on its answer.
         again: it is the second try.
+        conditional: a PUT of what a GET has just read, with its tags, and only if it is still as it was.
     """
 
     method: str
@@ -63,6 +64,7 @@ class Step:
     leaving: Leaving | None = None
     plan_again: bool = False
     again: bool = False
+    conditional: bool = False
 
     @property
     def writes(self) -> bool:
@@ -95,12 +97,16 @@ class Registrar(Protocol):
 
     style: str
 
-    def learn(self, desired: Desired, known_id: str | None, *, complete: bool) -> Learnt:
-        """First run: ask the hub what it holds for the device's channels, and choose what to go on with.
+    def learn(
+        self, desired: Desired, accepted: Accepted, known_id: str | None, *, listing: bool, complete: bool
+    ) -> Learnt:
+        """Ask the hub what it holds of the device, and choose what to go on with.
 
         Args:
             desired: the device.
-            known_id: the installation id, where only the rest was lost; then nothing is listed for it.
+            accepted: what is remembered all the same; it is kept.
+            known_id: the installation id, where that is remembered.
+            listing: ask for everything that the hub holds for the device's channels.
             complete: the app declares everything, so that nothing has to be learnt about it.
 
         Raises:

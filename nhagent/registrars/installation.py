@@ -38,12 +38,14 @@ class InstallationRegistrar:
     def __init__(self, open_hub: Callable[[], HubClient]) -> None:
         self._open_hub = open_hub
 
-    def learn(self, desired: Desired, known_id: str | None, *, complete: bool) -> Learnt:
+    def learn(
+        self, desired: Desired, accepted: Accepted, known_id: str | None, *, listing: bool, complete: bool
+    ) -> Learnt:
         """Find the installation that is ours from before a lost disk, by the tags of its registrations."""
-        learnt = Learnt(known_id)
-        if known_id is None:
+        learnt = Learnt(known_id, accepted)
+        if listing:
             rows = [row for rows in list_channels(self._open_hub(), desired).values() for row in rows]
-            learnt = adopted(desired.installation.installation_id, rows)
+            learnt = adopted(known_id, rows, accepted)
         if learnt.installation_id is None or complete:
             return learnt
         return replace(learnt, declared=self._observed(learnt.installation_id))
@@ -117,12 +119,13 @@ class InstallationRegistrar:
             return None
 
 
-def adopted(wanted_id: str, rows: Iterable[Registration]) -> Learnt:
+def adopted(known_id: str | None, rows: Iterable[Registration], accepted: Accepted) -> Learnt:
     """Of the installations on our channels the one to go on with; all the rest leaves. Pure.
 
     Args:
-        wanted_id: the id that the device would take; kept if the hub knows it, or if the app insists on it.
+        known_id: the id that the device has already, if it has one.
         rows: what the hub lists. A row without an owner is a registration of its own: a stale duplicate.
+        accepted: what is remembered all the same.
     """
     owners: dict[str, None] = {}
     leaving: list[Leaving] = []
@@ -130,12 +133,15 @@ def adopted(wanted_id: str, rows: Iterable[Registration]) -> Learnt:
         owner = owner_of(row)
         if owner is not None:
             owners[owner] = None
-        elif row.registration_id is not None:
-            leaving.append(Leaving(REGISTRATION, row.registration_id, row.etag or "*"))
+        else:
+            leaving.append(Leaving(REGISTRATION, str(row.registration_id), row.etag or "*"))
     # Racers must choose alike: the id that is known, else the smallest.
-    ours = wanted_id if wanted_id in owners else min(owners, default=None)
+    ours = known_id or min(owners, default=None)
     leaving[:0] = [Leaving(INSTALLATION, owner) for owner in owners if owner != ours]
-    accepted = Accepted(style=INSTALLATION, leaving=tuple(leaving), adopted=ours is not None)
+    if ours in owners:
+        # In doubt: the hub holds it, and we have not written it; so it leaves if the device does.
+        accepted = replace(accepted.doubting(INSTALLATION), adopted=True)
+    accepted = replace(accepted, style=INSTALLATION, leaving=(*accepted.leaving, *leaving))
     return Learnt(ours, accepted.deduplicated())
 
 
@@ -194,10 +200,10 @@ def _read(installation: Installation, reason: str) -> Step:
 
 def _reason_for_all(desired: Desired, before: Installation | None, accepted: Accepted, now: datetime) -> str:
     """Why the installation must be written whole whatever looks equal; "" where nothing asks for it."""
-    if RECORD in accepted.in_doubt:
-        return "the last write has no answer"
     if before is None and accepted.adopted:
         return "adopted: the hub knows this channel by it"
+    if RECORD in accepted.in_doubt:
+        return "what the hub holds is in doubt"
     if before is None:
         return "the hub does not hold it" if accepted.fresh else "not at the hub yet"
     if before.installation_id != desired.installation.installation_id:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nhagent.device.state import Accepted, Leaving
-from nhagent.errors import RecordNotFound
+from nhagent.errors import ConcurrencyConflict, RecordNotFound, RegistrationGone
 from nhagent.registrars import INSTALLATION, REGISTRATION, Step
 
 if TYPE_CHECKING:
     from nhagent.hub.client import HubClient
+
+
+_log = logging.getLogger(__name__)
 
 
 def all_leaving(accepted: Accepted, installation_id: str) -> Accepted:
@@ -22,7 +26,7 @@ def all_leaving(accepted: Accepted, installation_id: str) -> Accepted:
         for record in accepted.records.values()
         if isinstance(record.get("installationId", record.get("id")), str)
     ]
-    if INSTALLATION in accepted.in_doubt:
+    if INSTALLATION in accepted.in_doubt and installation_id:
         gone.append(Leaving(INSTALLATION, installation_id))
     return Accepted(style=accepted.style, leaving=(*accepted.leaving, *gone)).deduplicated()
 
@@ -42,12 +46,16 @@ def deletions(accepted: Accepted) -> list[Step]:
 
 
 def deleted(hub: HubClient, gone: Leaving, accepted: Accepted) -> Accepted:
-    """Delete one record; one that the hub does not hold is as good."""
+    """Delete one record; one that the hub does not hold is as good, and one that somebody changed stays."""
     try:
         if gone.kind == INSTALLATION:
             hub.delete_installation(gone.id)
         else:
             hub.delete_registration(gone.id, gone.etag)
-    except RecordNotFound:
+    except (RecordNotFound, RegistrationGone):
         pass
+    except ConcurrencyConflict:
+        _log.warning(
+            "%s %s was changed since it was listed, and is left to whoever did so", gone.kind, gone.id
+        )
     return accepted.without(gone)

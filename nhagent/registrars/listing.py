@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from nhagent.models import Registration
+from nhagent.models import BrowserChannel, Platform, PushChannel, Registration
 from nhagent.registrars import Desired
 
 if TYPE_CHECKING:
@@ -15,11 +15,29 @@ _OWNER: Final = re.compile(r"\$InstallationId:\{(.+)\}", re.IGNORECASE)
 
 
 def list_channels(hub: HubClient, desired: Desired) -> dict[str, list[Registration]]:
-    """Everything that the hub holds for the device's channels: "" for its own, and by tile id."""
+    """Everything that the hub holds for the device's channels: "" for its own, and by tile id.
+
+    A list is not believed unseen: a row of another channel, which a hub may take for the same one or a proxy
+    may have let through, belongs to another device.
+    """
     channels = {"": desired.installation.push_channel}
     for tile_id, tile in desired.installation.secondary_tiles.items():
         channels[tile_id] = str(tile.channel)
-    return {name: list(hub.registrations_by_channel(channel)) for name, channel in channels.items()}
+    found: dict[str, list[Registration]] = {}
+    for name, channel in channels.items():
+        ours = _identity(desired.installation.platform, channel)
+        found[name] = [
+            row
+            for row in hub.registrations_by_channel(channel)
+            if row.registration_id not in {None, ".", ".."} and _identity(row.platform, row.channel) == ours
+        ]
+    return found
+
+
+def _identity(platform: Platform, channel: PushChannel) -> str:
+    """What makes two push channels the same: Apple tokens in any case, subscriptions by their endpoint."""
+    text = channel.endpoint if isinstance(channel, BrowserChannel) else channel
+    return text.upper() if platform is Platform.APNS else text
 
 
 def owner_of(row: Registration) -> str | None:

@@ -14,10 +14,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from nhagent.device.state import Accepted, JsonObject, Leaving
-from nhagent.errors import ConcurrencyConflict, HubError, RecordNotFound, RegistrationGone
+from nhagent.errors import (
+    ConcurrencyConflict,
+    ConfigurationError,
+    HubError,
+    RecordNotFound,
+    RegistrationGone,
+)
 from nhagent.hub.installations import channel_to_json, templates_to_json
-from nhagent.models import Installation, Registration, SecondaryTile, Template
-from nhagent.registrars import REGISTRATION, Desired, Learnt, Step, age_is_due, due_after
+from nhagent.models import Installation, Registration, SecondaryTile, Template, check_templates
+from nhagent.registrars import INSTALLATION, REGISTRATION, Desired, Learnt, Step, age_is_due, due_after
 from nhagent.registrars.leaving import deleted, deletions
 from nhagent.registrars.listing import list_channels, owner_of
 
@@ -40,13 +46,19 @@ class RegistrationRegistrar:
     def __init__(self, open_hub: Callable[[], HubClient]) -> None:
         self._open_hub = open_hub
 
-    def learn(self, desired: Desired, known_id: str | None, *, complete: bool) -> Learnt:
+    def learn(
+        self, desired: Desired, accepted: Accepted, known_id: str | None, *, listing: bool, complete: bool
+    ) -> Learnt:
         """Adopt one registration for each row from what the hub holds; all the rest leaves."""
+        if not listing:
+            return Learnt(known_id, accepted)
         found = list_channels(self._open_hub(), desired)
-        learnt = adopted(rows_of(desired.installation), found)
-        if complete:
-            return replace(learnt, installation_id=known_id)
-        return replace(learnt, installation_id=known_id, declared=_declared(desired.installation, found))
+        declared = None if complete else _declared(desired.installation, found.get("", []))
+        wanted = desired.installation
+        if declared is not None:  # what is not wanted in the end is retired by the plan that follows
+            templates = {**declared.templates, **wanted.templates}
+            wanted = replace(wanted, templates=templates, from_hub=True)
+        return Learnt(known_id, adopted(rows_of(wanted), found, accepted, known_id), declared)
 
     def retire(self, desired: Desired, accepted: Accepted) -> Accepted:
         """Rows of a dropped template or tile leave, and with another platform all of them."""
@@ -78,24 +90,23 @@ class RegistrationRegistrar:
         record = accepted.records.get(step.record, {})
         if step.method == "POST":
             registration_id, _ = hub.create_registration_id()
-            return _with(accepted, step.record, {**_remembering_gone(record), "id": registration_id})
+            return _with(accepted, step.record, {**_guard(record), "id": registration_id, "new": True})
         if step.method == "GET":
-            read, _ = hub.get_registration(record["id"])
-            return _with(
-                accepted, step.record, {**record, "read": {"etag": read.etag, "tags": list(read.tags)}}
-            )
+            read, _ = hub.get_registration(str(record["id"]))
+            facts = {"etag": read.etag, "tags": list(read.tags)}
+            return _with(accepted, step.record, {**record, "read": facts})
         assert isinstance(step.becomes, Registration)
-        read_before = record.get("read")
-        if read_before is None:
-            _, reply = hub.create_or_update_registration(record["id"], step.becomes)
+        row, registration_id, read_before = step.becomes, str(record["id"]), record.get("read")
+        if step.conditional and read_before is not None:
+            row = replace(row, tags=tuple(read_before["tags"]), from_hub=True)
+            _, reply = hub.update_registration(registration_id, row, read_before["etag"] or "*")
         else:
-            kept = replace(step.becomes, tags=tuple(read_before["tags"]), from_hub=True)
-            _, reply = hub.update_registration(record["id"], kept, read_before["etag"] or "*")
+            _, reply = hub.create_or_update_registration(registration_id, row)
         at = reply.server_time or now
         document = {
-            **_remembering_gone(record),
-            "id": record["id"],
-            "registration": to_json(step.becomes),
+            **_guard(record),
+            "id": registration_id,
+            "registration": to_json(row),
             "at": at.isoformat(),
         }
         return accepted.having(step.record, document, at, whole=True)
@@ -103,16 +114,15 @@ class RegistrationRegistrar:
     def recover(
         self, step: Step, error: HubError, desired: Desired | None, accepted: Accepted, now: datetime
     ) -> tuple[Accepted, list[Step]]:
-        """Gone: a new id. Changed by somebody else: read anew, once; a deletion is left to whoever it was."""
-        if isinstance(error, ConcurrencyConflict):
-            if step.leaving is not None:
-                return accepted.without(step.leaving), []
-            if not step.again:
-                read = Step("GET", step.record, step.id, "changed by somebody else since it was read")
-                return accepted, [read, replace(step, again=True)]
+        """Gone: a new id. Changed by somebody else since it was read: read anew, once."""
+        record = accepted.records.get(step.record, {})
+        if isinstance(error, ConcurrencyConflict) and step.conditional and not step.again:
+            read = Step("GET", step.record, step.id, "changed by somebody else since it was read")
+            return accepted, [read, replace(step, again=True)]
+        if step.method == "GET" and isinstance(error, RecordNotFound) and "registration" not in record:
+            return accepted, []  # it was never written: the PUT that follows does so under the same id
         if not isinstance(error, RegistrationGone | RecordNotFound) or step.method not in {"PUT", "GET"}:
             raise error
-        record = accepted.records.get(step.record, {})
         gone_at = _moment(record.get("gone_at"))
         if step.again or desired is None or (gone_at is not None and abs(now - gone_at) < GONE_PAUSE):
             raise error
@@ -164,25 +174,38 @@ def rows_of(installation: Installation) -> dict[str, Registration]:
     return rows
 
 
-def adopted(rows: Mapping[str, Registration], found: Mapping[str, Iterable[Registration]]) -> Learnt:
-    """For each row the registration to go on with, the one of the smallest id; all the rest leaves. Pure.
+def adopted(
+    rows: Mapping[str, Registration],
+    found: Mapping[str, Iterable[Registration]],
+    accepted: Accepted,
+    known_id: str | None,
+) -> Accepted:
+    """For each row the registration to go on with: that which is known, else the smallest id. Pure.
 
     Args:
         rows: what the device is made of.
-        found: what the hub lists for each of its channels. Rows of an installation are not ours to touch.
+        found: what the hub lists for each of its channels. All the rest of it leaves, but not the rows of an
+            installation: only our own, whose id is known, is ours to touch, and leaves as a whole.
+        accepted: what is remembered all the same.
+        known_id: the id of an installation of ours.
     """
-    records: dict[str, JsonObject] = {}
-    leaving: list[Leaving] = []
+    records = dict(accepted.records)
+    kept = {record.get("id") for record in records.values()}
+    leaving = list(accepted.leaving)
     names = {_place(row): name for name, row in rows.items()}
     for tile_id, listed in found.items():
-        ours = [row for row in listed if row.registration_id is not None and owner_of(row) is None]
-        for row in sorted(ours, key=lambda row: str(row.registration_id)):
+        for row in sorted(listed, key=lambda row: str(row.registration_id)):
+            owner, registration_id = owner_of(row), str(row.registration_id)
             name = names.get((row.platform, tile_id, row.template is not None, row.template_name))
-            if name is None or name in records:
-                leaving.append(Leaving(REGISTRATION, str(row.registration_id), row.etag or "*"))
-            else:
-                records[name] = {"id": row.registration_id}
-    return Learnt(None, Accepted(style=REGISTRATION, records=records, leaving=tuple(leaving)).deduplicated())
+            if owner is not None:
+                leaving += [Leaving(INSTALLATION, owner)] if owner == known_id else []
+            elif name is not None and not records.get(name, {}).get("id"):
+                records[name] = {**_guard(records.get(name, {})), "id": registration_id}
+                kept.add(registration_id)
+            elif registration_id not in kept:
+                leaving.append(Leaving(REGISTRATION, registration_id, row.etag or "*"))
+    accepted = replace(accepted, style=REGISTRATION, records=records, leaving=tuple(leaving))
+    return accepted.deduplicated()
 
 
 def to_json(registration: Registration) -> JsonObject:
@@ -211,19 +234,21 @@ def _row_steps(
     reason = _reason(name, row, desired, accepted, now)
     if not reason:
         return
-    if not desired.owns_tags:
+    # What was never written has no tags that could be lost.
+    conditional = not desired.owns_tags and ("new" not in record or name in accepted.in_doubt)
+    if conditional:
         yield Step("GET", name, registration_id, f"{reason}; the backend owns its tags")
-    yield Step("PUT", name, registration_id, reason, becomes=row)
+    yield Step("PUT", name, registration_id, reason, becomes=row, conditional=conditional)
 
 
 def _reason(name: str, row: Registration, desired: Desired, accepted: Accepted, now: datetime) -> str:
     """Why a row must be written; "" where nothing asks for it."""
     record = accepted.records[name]
     if name in accepted.in_doubt:
-        return "the last write has no answer"
+        return "what the hub holds is in doubt"
     before = _registration(record)
     if not before:
-        return "adopted: the hub holds it for this channel"
+        return "not at the hub yet" if "new" in record else "adopted: the hub holds it for this channel"
     if _compared(before, desired) != _compared(to_json(row), desired):
         return "changed"
     if desired.refresh_now:
@@ -248,31 +273,42 @@ def _place(row: Registration) -> tuple[Any, ...]:
     return row.platform, row.secondary_tile_name or "", row.template is not None, row.template_name
 
 
-def _declared(installation: Installation, found: Mapping[str, list[Registration]]) -> Installation:
-    """What must have been declared for the hub to hold these rows."""
-
-    def part(rows: list[Registration]) -> tuple[tuple[str, ...], dict[str, Template]]:
-        ours = [row for row in rows if owner_of(row) is None]
-        native = next((tuple(row.tags) for row in ours if row.template is None), ())
-        templates = {
-            row.template_name: replace(
-                row.template, tags=tuple(tag for tag in row.tags if tag not in native), from_hub=True
-            )
-            for row in ours
-            if row.template is not None and row.template_name is not None
-        }
-        return native, templates
-
-    tags, templates = part(found.get("", []))
-    variables = next((dict(row.push_variables) for row in found.get("", []) if row.push_variables), {})
-    return replace(installation, tags=tags, templates=templates, push_variables=variables, from_hub=True)
+def _declared(installation: Installation, rows: list[Registration]) -> Installation:
+    """What must have been declared for the hub to hold these rows of the device's own channel."""
+    ours = sorted(
+        (row for row in rows if owner_of(row) is None and row.platform == installation.platform),
+        key=lambda row: str(row.registration_id),
+        reverse=True,  # the smallest id, which is adopted, has the last word
+    )
+    native = next((row for row in reversed(ours) if row.template is None), None)
+    tags = () if native is None else tuple(native.tags)
+    templates: dict[str, Template] = {}
+    for row in ours:
+        if row.template is None or row.template_name is None:
+            continue
+        template = replace(
+            row.template, tags=tuple(tag for tag in row.tags if tag not in tags), from_hub=True
+        )
+        try:
+            check_templates("templates", {row.template_name: template}, installation.platform)
+        except ConfigurationError:  # nobody could have declared it here
+            continue
+        templates[row.template_name] = template
+    return replace(
+        installation,
+        tags=tags,
+        templates=templates,
+        push_variables={} if native is None else dict(native.push_variables),
+        from_hub=True,
+    )
 
 
 def _with(accepted: Accepted, name: str, record: JsonObject) -> Accepted:
     return replace(accepted, records={**accepted.records, name: record})
 
 
-def _remembering_gone(record: JsonObject) -> JsonObject:
+def _guard(record: JsonObject) -> JsonObject:
+    """What keeps a hub that ends every id from being filled with them."""
     return {"gone_at": record["gone_at"]} if "gone_at" in record else {}
 
 
