@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -43,6 +42,9 @@ channel = { value = "handle" }
 
 def cpu_of(*arguments: str) -> float:
     """CPU milliseconds of one process."""
+    assert sys.platform != "win32", "it counts no children's time"
+    import resource
+
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
