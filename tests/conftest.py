@@ -11,9 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from nhagent import Agent, Report, SecondaryTile, Template
 from nhagent.emulator import Emulator
+
+# A loaded machine must not fail a property for being slow, nor CI for a draw that nobody can repeat.
+settings.register_profile(
+    "nhagent",
+    deadline=None,
+    derandomize=os.environ.get("NHAGENT_CI") == "1",
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("nhagent")
 
 TOAST = Template(
     body="<toast><text id='1'>$(message)</text></toast>", headers={"X-WNS-Type": "wns/toast"}, tags=["alerts"]

@@ -165,6 +165,6 @@ def test_whatever_text_is_given_as_a_tag_is_taken_as_it_is_or_refused(text: str)
     try:
         made = Installation(**WNS, tags=[text])
     except ConfigurationError as error:
-        assert repr(text) in str(error)
+        assert repr(text)[:100] in str(error)
     else:
         assert made.tags == (text,)
