@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Final
 
 from nhagent import rules
 from nhagent.access import HubAccess
-from nhagent.declaration import PRIMARY, Asked, Declaration, tile_name
+from nhagent.declaration import PRIMARY, Asked, Declaration, channels_of
 from nhagent.device import paths
 from nhagent.device.channels import as_source
 from nhagent.device.state import Identity
@@ -45,7 +45,6 @@ from nhagent.driver import drive
 from nhagent.errors import ConfigurationError, NhagentError, StateUnreadable
 from nhagent.models import (
     Platform,
-    PushChannel,
     RawChannel,
     SecondaryTile,
     Template,
@@ -56,7 +55,7 @@ from nhagent.registrars import INSTALLATION, REGISTRATION, Registrar, Step
 from nhagent.registrars.leaving import all_leaving
 from nhagent.report import Outcome, Report, Status
 from nhagent.startup import Draft, state_of
-from nhagent.terms import Terms, check_channels, check_duration, check_ownership, check_style
+from nhagent.terms import Terms, check_duration, check_terms
 from nhagent.wheel import Wheel, new_installation_id
 
 if TYPE_CHECKING:
@@ -159,12 +158,9 @@ class Agent:
         terms = Terms(
             self._platform, given, installation_id, expires_after, refresh_every, owns_tags, first_run_list
         )
-        check_ownership(terms)
         self._style = style
-        check_style(style, terms)
         self._fixed_channel = None if callable(channel) else read_channel(self._platform, channel, "channel")
-        if self._fixed_channel is not None:
-            check_channels(terms, self._fixed_channel)
+        check_terms(terms, style, self._fixed_channel)
         self._clock = _as_datetimes(clock)
         self._sleep = sleep or real_sleep
         self._random = random or real_random
@@ -304,10 +300,7 @@ class Agent:
         memory = self._wheel.recall()
         draft = self._wheel.draft(memory, Asked(), None)
         accepted = draft.state.accepted
-        channels = draft.desired.installation if draft.desired is not None else None
-        shown: dict[str, PushChannel] = {} if channels is None else {PRIMARY: channels.push_channel}
-        for tile_id, tile in ({} if channels is None else channels.secondary_tiles).items():
-            shown[tile_name(tile_id)] = str(tile.channel)
+        shown = {} if draft.desired is None else channels_of(draft.desired.installation)
         return Status(
             state=state_of(draft, self._registrar),
             app=self._app,
@@ -408,10 +401,7 @@ class Agent:
                 declared = declared.without_tags()
             changes = change(declared)
             checked = self._checked(changes.over(declared))
-            check_ownership(replace(terms, given=checked))
-            check_style(self._style, replace(terms, given=checked))
-            if self._fixed_channel is not None:
-                check_channels(replace(terms, given=checked), self._fixed_channel)
+            check_terms(replace(terms, given=checked), self._style, self._fixed_channel)
             self._store.save_state(replace(memory.state, declaration=checked.to_json()))
             self._wheel.terms = replace(terms, given=terms.given.left_to_disk(changes))
 

@@ -36,7 +36,20 @@ class Terms:
     first_run_list: bool = True
 
 
-def check_ownership(terms: Terms) -> None:
+def check_terms(terms: Terms, style: str, fixed_channel: PushChannel | None) -> None:
+    """Check that an agent's terms fit together, and its style, and a channel that is given as it is.
+
+    Raises:
+        ConfigurationError: they do not.
+    """
+    _check_ownership(terms)
+    if style == REGISTRATION:
+        _check_registration(terms)
+    if fixed_channel is not None:
+        _check_channels(terms, fixed_channel)
+
+
+def _check_ownership(terms: Terms) -> None:
     """Refuse terms under which somebody's tags or expiry would be overwritten."""
     if terms.owns_tags:
         return
@@ -53,7 +66,7 @@ def check_ownership(terms: Terms) -> None:
         )
 
 
-def check_channels(terms: Terms, primary: PushChannel) -> None:
+def _check_channels(terms: Terms, primary: PushChannel) -> None:
     """Refuse equal channels as soon as they are given as they are, before any source is asked."""
     tiles = terms.given.secondary_tiles or {}
     channels: dict[str, PushChannel] = {
@@ -62,10 +75,8 @@ def check_channels(terms: Terms, primary: PushChannel) -> None:
     terms.given.installation("probe", terms.platform, {PRIMARY: primary, **channels})
 
 
-def check_style(style: str, terms: Terms) -> None:
+def _check_registration(terms: Terms) -> None:
     """Refuse what registrations cannot carry."""
-    if style != REGISTRATION:
-        return
     for name, given in (("user_id", terms.given.user_id), ("expires_after", terms.expires_after)):
         if given:
             raise ConfigurationError(
@@ -75,6 +86,11 @@ def check_style(style: str, terms: Terms) -> None:
 
 
 def check_duration(name: str, value: object) -> None:
+    """Check a duration.
+
+    Raises:
+        ConfigurationError: it is none, negative, or longer than can be reckoned with.
+    """
     if not isinstance(value, timedelta) or not timedelta(0) <= value <= LONGEST:
         raise ConfigurationError(
             f"{name} {rules.shown(value)}: give a timedelta from zero to a hundred years"

@@ -159,9 +159,8 @@ class Registrar(Protocol):
         ...
 
 
-def age_is_due(since: datetime | None, desired: Desired, now: datetime) -> bool:
-    """Whether a record that was accepted whole at this time is old enough to be written again."""
-    due = due_after(since, desired)
+def is_due(due: datetime | None, since: datetime | None, now: datetime) -> bool:
+    """Whether the time has come to write a record again that was accepted whole at a certain time."""
     # An acceptance in the future says that our clock is wrong, not that the record is fresh or old.
     return due is not None and since is not None and since <= now and due <= now
 

@@ -16,7 +16,7 @@ from nhagent.device.state import Accepted, Leaving
 from nhagent.errors import HubError, InvalidRequest, RecordNotFound
 from nhagent.hub.installations import NotAnInstallation, Patch, compact, from_json, patch_between, to_json
 from nhagent.models import Installation, Registration, SecondaryTile, Template
-from nhagent.registrars import INSTALLATION, REGISTRATION, Desired, Learnt, Step, due_after
+from nhagent.registrars import INSTALLATION, REGISTRATION, Desired, Learnt, Step, due_after, is_due
 from nhagent.registrars.leaving import deleted, deletions
 from nhagent.registrars.listing import list_channels, owner_of
 
@@ -210,10 +210,7 @@ def _reason_for_all(desired: Desired, before: Installation | None, accepted: Acc
         return "a new installation id"
     if not accepted.fresh and desired.refresh_now:
         return "a refresh was asked for"
-    due = _due_at(desired, accepted)
-    # An acceptance in the future says that our clock is wrong, not that the record is fresh or old.
-    in_past = accepted.whole_at is not None and accepted.whole_at <= now
-    if not accepted.fresh and in_past and due is not None and due <= now:
+    if not accepted.fresh and is_due(_due_at(desired, accepted), accepted.whole_at, now):
         return "the refresh is due"
     return ""
 

@@ -23,7 +23,7 @@ from nhagent.errors import (
 )
 from nhagent.hub.installations import channel_to_json, templates_to_json
 from nhagent.models import Installation, Registration, SecondaryTile, Template, check_templates
-from nhagent.registrars import INSTALLATION, REGISTRATION, Desired, Learnt, Step, age_is_due, due_after
+from nhagent.registrars import INSTALLATION, REGISTRATION, Desired, Learnt, Step, due_after, is_due
 from nhagent.registrars.leaving import deleted, deletions
 from nhagent.registrars.listing import list_channels, owner_of
 
@@ -253,7 +253,8 @@ def _reason(name: str, row: Registration, desired: Desired, accepted: Accepted, 
         return "changed"
     if desired.refresh_now:
         return "a refresh was asked for"
-    if age_is_due(_moment(record.get("at")), desired, now):
+    written_at = _moment(record.get("at"))
+    if is_due(due_after(written_at, desired), written_at, now):
         return "the refresh is due"
     return ""
 
