@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from nhagent import Agent, Report, SecondaryTile, Template
+from nhagent import Agent, HubClient, Platform, Registration, Report, SecondaryTile, Template
 from nhagent.emulator import Emulator
 
 # A loaded machine must not fail a property for being slow, nor CI for a draw that nobody can repeat.
@@ -128,3 +128,45 @@ def secret_file(tmp_path: Path) -> Callable[[str], str]:
         return str(path)
 
     return write
+
+
+PLAIN: dict[str, Any] = {"templates": {}, "secondary_tiles": {}}
+
+
+def register(device: Device, **changes: Any) -> Report:
+    return device.start(**{"style": "registration", "first_run_list": True, **changes})
+
+
+def first_run(device: Device, **changes: Any) -> Report:
+    return device.start(**{"first_run_list": True, **changes})
+
+
+def plant(backend: HubClient, channel: str, count: int = 1) -> None:
+    """What a device without memory leaves behind: the same again, and what nobody declares any more."""
+    for number in range(count):
+        backend.create_registration(Registration(Platform.WNS, channel, [f"stale-{number}"]))
+        backend.create_registration(
+            Registration(Platform.WNS, channel, template=TOAST, template_name="alert")
+        )
+        backend.create_registration(Registration(Platform.WNS, channel, template=TOAST, template_name="old"))
+
+
+@pytest.fixture
+def rows(device: Device) -> Callable[[], dict[str, dict[str, Any]]]:
+    """The registrations at the hub by what they are, each kind of which must be there once."""
+
+    def read() -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for row in device.hub.contents()["registrations"]:
+            name = "/".join(filter(None, (row.get("secondaryTileName"), row.get("templateName", "native"))))
+            assert name not in found, f"two of {name}"
+            found[name] = row
+        return found
+
+    return read
+
+
+@pytest.fixture
+def backend(device: Device) -> Iterator[HubClient]:
+    with HubClient(device.hub.full, device.hub.hub) as client:
+        yield client
