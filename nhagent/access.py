@@ -1,22 +1,40 @@
 """The credential's way: from a source to a connection string to a client of the hub.
 
 The sources that cost nothing are read at every start, so that a wrong connection string is told at once, and
-a move to another namespace is seen. The key ring is opened, and the HTTP stack imported, only to send.
+a move to another namespace is seen. The key ring is opened, and the HTTP stack imported, only to send. Where
+the hub refuses a source's key, the others are tried once: one of them may have the regenerated key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from nhagent import rules
 from nhagent.device import credentials
-from nhagent.errors import ConfigurationError, CredentialError
+from nhagent.errors import ConfigurationError, CredentialError, Unauthorized
 from nhagent.hub.connection import EXCHANGE_SECONDS, ConnectionString, namespace_of, read_endpoint
 
 if TYPE_CHECKING:
     from nhagent.hub.client import HubClient
+
+GOOD_CLOCK_SECONDS: Final = 60.0
+"""Up to this much off, a clock is not the reason for a token's being refused."""
+
+Key: TypeAlias = ConnectionString | Callable[[], str]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A key and where it came from."""
+
+    name: str
+    key: Key = field(repr=False)
 
 
 class HubAccess:
@@ -53,22 +71,24 @@ class HubAccess:
         self._ca_bundle = _readable_pem(ca_bundle)
         self._allow_full_access = allow_full_access
         self._clock = clock
-        self._given: ConnectionString | Callable[[], str] | None = None
+        self._given: Source | None = None
         if callable(connection_string):
             if endpoint is None:
                 raise ConfigurationError(
                     "endpoint: needed with a token callable; give the namespace's address"
                 )
-            self._given = connection_string
+            self._given = Source("the token callable", connection_string)
         elif connection_string is not None:
-            self._given = self._parsed(connection_string, "connection_string")
-        self._found: ConnectionString | None = None
+            self._given = self._parsed(credentials.FoundCredential(connection_string, "connection_string"))
+        self._refused: list[Source] = []
+        self._source: Source | None = None
         self._client: HubClient | None = None
+        self._sent_before = 0
 
     @property
     def requests_sent(self) -> int:
         """How many requests were sent since the last `close`."""
-        return 0 if self._client is None else self._client.requests_sent
+        return self._sent_before + (0 if self._client is None else self._client.requests_sent)
 
     @property
     def clock_skew(self) -> float | None:
@@ -82,13 +102,10 @@ class HubAccess:
             ConfigurationError: the connection string that was found is malformed.
             CredentialError: its source, or the right it carries, is not acceptable.
         """
-        if self._given is None:
-            found = credentials.find_at_no_cost()
-            self._found = None if found is None else self._parsed(found.text, found.source)
+        self._source = next(self._sources(), None)
         if self._endpoint is not None:
             return namespace_of(self._endpoint)
-        known = self._given or self._found
-        return known.namespace if isinstance(known, ConnectionString) else None
+        return None if self._source is None else _namespace_of(self._source)
 
     def namespace_at_any_cost(self) -> str:
         """The namespace to register with, from the key ring if from nowhere else.
@@ -98,10 +115,9 @@ class HubAccess:
             CredentialError: there is none, or it is not acceptable.
         """
         known = self.namespace()
-        if self._given is None and self._found is None:
-            found = credentials.find_in_keyring(self._app, self._hub)
-            self._found = self._parsed(found.text, found.source)
-            known = known or self._found.namespace
+        if self._source is None:
+            self._source = self._parsed(credentials.find_in_keyring(self._app, self._hub))
+            known = known or _namespace_of(self._source)
         assert known is not None  # a token callable comes with an endpoint
         return known
 
@@ -114,12 +130,11 @@ class HubAccess:
         if self._client is None:
             from nhagent.hub.client import HubClient
 
-            if self._given is None and self._found is None:
+            if self._source is None:
                 self.namespace_at_any_cost()
-            source = self._given or self._found
-            assert source is not None
+            assert self._source is not None
             self._client = HubClient(
-                source,
+                self._source.key,
                 self._hub,
                 endpoint=self._endpoint,
                 ca_bundle=self._ca_bundle,
@@ -130,23 +145,117 @@ class HubAccess:
 
     def close(self) -> None:
         """Close the connection to the hub, and read the credential anew next time."""
+        self._let_go()
+        self._sent_before = 0
+
+    def fall_back(self, error: Unauthorized) -> None:
+        """After a 401: turn to another source of the chain that holds another key for the same namespace.
+
+        All that was read with the former has then to be read again.
+
+        Raises:
+            Unauthorized: there is none. It names the source that held the refused key.
+        """
+        refused, skew = self._source, self.clock_skew
+        if refused is None or skew is None or abs(skew) > GOOD_CLOCK_SECONDS:
+            raise error  # a token that was signed at the wrong time says nothing of its key
+        namespace = self.namespace_at_any_cost()
+        self._refused.append(refused)
+        self._let_go()
+        instead = self._alternative(namespace)
+        if instead is None:
+            dead = ", ".join(source.name for source in self._refused)
+            self._refused.clear()  # at the next start somebody may have mended one of them
+            raise Unauthorized(
+                f"{error}; the refused key is that of {dead}, and no other source of the credential chain "
+                "has another: put the hub's present one there",
+                status=error.status,
+                detail=error.detail,
+                tracking_id=error.tracking_id,
+                server_time=error.server_time,
+            ) from None
+        _log.warning(
+            "%s holds a key that the hub refuses; that of %s is tried instead", refused.name, instead.name
+        )
+
+    def _alternative(self, namespace: str) -> Source | None:
+        instead = next(self._sources(), None)
+        if instead is None:
+            try:
+                instead = self._parsed(credentials.find_in_keyring(self._app, self._hub))
+            except (ConfigurationError, CredentialError) as error:
+                _log.debug("no other key: %s", error)
+                return None
+            if self._was_refused(instead):
+                return None
+        if self._endpoint is None and _namespace_of(instead) != namespace:
+            return None
+        return instead
+
+    def _sources(self) -> Iterator[Source]:
+        """The chain's sources but the key ring, in order, without those whose key the hub has refused."""
+        if self._given is not None and not self._was_refused(self._given):
+            yield self._given
+            if not self._refused:
+                return
+        for find in credentials.SOURCES_AT_NO_COST:
+            try:
+                found = find()
+                source = None if found is None else self._parsed(found)
+            except (ConfigurationError, CredentialError):
+                if not self._refused:
+                    raise  # the first that is there counts; one that only stands in may be broken
+                continue
+            if source is not None and not self._was_refused(source):
+                yield source
+
+    def _was_refused(self, source: Source) -> bool:
+        return any(source.key == refused.key for refused in self._refused)
+
+    def _let_go(self) -> None:
         if self._client is not None:
+            self._sent_before += self._client.requests_sent
             self._client.close()
         self._client = None
-        self._found = None
+        self._source = None
 
-    def _parsed(self, text: str, source: str) -> ConnectionString:
-        try:
-            connection = ConnectionString.parse(text)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"{source}: {error}") from None
-        if connection.allows_more_than_listen and not self._allow_full_access:
-            raise CredentialError(
-                f"{source}: key {connection.key_name!r} may do more than listen, and would be lost with "
-                "the device; take a policy with the Listen right alone, or set allow_full_access"
-            )
-        connection.check_hub(self._hub)
-        return connection
+    def _parsed(self, found: credentials.FoundCredential) -> Source:
+        connection = checked_connection_string(
+            found.text, found.source, self._hub, allow_full_access=self._allow_full_access
+        )
+        return Source(found.source, connection)
+
+
+def checked_connection_string(
+    text: str, source: str, hub: str, *, allow_full_access: bool
+) -> ConnectionString:
+    """Read a connection string that a device shall use.
+
+    Args:
+        text: the connection string.
+        source: where it came from, to be named in an error.
+        hub: the device's hub.
+        allow_full_access: take a key that may do more than listen.
+
+    Raises:
+        ConfigurationError: it is malformed, or another hub's.
+        CredentialError: it may do more than a device needs.
+    """
+    try:
+        connection = ConnectionString.parse(text)
+        connection.check_hub(hub)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{source}: {error}") from None
+    if connection.allows_more_than_listen and not allow_full_access:
+        raise CredentialError(
+            f"{source}: key {connection.key_name!r} may do more than listen, and would be lost with "
+            "the device; take a policy with the Listen right alone, or set allow_full_access"
+        )
+    return connection
+
+
+def _namespace_of(source: Source) -> str | None:
+    return source.key.namespace if isinstance(source.key, ConnectionString) else None
 
 
 def _readable_pem(path: str | None) -> str | None:

@@ -14,14 +14,19 @@ DRIFTED    accepted ≠ desired, a record in doubt,       the plan is carried ou
 IN_SYNC    accepted = desired, fresh, nothing leaving   a channel that changes, or time that passes
 GONE       (the hub does not know our record)           installation: PUT whole under the same id;
                                                         registration: a new id for that row → IN_SYNC
+CLONED     another machine's fingerprint                a channel that the other machine did not have:
+                                                        the other's files are kept aside → NEW
+BLOCKED    the hub, or a source, refused the            a start with credentials that are good: they are
+           credentials                                  read anew every time
 DISABLED   the user unregistered the device;            `Agent.enable`; until then only deletions
-           outranks every refresh                       are sent
+           outranks every refresh                       are sent, and the channels searched for leftovers
 ========== ============================================ ==================================================
 
 The rules that make it safe to be stopped anywhere: an identity is on disk before the request that uses it; a
 record is marked in doubt on disk before a write of it goes out, and only an answer clears the mark; what the
-hub accepted is on disk before the next step; what must go is on disk before it is deleted. An unchanged start
-sends nothing, writes nothing, takes no lock and imports no HTTP stack.
+hub accepted is on disk before the next step; what must go is on disk before it is deleted. Where the disk
+takes no more, a device that has its identity there goes on from memory, and one that has none sends nothing.
+An unchanged start sends nothing, writes nothing, takes no lock and imports no HTTP stack.
 """
 
 from __future__ import annotations
@@ -39,10 +44,18 @@ from nhagent.access import HubAccess
 from nhagent.declaration import PRIMARY, Asked, Declaration, channels_of
 from nhagent.device import paths
 from nhagent.device.channels import as_source
-from nhagent.device.state import Identity
+from nhagent.device.disk import Disk
+from nhagent.device.machine import (
+    MachineName,
+    derived_installation_id,
+    fingerprint_of,
+    name_of_machine,
+)
+from nhagent.device.state import Identity, Sweep
 from nhagent.device.store import STATE, Store
 from nhagent.driver import drive
 from nhagent.errors import ConfigurationError, NhagentError, StateUnreadable
+from nhagent.hub.installations import channel_to_json
 from nhagent.models import (
     Platform,
     RawChannel,
@@ -62,6 +75,7 @@ if TYPE_CHECKING:
     import os
 
 DEFAULT_TIMEOUT: Final = 30.0
+FROM_MACHINE: Final = "machine"
 WISH_LOCK_SECONDS: Final = 60.0
 """How long a wish waits to get to disk while another process of the same app is at work."""
 
@@ -86,7 +100,8 @@ class Agent:
         endpoint: the namespace's address, where no connection string says it.
         ca_bundle: PEM file of a certificate authority to trust beside the usual ones.
         allow_full_access: take a key that may do more than listen.
-        installation_id: a lasting id of the app's own; None: one is made at the first start and kept.
+        installation_id: a lasting id of the app's own; ``machine``: derived from this machine, the app and
+            the hub, where storage does not last; None: one is made at the first start and kept.
         state_dir: absolute path; None: $NHAGENT_STATE_DIR, $STATE_DIRECTORY, or the user's data folder.
         refresh_every: age at which an unchanged registration is written again; zero: at every start.
         first_run_list: whether a first run asks what the hub holds for the channel, to make no second device.
@@ -95,6 +110,9 @@ class Agent:
         clock: gives the time, an aware datetime or seconds since 1970.
         sleep: waits some seconds.
         random: gives a number from 0 to 1.
+        machine: gives what tells this machine from others and outlives its disk, or None; left out: a
+            board's serial number, else the machine id.
+        disk: the file system of the state folder.
 
     Raises:
         ConfigurationError: an argument is wrong; nothing was written or sent.
@@ -129,6 +147,8 @@ class Agent:
         clock: Callable[[], datetime | float] | None = None,
         sleep: Callable[[float], None] | None = None,
         random: Callable[[], float] | None = None,
+        machine: MachineName | None = None,
+        disk: Disk | None = None,
     ) -> None:
         self._app = rules.checked_app_name(app)
         self._hub = rules.checked_hub_name(hub)
@@ -142,11 +162,9 @@ class Agent:
             if not expires_after:
                 raise ConfigurationError("expires_after: zero; the hub would forget the device at once")
         if installation_id is not None:
+            if installation_id == FROM_MACHINE:
+                installation_id = derived_installation_id((machine or name_of_machine)(), app, hub)
             rules.check_installation_id(installation_id)
-            if installation_id == "machine":
-                raise ConfigurationError(
-                    'installation_id "machine": this version cannot derive one; give an id'
-                )
         given = Declaration.checked(
             self._platform,
             tags=tags,
@@ -165,7 +183,7 @@ class Agent:
         self._sleep = sleep or real_sleep
         self._random = random or real_random
         folder = paths.device_folder(paths.state_folder(state_dir), app, hub)
-        self._store = Store(folder, sleep=self._sleep)
+        self._store = Store(folder, sleep=self._sleep, disk=disk)
         self._access = HubAccess(
             app,
             hub,
@@ -176,7 +194,15 @@ class Agent:
             clock=self._clock,
         )
         self._registrar = _registrar(style, self._access)
-        self._wheel = Wheel(self._store, self._access, self._registrar, source, terms, self._clock)
+        self._wheel = Wheel(
+            self._store,
+            self._access,
+            self._registrar,
+            source,
+            terms,
+            self._clock,
+            lambda: fingerprint_of((machine or name_of_machine)(), app, hub),
+        )
         self._on_registered = on_registered
         self._on_error = on_error
 
@@ -331,10 +357,17 @@ class Agent:
             StateLocked: another process did not let it get to disk within a minute: it was not kept.
             NhagentError: as `start`; the wish is kept all the same.
         """
+        asked = self._wheel.ask(self._wheel.recall())
         with self._wheel.turning, self._store.lock(WISH_LOCK_SECONDS):
             memory = self._wheel.recall()
-            draft = self._wheel.draft(memory, Asked(), self._access.namespace())
+            draft = self._wheel.draft(memory, asked, self._access.namespace())
             state = draft.state
+            if draft.desired is not None and self._wheel.terms.first_run_list:
+                sweep = tuple(
+                    Sweep(self._platform, channel_to_json(channel))
+                    for channel in channels_of(draft.desired.installation).values()
+                )
+                state = replace(state, accepted=replace(state.accepted, sweep=sweep))
             if memory.identity is None and self._wheel.terms.installation_id is not None:
                 # The disk knows nothing, but the id is the app's own: the hub may hold it.
                 state = replace(state, accepted=state.accepted.doubting(INSTALLATION))
@@ -357,9 +390,13 @@ class Agent:
             if not (memory.state.disabled or (before is not None and before.disabled)):
                 return
             accepted = all_leaving(memory.state.accepted, "" if before is None else before.installation_id)
-            state = replace(memory.state, accepted=accepted, disabled=False)
+            state = replace(memory.state, accepted=replace(accepted, sweep=()), disabled=False)
             new_id = self._wheel.terms.installation_id or new_installation_id()
-            identity = Identity(new_id, memory.state.namespace if before is None else before.namespace)
+            identity = Identity(
+                new_id,
+                memory.state.namespace if before is None else before.namespace,
+                machine=None if before is None else before.machine,
+            )
             self._wheel.settle(Draft(memory, identity, state))
 
     def _run(self, timeout: float, *, force: bool = False) -> Report:

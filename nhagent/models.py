@@ -298,6 +298,12 @@ def fingerprint(channel: PushChannel) -> str:
     return f"#{sha256(text.encode()).hexdigest()[:8]}"
 
 
+def identity_of_channel(platform: Platform, channel: PushChannel) -> str:
+    """What makes two push channels the same: Apple's tokens in any case, subscriptions by their endpoint."""
+    text = channel.endpoint if isinstance(channel, BrowserChannel) else channel
+    return text.upper() if platform is Platform.APNS else text
+
+
 def read_channel(platform: Platform, raw: object, name: str) -> PushChannel:
     """Read what was given as a push channel of this platform.
 

@@ -59,6 +59,8 @@ class StartState(StrEnum):
 
     NEW = "NEW"
     IDENTIFIED = "IDENTIFIED"
+    CLONED = "CLONED"
+    BLOCKED = "BLOCKED"
     UNVERIFIED = "UNVERIFIED"
     DRIFTED = "DRIFTED"
     IN_SYNC = "IN_SYNC"

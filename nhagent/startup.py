@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from nhagent.declaration import (
     PRIMARY,
@@ -16,6 +17,8 @@ from nhagent.declaration import (
 )
 from nhagent.device.state import Accepted, Identity, State
 from nhagent.device.store import STATE, Memory
+from nhagent.errors import ChannelError, ConfigurationError
+from nhagent.models import Platform, fingerprint, identity_of_channel, read_channel
 from nhagent.registrars import INSTALLATION, Desired, Learnt, Registrar, Step
 from nhagent.registrars.installation import held
 from nhagent.registrars.leaving import all_leaving, in_style
@@ -35,6 +38,7 @@ class Draft:
         desired: what the hub should hold; None while disabled or without a channel.
         asked: what the channel sources said.
         is_new: the device has no identity yet where the connection string points.
+        is_cloned: the disk was copied from another machine, whose identity is not ours.
         listing: the hub has not been asked yet what it holds for the device's channels.
     """
 
@@ -45,6 +49,7 @@ class Draft:
     desired: Desired | None = None
     asked: Asked = field(default_factory=Asked)
     is_new: bool = False
+    is_cloned: bool = False
     listing: bool = False
 
     @property
@@ -63,9 +68,18 @@ class Draft:
         memory = self.memory
         return (
             not memory.unreadable
-            and memory.identity == self.identity
+            and not memory.unsaved
+            and self.is_known
             and memory.state.to_json() == self.state.to_json()
         )
+
+    @property
+    def is_known(self) -> bool:
+        """Whether who the device is stands on disk; that its machine is known by now can wait for a write."""
+        before = self.memory.identity
+        if before is not None and before.machine is None:
+            return before == replace(self.identity, machine=None)
+        return before == self.identity
 
     @property
     def lacks_channel(self) -> bool:
@@ -82,6 +96,7 @@ def draft_start(
     new_id: Callable[[], str],
     registrar: Registrar,
     now: datetime,
+    machine: str | None = None,
     force: bool = False,
     learnt: Learnt | None = None,
 ) -> Draft:
@@ -95,22 +110,27 @@ def draft_start(
         new_id: makes an id should the device need one.
         registrar: plans the exchanges.
         now: the time, aware.
+        machine: keyed hash of this machine's name; None where nothing tells it from others.
         force: write the whole whatever its age.
         learnt: what the hub told of the device, once it was asked.
 
     Raises:
         ConfigurationError: what is declared cannot be registered.
     """
-    identity, state = _who(memory, terms, namespace, new_id, learnt)
+    is_cloned = _is_cloned(memory, machine)
+    identity, state = _who(memory, terms, namespace, new_id, machine, learnt)
     state = replace(
         state,
         accepted=_doubted(memory, identity, state.accepted, registrar.style),
         namespace=identity.namespace,
         disabled=identity.disabled,
+        trouble=None,
     )
     if identity.disabled:
         state = replace(state, accepted=all_leaving(state.accepted, identity.installation_id))
-        return Draft(memory, identity, state, tuple(registrar.plan(None, state.accepted, now)))
+        steps = tuple(registrar.plan(None, state.accepted, now))
+        return Draft(memory, identity, state, steps, is_cloned=is_cloned)
+    asked = _without_foreign(asked, terms.platform, state.foreign)
     declaration = terms.given.over(Declaration.from_json(state.declaration))
     if learnt is not None and learnt.declared is not None:
         declaration = declaration.over(Declaration.of(learnt.declared))
@@ -119,8 +139,8 @@ def draft_start(
     learnt_channels = {} if learnt is None or learnt.declared is None else channels_of(learnt.declared)
     channels = {**learnt_channels, **remembered_channels(terms.platform, state.channels), **asked.given}
     if PRIMARY not in channels:
-        return Draft(memory, identity, state, asked=asked)
-    is_new = _is_new(memory, namespace)
+        return Draft(memory, identity, state, asked=asked, is_cloned=is_cloned)
+    is_new = is_cloned or _is_new(memory, namespace)
     installation = declaration.installation(identity.installation_id, terms.platform, channels)
     desired = Desired(installation, terms.expires_after, terms.refresh_every, terms.owns_tags, force)
     accepted = in_style(registrar.style, state.accepted, identity.installation_id)
@@ -139,6 +159,7 @@ def draft_start(
         desired,
         asked,
         is_new=is_new,
+        is_cloned=is_cloned,
         listing=terms.first_run_list and not state.listed,
     )
 
@@ -148,10 +169,14 @@ def state_of(draft: Draft, registrar: Registrar) -> StartState:
     accepted = draft.state.accepted
     if draft.identity.disabled:
         return StartState.DISABLED
+    if draft.is_cloned:
+        return StartState.CLONED
     if draft.memory.unreadable:
         return StartState.UNVERIFIED
     if draft.memory.identity is None:
         return StartState.NEW
+    if draft.memory.state.trouble is not None:
+        return StartState.BLOCKED
     if not registrar.holds_device(accepted):
         return StartState.IDENTIFIED
     # Without a channel of this platform nobody can say what is true now.
@@ -164,10 +189,16 @@ def _who(
     terms: Terms,
     namespace: str | None,
     new_id: Callable[[], str],
+    machine: str | None,
     learnt: Learnt | None,
 ) -> tuple[Identity, State]:
     identity, state = memory.identity or _recovered(memory), memory.state
     disabled = state.disabled or (identity is not None and identity.disabled)
+    if _is_cloned(memory, machine):
+        # What the other machine has at the hub, and on the way out of it, is its own.
+        foreign = tuple(dict.fromkeys((*state.foreign, *_channels_of_others(state))))
+        state = State(declaration=state.declaration, foreign=foreign)
+        identity = None
     # Another namespace inherits nothing but the user's own words.
     if namespace is not None and state.namespace not in {None, namespace}:
         state = State(declaration=state.declaration, channels=state.channels)
@@ -185,7 +216,50 @@ def _who(
         identity = replace(identity, installation_id=terms.installation_id)
     if identity.namespace is None and namespace is not None:
         identity = replace(identity, namespace=namespace)
-    return replace(identity, disabled=disabled), state
+    return replace(identity, disabled=disabled, machine=machine or identity.machine), state
+
+
+def _is_cloned(memory: Memory, machine: str | None) -> bool:
+    """Whether the identity was written on another machine. What is not known changes nothing."""
+    before = None if memory.identity is None else memory.identity.machine
+    return before is not None and machine is not None and before != machine
+
+
+def _channels_of_others(state: State) -> Iterator[str]:
+    """The channels that the machine from which this disk was copied had, at the hub or from its sources."""
+    raw: list[tuple[object, Any]] = [
+        (platform, channel)
+        for platform, handles in state.channels.items()
+        if isinstance(handles, dict)
+        for channel in handles.values()
+    ]
+    installation = held(state.accepted)
+    if installation is not None:
+        raw += [(installation.platform, channel) for channel in channels_of(installation).values()]
+    for record in state.accepted.records.values():
+        row = record.get("registration")
+        if isinstance(row, dict):
+            raw.append((row.get("platform"), row.get("channel")))
+    for name, channel in raw:
+        try:
+            platform = Platform.parse(name)
+            yield identity_of_channel(platform, read_channel(platform, channel, PRIMARY))
+        except ConfigurationError:  # a damaged entry says nothing
+            continue
+
+
+def _without_foreign(asked: Asked, platform: Platform, foreign: tuple[str, ...]) -> Asked:
+    """What the channel sources said, without the channels that belong to another machine."""
+    given, errors = dict(asked.given), dict(asked.errors)
+    for name, channel in asked.given.items():
+        if identity_of_channel(platform, channel) in foreign:
+            del given[name]
+            errors[name] = ChannelError(
+                f"{name}: {fingerprint(channel)} is that of the machine from which this disk was copied; "
+                "waiting until the platform gives this one its own",
+                pending=True,
+            )
+    return Asked(given, errors)
 
 
 def _has_moved(identity: Identity, namespace: str | None) -> bool:

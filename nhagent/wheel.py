@@ -17,16 +17,21 @@ from typing import Final
 from nhagent.access import HubAccess
 from nhagent.declaration import PRIMARY, Asked, Declaration, ask_sources
 from nhagent.device.channels import ChannelSource
-from nhagent.device.state import Accepted, Malformed, State
-from nhagent.device.store import STATE, Memory, Store
+from nhagent.device.state import Accepted, Malformed, State, Trouble
+from nhagent.device.store import IDENTITY, STATE, Memory, Store
 from nhagent.errors import (
     ConfigurationError,
+    CredentialError,
+    Forbidden,
     HubError,
     HubUnavailable,
     InvalidRequest,
     NhagentError,
     RecordNotFound,
     RegistrationGone,
+    StateError,
+    StateUnwritable,
+    Unauthorized,
 )
 from nhagent.registrars import Learnt, Registrar, Step
 from nhagent.report import Outcome, Report
@@ -51,6 +56,7 @@ class Wheel:
         source: its push channel's source.
         terms: what the agent holds for true; replaced when the app declares something else.
         clock: gives the time, aware.
+        machine: gives the keyed hash of this machine's name, or None.
     """
 
     def __init__(
@@ -61,6 +67,7 @@ class Wheel:
         source: ChannelSource,
         terms: Terms,
         clock: Callable[[], datetime],
+        machine: Callable[[], str | None],
     ) -> None:
         self.terms = terms
         self.store = store
@@ -70,6 +77,7 @@ class Wheel:
         self._registrar = registrar
         self._source = source
         self._clock = clock
+        self._machine = machine
 
     def turn(self, left: float, *, force: bool) -> Report:
         """One turn of the wheel: look, and only if something is to be done, take the lock and do it.
@@ -86,8 +94,12 @@ class Wheel:
             try:
                 report = None
                 while report is None:
-                    report = self._turned(progress, max(left, LEAST_SECONDS), force=force)
+                    try:
+                        report = self._turned(progress, max(left, LEAST_SECONDS), force=force)
+                    except Unauthorized as error:
+                        self._access.fall_back(error)
             except NhagentError as error:
+                self._note(error, progress)
                 if not error.retryable:
                     raise
                 return self._report(Outcome.WAITING, progress, error=error)
@@ -102,9 +114,12 @@ class Wheel:
         namespace = self._access.namespace()
         memory = self.recall()
         progress.installation_id = None if memory.identity is None else memory.identity.installation_id
+        progress.trouble = progress.trouble or memory.state.trouble
         progress.asked = asked = self.ask(memory)
         draft = self.draft(memory, asked, namespace, force=force)
-        progress.draft = draft
+        progress.draft, progress.asked = draft, draft.asked
+        if draft.is_cloned:
+            _warn_of_clone(self.store.folder)
         if draft.lacks_channel:
             return self._report(Outcome.WAITING, progress, error=draft.asked.errors[PRIMARY])
         if draft.is_settled:
@@ -116,8 +131,12 @@ class Wheel:
                 namespace = self._access.namespace_at_any_cost()
                 _warn_of_move(memory, namespace)
                 self._access.open(left)  # what is wrong with the settings is told before anything is written
-            draft = progress.draft = self.learnt_draft(memory, asked, namespace, force=force)
-            self.settle(draft)
+            if draft.must_learn and not draft.is_known and STATE not in memory.unreadable:
+                self.store.save_state(
+                    memory.state
+                )  # a disk that takes nothing is told before the hub is asked
+            draft = self.learnt_draft(memory, asked, namespace, force=force)
+            draft = progress.draft = self._settled(draft)
             progress.installation_id = draft.identity.installation_id
             progress.accepted = self._carry_out(draft, progress, deadline)
         return self._report(self._outcome(progress), progress)
@@ -166,6 +185,7 @@ class Wheel:
             new_id=new_id or new_installation_id,
             registrar=self._registrar,
             now=self._clock(),
+            machine=self._machine(),
             force=force,
             learnt=learnt,
         )
@@ -193,15 +213,40 @@ class Wheel:
         return self.draft(memory, asked, namespace, new_id=new_id, force=force, learnt=learnt)
 
     def settle(self, draft: Draft) -> None:
-        """Write what must be on disk before anything is sent."""
-        for name in draft.memory.unreadable:
+        """Write what must be on disk before anything is sent.
+
+        Raises:
+            StateUnwritable: it is not on disk.
+        """
+        memory = draft.memory
+        for name in memory.unreadable:
             aside = self.store.keep_aside(name, self._clock())
             _log.warning("state file %s made no sense and is kept as %s", name, aside)
+        if draft.is_cloned:
+            for name in (IDENTITY, STATE):
+                self.store.keep_aside(name, self._clock())
         # The state first: it holds what a first run has found, and an identity says that there was one.
-        if draft.memory.unreadable or draft.memory.state.to_json() != draft.state.to_json():
+        if memory.unreadable or memory.unsaved or memory.state.to_json() != draft.state.to_json():
             self.store.save_state(draft.state)
-        if draft.memory.identity != draft.identity:
+        if memory.identity != draft.identity:
             self.store.save_identity(draft.identity)
+
+    def _settled(self, draft: Draft) -> Draft:
+        """Settle; where the disk does not take it, a device whose identity is there goes on from memory.
+
+        What it then knows of the hub may be older than what another process of it wrote from memory: what is
+        sent is the whole.
+        """
+        try:
+            self.settle(draft)
+        except StateUnwritable:
+            if not draft.is_known:
+                raise
+            state = replace(draft.state, accepted=replace(draft.state.accepted, partial=True))
+            self.store.remember(state)
+            steps = self._registrar.plan(draft.desired, state.accepted, self._clock())
+            return replace(draft, state=state, steps=tuple(steps))
+        return draft
 
     def _carry_out(self, draft: Draft, progress: _Progress, deadline: float) -> Accepted:
         """Take the steps, one exchange after the other, each saved when it is earned.
@@ -210,7 +255,7 @@ class Wheel:
         time is too short for are left to the next start.
         """
         state, steps = draft.state, list(draft.steps)
-        refused: HubError | None = None
+        refused: NhagentError | None = None
         unsaved = 0
         try:
             while steps:
@@ -245,21 +290,42 @@ class Wheel:
                     state = replace(state, accepted=accepted)
                 else:
                     unsaved = 0
-                    state = self._saved(state, accepted)
+                    try:
+                        state = self._saved(state, accepted, durably=step.makes_id)
+                    except StateUnwritable as unwritable:
+                        refused = refused or unwritable
+                        steps = _without(step, steps)
+                        continue
                 if step.plan_again:
                     steps = self._registrar.plan(draft.desired, accepted, self._clock())
         finally:
             if unsaved:
-                self.store.save_state(state)
+                self.store.remember(state)
         if refused is not None:
             raise refused
         return state.accepted
 
-    def _saved(self, state: State, accepted: Accepted) -> State:
+    def _saved(self, state: State, accepted: Accepted, *, durably: bool = False) -> State:
         changed = replace(state, accepted=accepted)
         if changed.to_json() != state.to_json():
-            self.store.save_state(changed)
+            (self.store.save_state if durably else self.store.remember)(changed)
         return changed
+
+    def _note(self, error: NhagentError, progress: _Progress) -> None:
+        """Write down that the credentials are refused, for whoever asks for the status."""
+        if not isinstance(error, Unauthorized | Forbidden | CredentialError):
+            return
+        try:
+            with self.store.lock(0.0):
+                memory = self.recall()
+                if memory.identity is None or memory.unreadable or memory.unsaved:
+                    return
+                before = progress.trouble
+                tries = 1 if before is None else before.tries + 1
+                trouble = Trouble(type(error).__name__, self._clock(), tries)
+                self.store.save_state(replace(memory.state, trouble=trouble))
+        except StateError:  # the error itself is told
+            return
 
     def _outcome(self, progress: _Progress) -> Outcome:
         draft = progress.draft
@@ -308,6 +374,7 @@ class _Progress:
     asked: Asked = field(default_factory=Asked)
     installation_id: str | None = None
     accepted: Accepted | None = None
+    trouble: Trouble | None = None
     steps: list[str] = field(default_factory=list)
     wrote: bool = False
     recreated: bool = False
@@ -322,6 +389,15 @@ def _without(refused: Step, steps: list[Step]) -> list[Step]:
     if refused.leaving is not None:
         return steps
     return [step for step in steps if step.record != refused.record and step.leaving is None]
+
+
+def _warn_of_clone(folder: str) -> None:
+    _log.warning(
+        "state folder %r was written on another machine, whose disk was copied: this machine becomes a "
+        "device of its own, and leaves the other's records alone (if it is the same device on new hardware, remove "
+        "the folder: the hub is then asked for its records)",
+        folder,
+    )
 
 
 def _warn_of_move(memory: Memory, namespace: str) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nhagent import ConnectionString, HubClient, Platform
 from nhagent.access import HubAccess
-from nhagent.device import credentials, paths
+from nhagent.device import paths
 from nhagent.errors import ConfigurationError, CredentialError, HubUnavailable, NhagentError
 
 KEY = "c2VjcmV0LWtleS0xMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -165,7 +165,7 @@ def test_connection_string_in_a_wrong_place_is_not_shown() -> None:
         lambda: HubClient(LISTEN, LISTEN),
         lambda: HubClient(LISTEN, "hub", endpoint=LISTEN),
         lambda: Platform.parse(LISTEN),
-        lambda: credentials.find_at_no_cost({"NHAGENT_CONNECTION_STRING_FILE": LISTEN}),
+        lambda: credentials.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": LISTEN}),
         lambda: paths.state_folder(LISTEN, {}),
     ):
         with pytest.raises(NhagentError) as caught:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nhagent.device import channels, credentials, paths
-from nhagent.device.state import Accepted, Identity, Leaving, Malformed, State
+from nhagent.device.state import Accepted, Identity, Leaving, Malformed, State, Sweep, Trouble
 from nhagent.device.store import IDENTITY, STATE, Store
 from nhagent.errors import (
     ChannelError,
@@ -37,9 +37,12 @@ FULL = State(
         {"installation": {"installationId": "x"}},
         frozenset({"installation"}),
         (Leaving("installation", "old"),),
+        (Sweep("wns", "c"),),
         NOW,
         NOW,
     ),
+    foreign=("theirs",),
+    trouble=Trouble("Unauthorized", NOW, 2),
 )
 
 
@@ -154,25 +157,31 @@ def test_folder_that_cannot_be_made_is_unwritable(unwritable: Path) -> None:
         pass
 
 
+def find_at_no_cost(environment: dict[str, str]) -> credentials.FoundCredential | None:
+    """What the first of the sources gives that cost nothing."""
+    sources = (credentials.find_in_systemd, credentials.find_in_file, credentials.find_in_environment)
+    return next((found for found in (find(environment) for find in sources) if found is not None), None)
+
+
 def test_connection_string_is_found_in_the_order_of_the_chain(
     tmp_path: Path, secret_file: Callable[[str], str]
 ) -> None:
     environment = {"NHAGENT_CONNECTION_STRING": " by environment "}
-    found = credentials.find_at_no_cost(environment)
+    found = find_at_no_cost(environment)
     assert found is not None
     assert (found.text, found.source) == (" by environment ", "$NHAGENT_CONNECTION_STRING")
     assert "by environment" not in repr(found)
     environment["NHAGENT_CONNECTION_STRING_FILE"] = secret_file("by file\n")
-    found = credentials.find_at_no_cost(environment)
+    found = find_at_no_cost(environment)
     assert found is not None
     assert found.text == "by file"
     environment["CREDENTIALS_DIRECTORY"] = str(tmp_path)
-    assert credentials.find_at_no_cost(environment) == found, "systemd gave others"
+    assert find_at_no_cost(environment) == found, "systemd gave others"
     (tmp_path / "nhagent.connection-string").write_text("by systemd")
-    found = credentials.find_at_no_cost(environment)
+    found = find_at_no_cost(environment)
     assert found is not None
     assert found.text == "by systemd"
-    assert credentials.find_at_no_cost({}) is None
+    assert find_at_no_cost({}) is None
 
 
 def test_file_that_others_may_read_is_refused(secret_file: Callable[[str], str]) -> None:
@@ -180,10 +189,10 @@ def test_file_that_others_may_read_is_refused(secret_file: Callable[[str], str])
     for mode, words in ((0o640, "chmod 600"), (0o604, "chmod 600")):
         os.chmod(path, mode)
         with pytest.raises(CredentialError, match=words) as caught:
-            credentials.find_at_no_cost({"NHAGENT_CONNECTION_STRING_FILE": path})
+            find_at_no_cost({"NHAGENT_CONNECTION_STRING_FILE": path})
         assert "secret-text" not in str(caught.value)
     with pytest.raises(CredentialError, match="check the path"):
-        credentials.find_at_no_cost({"NHAGENT_CONNECTION_STRING_FILE": path + ".absent"})
+        find_at_no_cost({"NHAGENT_CONNECTION_STRING_FILE": path + ".absent"})
 
 
 def test_without_any_source_the_error_names_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +274,7 @@ def test_state_folder_is_found_in_order_and_never_relative(tmp_path: Path) -> No
     assert paths.state_folder(None, environment) == "/by/systemd"
     assert os.path.isabs(paths.state_folder(None, {}))
     for relative in ({"NHAGENT_STATE_DIR": "here"}, {"STATE_DIRECTORY": "here"}):
-        with pytest.raises(ConfigurationError, match="relative; give the state folder's absolute path"):
+        with pytest.raises(ConfigurationError, match="relative; give its absolute path"):
             paths.state_folder(None, relative)
     with pytest.raises(ConfigurationError, match="state_dir 'here'"):
         paths.state_folder("here", {})

@@ -33,8 +33,8 @@ THIRD_PARTIES = {
     "requests": {"hub.transport"},
     "urllib3": {"hub.transport"},
     "appdirs": {"device.paths"},
-    "keyring": {"device.credentials"},
-    "cryptography": {"emulator.tls"},
+    "keyring": {"device.credentials", "device.vault"},
+    "cryptography": {"device.vault", "emulator.tls"},
     "pytest": {"testing"},
 }
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))

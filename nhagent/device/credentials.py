@@ -1,24 +1,31 @@
-"""Where the connection string comes from. The only module that uses keyring.
+"""Where the connection string comes from, and where ``login`` puts it. Opens the key ring.
 
 Sources in order: systemd's credential, a 0600 file, the environment; these cost nothing and are read at every
-start. The key ring comes last, and is opened only when something must be sent.
+start. The key ring comes last, and is opened only when something must be sent. Which backend of keyring is
+viable says little: the first real call does. A backend that keeps nothing, or keeps it readable, is refused.
 """
 
 from __future__ import annotations
 
 import os
-import stat
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from nhagent import rules
+from nhagent.device.secret_file import check_private, read_secret
 from nhagent.errors import CredentialError, KeyringLocked
+
+if TYPE_CHECKING:
+    from keyring.backend import KeyringBackend
 
 SYSTEMD_CREDENTIAL: Final = "nhagent.connection-string"
 KEYRING_SERVICE: Final = "nhagent"
-MAX_CREDENTIAL_BYTES: Final = 16 * 1024
+KEYRING_SECONDS: Final = 30.0
+"""How long a key ring may take: on a desktop it may wait for a person to unlock it."""
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,91 +36,226 @@ class FoundCredential:
     source: str
 
 
-def find_at_no_cost(environ: Mapping[str, str] = os.environ) -> FoundCredential | None:
-    """The connection string from systemd, a file or the environment, or None where none of them has one.
+def find_in_systemd(environ: Mapping[str, str] = os.environ) -> FoundCredential | None:
+    """The connection string from systemd's credential, or None where it gave none.
 
     Raises:
-        CredentialError: a source is there and cannot be used.
+        CredentialError: it is there and cannot be used.
     """
     folder = environ.get("CREDENTIALS_DIRECTORY")
-    if folder:
-        path = os.path.join(folder, SYSTEMD_CREDENTIAL)
-        if os.path.exists(path):
-            return FoundCredential(_read(path), f"systemd credential {SYSTEMD_CREDENTIAL}")
+    path = os.path.join(folder, SYSTEMD_CREDENTIAL) if folder else ""
+    if not path or not os.path.exists(path):
+        return None
+    name = f"systemd credential {SYSTEMD_CREDENTIAL}"
+    return FoundCredential(read_secret(path, name), name)
+
+
+def find_in_file(environ: Mapping[str, str] = os.environ) -> FoundCredential | None:
+    """The connection string from the file that the environment names, or None where it names none.
+
+    Raises:
+        CredentialError: it cannot be used, or others may read it.
+    """
     path = environ.get("NHAGENT_CONNECTION_STRING_FILE", "")
-    if path:
-        _check_private(path)
-        return FoundCredential(_read(path), "$NHAGENT_CONNECTION_STRING_FILE")
+    if not path:
+        return None
+    check_private(path, "connection string file")
+    return FoundCredential(read_secret(path, "connection string file"), "$NHAGENT_CONNECTION_STRING_FILE")
+
+
+def find_in_environment(environ: Mapping[str, str] = os.environ) -> FoundCredential | None:
+    """The connection string from the environment, or None where it is not there."""
     text = environ.get("NHAGENT_CONNECTION_STRING", "")
-    if text.strip():
-        return FoundCredential(text, "$NHAGENT_CONNECTION_STRING")
-    return None
+    return FoundCredential(text, "$NHAGENT_CONNECTION_STRING") if text.strip() else None
+
+
+SOURCES_AT_NO_COST: Final[tuple[Callable[[], FoundCredential | None], ...]] = (
+    find_in_systemd,
+    find_in_file,
+    find_in_environment,
+)
 
 
 def find_in_keyring(app: str, hub: str) -> FoundCredential:
-    """The connection string from the key ring.
+    """The connection string from the first key ring that holds it.
 
     Raises:
         KeyringLocked: it is locked.
         CredentialError: there is no key ring here, it fails, or it holds no connection string.
     """
-    import keyring
+    user, failure = _user(app, hub), None
+    for backend in _accepted_backends():
+        try:
+            text = _asked(partial(backend.get_password, KEYRING_SERVICE, user), backend)
+        except CredentialError as error:
+            failure = failure or error  # another may hold it all the same
+            continue
+        if text:
+            return FoundCredential(text, f"key ring entry {KEYRING_SERVICE!r}, {user!r}")
+    if failure is not None:
+        raise failure
+    raise CredentialError(
+        f'no connection string was found for app "{app}" and hub "{hub}": run "nhagent login" (and '
+        '"nhagent vault init" before it on a machine without a key ring), name a file that holds it and that '
+        "only you can read in $NHAGENT_CONNECTION_STRING_FILE, or set $NHAGENT_CONNECTION_STRING"
+    )
+
+
+def store_in_keyring(app: str, hub: str, text: str) -> str:
+    """Put the connection string into the first key ring, and read it back: some take what they do not keep.
+
+    Returns:
+        That key ring's name.
+
+    Raises:
+        KeyringLocked: it is locked.
+        CredentialError: there is no key ring here, or it did not keep it.
+    """
+    user = _user(app, hub)
+    for backend in _accepted_backends():
+
+        def store(backend: KeyringBackend = backend) -> bool:
+            backend.set_password(KEYRING_SERVICE, user, text)
+            return backend.get_password(KEYRING_SERVICE, user) == text
+
+        if not _asked(store, backend):
+            raise CredentialError(f"key ring {name_of(backend)}: did not keep what was stored; repair it")
+        return name_of(backend)
+    raise CredentialError(
+        'key ring: there is none on this machine; run "nhagent vault init" for one of nhagent\'s own, or '
+        "name a file that only you can read in $NHAGENT_CONNECTION_STRING_FILE"
+    )
+
+
+def remove_from_keyring(app: str, hub: str) -> list[str]:
+    """Take the connection string out of every key ring that holds it.
+
+    Returns:
+        The names of those that did.
+
+    Raises:
+        KeyringLocked: one is locked.
+        CredentialError: one fails.
+    """
+    user, removed = _user(app, hub), []
+    for backend in _accepted_backends():
+
+        def remove(backend: KeyringBackend = backend) -> bool:
+            if backend.get_password(KEYRING_SERVICE, user) is None:
+                return False
+            backend.delete_password(KEYRING_SERVICE, user)
+            return True
+
+        if _asked(remove, backend):
+            removed.append(name_of(backend))
+    return removed
+
+
+def name_of(backend: KeyringBackend) -> str:
+    """What a key ring is called, to be shown."""
+    kind = type(backend)
+    return kind.__module__.rpartition(".")[2] if kind.__name__ == "Keyring" else kind.__name__
+
+
+def _user(app: str, hub: str) -> str:
+    return f"{app}/{hub}"
+
+
+def _accepted_backends() -> list[KeyringBackend]:
+    """The key rings of this machine in the order of their priority, without those that must not be used.
+
+    Raises:
+        CredentialError: keyring cannot be used, or there are none but such.
+    """
+    try:
+        import keyring
+        from keyring.backends import fail
+        from keyring.backends.chainer import ChainerBackend
+
+        chosen = keyring.get_keyring()
+        backends = list(chosen.backends) if isinstance(chosen, ChainerBackend) else [chosen]
+    except Exception as error:  # noqa: BLE001 - a backend that was named and is not viable raises anything
+        raise CredentialError(
+            f"key ring: keyring cannot be used ({_in_short(error)}); correct $PYTHON_KEYRING_BACKEND or "
+            "keyringrc.cfg, or name a file in $NHAGENT_CONNECTION_STRING_FILE"
+        ) from None
+    there = [backend for backend in backends if not isinstance(backend, fail.Keyring)]
+    accepted = [backend for backend in there if not _refusal(backend)]
+    if there and not accepted:
+        raise CredentialError(
+            f"key ring {name_of(there[0])}: {_refusal(there[0])}; take another ("
+            '"nhagent vault init" makes one), or name a file in $NHAGENT_CONNECTION_STRING_FILE'
+        )
+    return accepted
+
+
+def _refusal(backend: KeyringBackend) -> str:
+    """Why a key ring must not hold a secret; "" where it may."""
+    for kind in type(backend).__mro__:
+        if kind.__module__ == "keyring.backends.null":
+            return "keeps nothing"
+        if "plaintext" in kind.__name__.lower():
+            return "would keep the connection string in plain text"
+    return ""
+
+
+def _asked(call: Callable[[], _T], backend: KeyringBackend) -> _T:
+    """Ask a key ring, but not for ever: one that waits for a person is as good as locked.
+
+    Raises:
+        KeyringLocked: it is locked, or did not answer.
+        CredentialError: it failed.
+    """
+    from threading import Thread
+
+    answers: list[_T] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            answers.append(call())
+        except BaseException as error:  # noqa: BLE001 - told in the thread that asked
+            failures.append(error)
+
+    thread = Thread(target=run, name="nhagent-key-ring", daemon=True)
+    thread.start()
+    thread.join(KEYRING_SECONDS)
+    if failures:
+        raise _as_ours(failures[0], backend) from None
+    if not answers:
+        raise KeyringLocked(
+            f"key ring {name_of(backend)}: gave no answer within {KEYRING_SECONDS:g} s; does it wait for "
+            "somebody to unlock it?"
+        )
+    return answers[0]
+
+
+def _as_ours(error: BaseException, backend: KeyringBackend) -> CredentialError:
+    """A backend raises whatever its library does: RuntimeError, D-Bus errors, EOFError at a prompt."""
     import keyring.errors
 
-    user = f"{app}/{hub}"
-    try:
-        text = keyring.get_password(KEYRING_SERVICE, user)
-    except keyring.errors.KeyringLocked as error:
-        raise KeyringLocked(f"key ring: locked ({error}); unlock it, then try again") from error
-    except keyring.errors.NoKeyringError:
-        text = None
-    except Exception as error:  # a backend raises whatever its library does: RuntimeError, D-Bus errors
-        raise CredentialError(
-            f"key ring: failed ({type(error).__name__}: {error}); repair it, or name a file "
-            "that holds the connection string in $NHAGENT_CONNECTION_STRING_FILE"
-        ) from error
-    if not text:
-        raise CredentialError(
-            f'no connection string was found for app "{app}" and hub "{hub}": name a file '
-            "that holds it and that only you can read in $NHAGENT_CONNECTION_STRING_FILE, "
-            "or set $NHAGENT_CONNECTION_STRING"
-        )
-    return FoundCredential(text, f"key ring entry {KEYRING_SERVICE!r}, {user!r}")
-
-
-def _check_private(path: str) -> None:
-    if sys.platform == "win32":  # its modes say nothing; access lists do
-        return
-    try:
-        facts = os.stat(path)
-    except OSError as error:
-        raise CredentialError(
-            f"connection string file {rules.shown(path)}: {error.strerror}; check the path"
-        ) from error
-    if stat.S_IMODE(facts.st_mode) & 0o077:
-        raise CredentialError(
-            f"connection string file {rules.shown(path)}: others may read it; run chmod 600 on it"
-        )
-    if facts.st_uid not in {0, os.getuid()}:
-        raise CredentialError(
-            f"connection string file {rules.shown(path)}: is another user's; make it your own or root's"
-        )
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_CREDENTIAL_BYTES + 1)
-        if len(content) > MAX_CREDENTIAL_BYTES:
-            raise CredentialError(
-                f"connection string file {rules.shown(path)}: is too large to hold a connection string"
+    name = f"key ring {name_of(backend)}"
+    match error:
+        case keyring.errors.KeyringLocked():
+            return KeyringLocked(f"{name}: is locked ({_in_short(error)}); unlock it, then try again")
+        case keyring.errors.InitError():
+            return CredentialError(
+                f"{name}: has not been set up for this user ({_in_short(error)}); log in to the desktop "
+                'once, or run "nhagent vault init" on a machine without one'
             )
-        return content.decode().strip()
-    except OSError as error:
-        raise CredentialError(
-            f"connection string file {rules.shown(path)}: {error.strerror}; check it"
-        ) from error
-    except UnicodeDecodeError:
-        raise CredentialError(
-            f"connection string file {rules.shown(path)}: holds no text; write it anew"
-        ) from None
+        case keyring.errors.NoKeyringError():
+            return CredentialError(
+                f'{name}: none is available; run "nhagent vault init" for one of nhagent\'s own, or name a '
+                "file in $NHAGENT_CONNECTION_STRING_FILE"
+            )
+        case _:
+            return CredentialError(
+                f"{name}: failed ({_in_short(error)}); repair it, or name a file that holds the connection "
+                "string in $NHAGENT_CONNECTION_STRING_FILE"
+            )
+
+
+def _in_short(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    kind = type(error).__name__
+    return f"{kind}: {rules.shown(lines[0])}" if lines else kind

@@ -10,6 +10,8 @@ from urllib.parse import quote
 from nhagent import rules
 from nhagent.errors import ConfigurationError
 
+VAULT_KEY: Final = "nhagent.vault-key"
+"""The systemd credential that holds the vault's key."""
 SYSTEM_CONFIG: Final = "/etc/nhagent/config.toml"
 MAX_PART_CHARACTERS: Final = 150
 """Of one folder's name; file systems take 255 bytes."""
@@ -46,6 +48,33 @@ def device_folder(state: str, app: str, hub: str) -> str:
     return os.path.join(state, _part(app), _part(hub.lower()))
 
 
+def vault_file(environ: Mapping[str, str] = os.environ) -> str:
+    """Where the vault keeps its sealed entries: in the state folder.
+
+    Raises:
+        ConfigurationError: as `state_folder`.
+    """
+    return os.path.join(state_folder(None, environ), "vault.json")
+
+
+def vault_key_file(environ: Mapping[str, str] = os.environ) -> str:
+    """Where the vault's key is: $NHAGENT_VAULT_KEY_FILE, systemd's credential, or the user's settings.
+
+    Raises:
+        ConfigurationError: the result is relative.
+    """
+    named = environ.get("NHAGENT_VAULT_KEY_FILE", "")
+    if named:
+        return _absolute("$NHAGENT_VAULT_KEY_FILE", named)
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    if folder and os.path.exists(os.path.join(folder, VAULT_KEY)):
+        return os.path.join(folder, VAULT_KEY)
+    import appdirs
+
+    settings = appdirs.user_config_dir("nhagent", appauthor=False)
+    return os.path.join(_absolute("the user's settings folder", settings), "vault.key")
+
+
 def config_file(given: str | None, environ: Mapping[str, str] = os.environ) -> str:
     """The configuration file: the argument, $NHAGENT_CONFIG, the system's if there is one, or the user's."""
     named = given or environ.get("NHAGENT_CONFIG")
@@ -60,9 +89,7 @@ def config_file(given: str | None, environ: Mapping[str, str] = os.environ) -> s
 
 def _absolute(name: str, folder: str) -> str:
     if not os.path.isabs(folder):
-        raise ConfigurationError(
-            f"{name} {rules.shown(folder)}: is relative; give the state folder's absolute path"
-        )
+        raise ConfigurationError(f"{name} {rules.shown(folder)}: is relative; give its absolute path")
     return folder
 
 

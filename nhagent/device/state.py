@@ -34,12 +34,14 @@ class Identity:
         namespace: the namespace that knows it by this id; None where it has not been met yet.
         disabled: the user unregistered the device; outranks every refresh. It stands here so that a lost
             ``state.json`` cannot bring an unregistered device back.
+        machine: keyed hash of the machine that this was written on; None where nothing tells it from others.
         extra: fields of newer versions.
     """
 
     installation_id: str
     namespace: str | None = None
     disabled: bool = False
+    machine: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> JsonObject:
@@ -49,6 +51,7 @@ class Identity:
             "installation_id": self.installation_id,
             "namespace": self.namespace,
             "disabled": self.disabled,
+            "machine": self.machine,
         }
 
     @classmethod
@@ -60,9 +63,10 @@ class Identity:
         """
         fields = _object(document)
         installation_id = _id(fields.pop("installation_id", None))
-        namespace, disabled = _namespace(fields), _flag(fields, "disabled")
+        namespace, disabled = _text_or_none(fields, "namespace"), _flag(fields, "disabled")
+        machine = _text_or_none(fields, "machine")
         _schema(fields)
-        return cls(installation_id, namespace, disabled, _unknown(fields))
+        return cls(installation_id, namespace, disabled, machine, _unknown(fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,14 @@ class Leaving:
 
 
 @dataclass(frozen=True, slots=True)
+class Sweep:
+    """A push channel, as JSON, on which nothing of this device may stay."""
+
+    platform: str
+    channel: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """What the hub last accepted from this device.
 
@@ -83,6 +95,7 @@ class Accepted:
         records: the accepted documents by record name.
         in_doubt: names of records whose last write has no answer: the hub may hold either.
         leaving: what must go.
+        sweep: push channels on which the hub must be asked what else is left of the device, before it is off.
         accepted_at: the hub's time of the last acceptance, aware.
         whole_at: the hub's time of the last acceptance of the whole, from which a refresh falls due.
         partial: a newer version wrote this: what is known may not be all, so that the next write is whole.
@@ -94,6 +107,7 @@ class Accepted:
     records: Mapping[str, JsonObject] = field(default_factory=dict, repr=False)
     in_doubt: frozenset[str] = frozenset()
     leaving: tuple[Leaving, ...] = ()
+    sweep: tuple[Sweep, ...] = ()
     accepted_at: datetime | None = None
     whole_at: datetime | None = None
     partial: bool = False
@@ -130,6 +144,44 @@ class Accepted:
         """After the hub's answer: it has forgotten this."""
         return replace(self, leaving=tuple(entry for entry in self.leaving if entry != gone))
 
+    def swept(self, channel: Sweep, left: tuple[Leaving, ...]) -> Accepted:
+        """After the hub's answer: this much of the device is left on a channel, and must go."""
+        sweep = tuple(entry for entry in self.sweep if entry != channel)
+        return replace(self, sweep=sweep, leaving=(*self.leaving, *left)).deduplicated()
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why the last start did not end well.
+
+    Attributes:
+        kind: the error's class, by name.
+        at: when it was met last, by this device's clock, aware.
+        tries: how many starts have met it, one after the other.
+    """
+
+    kind: str
+    at: datetime
+    tries: int = 1
+
+    def to_json(self) -> JsonObject:
+        return {"kind": self.kind, "at": self.at.isoformat(), "tries": self.tries}
+
+    @classmethod
+    def from_json(cls, document: object) -> Trouble | None:
+        """Read it; None stays None.
+
+        Raises:
+            Malformed: it is none.
+        """
+        if document is None:
+            return None
+        fields = _object(document)
+        at, tries = _moment(fields.get("at")), fields.get("tries", 1)
+        if at is None or not isinstance(tries, int) or isinstance(tries, bool):
+            raise Malformed("a trouble is none")
+        return cls(_text(fields.get("kind")), at, tries)
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -142,6 +194,8 @@ class State:
         namespace: the namespace that accepted it; None where none was met yet.
         disabled: as in `Identity`, and here too, so that neither file's loss brings the device back.
         listed: the hub has been asked what it holds for the device's channels.
+        foreign: channels of the machine that this disk was copied from; see `identity_of_channel`.
+        trouble: what stands in the way since the last start that went well; None: nothing.
         extra: fields of newer versions.
     """
 
@@ -151,6 +205,8 @@ class State:
     namespace: str | None = None
     disabled: bool = False
     listed: bool = False
+    foreign: tuple[str, ...] = ()
+    trouble: Trouble | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> JsonObject:
@@ -163,12 +219,15 @@ class State:
             "namespace": self.namespace,
             "disabled": self.disabled,
             "listed": self.listed,
+            "foreign": list(self.foreign),
+            "trouble": None if self.trouble is None else self.trouble.to_json(),
             "style": accepted.style,
             "records": dict(accepted.records),
             "in_doubt": sorted(accepted.in_doubt),
             "leaving": [
                 {"kind": entry.kind, "id": entry.id, "etag": entry.etag} for entry in accepted.leaving
             ],
+            "sweep": [{"platform": entry.platform, "channel": entry.channel} for entry in accepted.sweep],
             "accepted_at": None if accepted.accepted_at is None else accepted.accepted_at.isoformat(),
             "whole_at": None if accepted.whole_at is None else accepted.whole_at.isoformat(),
         }
@@ -187,6 +246,7 @@ class State:
             records={name: _object(record) for name, record in records.items()},
             in_doubt=frozenset(_text(name) for name in _list(fields.pop("in_doubt", []))),
             leaving=tuple(_leaving(entry) for entry in _list(fields.pop("leaving", []))),
+            sweep=tuple(_sweep(entry) for entry in _list(fields.pop("sweep", []))),
             accepted_at=_moment(fields.pop("accepted_at", None)),
             whole_at=_moment(fields.pop("whole_at", None)),
             partial=_schema(fields) > SCHEMA,
@@ -195,9 +255,11 @@ class State:
             declaration=_object(fields.pop("declaration", {})),
             channels=_object(fields.pop("channels", {})),
             accepted=accepted,
-            namespace=_namespace(fields),
+            namespace=_text_or_none(fields, "namespace"),
             disabled=_flag(fields, "disabled"),
             listed=_flag(fields, "listed"),
+            foreign=tuple(_text(entry) for entry in _list(fields.pop("foreign", []))),
+            trouble=Trouble.from_json(fields.pop("trouble", None)),
             extra=_unknown(fields),
         )
 
@@ -216,9 +278,9 @@ def _unknown(fields: JsonObject) -> JsonObject:
     return fields
 
 
-def _namespace(fields: JsonObject) -> str | None:
-    namespace = fields.pop("namespace", None)
-    return None if namespace is None else _text(namespace)
+def _text_or_none(fields: JsonObject, name: str) -> str | None:
+    text = fields.pop(name, None)
+    return None if text is None else _text(text)
 
 
 def _flag(fields: JsonObject, name: str) -> bool:
@@ -257,6 +319,11 @@ def _id(value: object) -> str:
 def _leaving(value: object) -> Leaving:
     entry = _object(value)
     return Leaving(_text(entry.get("kind")), _id(entry.get("id")), _text(entry.get("etag", "*")))
+
+
+def _sweep(value: object) -> Sweep:
+    entry = _object(value)
+    return Sweep(_text(entry.get("platform")), entry.get("channel"))
 
 
 def _moment(value: object) -> datetime | None:

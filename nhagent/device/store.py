@@ -1,31 +1,34 @@
-"""Durable files and the lock between processes.
+"""A device's files: who it is, what it remembers, and the lock between processes.
 
-A write is a temporary file in the same folder, fsync, ``os.replace``, fsync of the folder: after a power cut
-either the old or the new document is there, whole. Files are 0600 in a 0700 folder. Reading needs no lock;
-writing does, and the lock file is never removed: removing it would part two processes that wait on it.
+Writes are durable (`nhagent.device.disk`) and happen under the lock; reading needs none. A device whose
+identity is on disk goes on where the disk takes no more: what it learns is then kept in this process alone.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import os
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from time import monotonic, sleep
+from time import sleep
 from typing import Final
 
+from nhagent.device.disk import Disk, locked, make_folders, write_durably
 from nhagent.device.state import Identity, Malformed, State
 from nhagent.errors import StateLocked, StateUnreadable, StateUnwritable
 
 IDENTITY: Final = "identity.json"
 STATE: Final = "state.json"
 LOCK: Final = "lock"
-LOCK_POLL_SECONDS: Final = 0.02
 MAX_FILE_BYTES: Final = 8 * 1024 * 1024
 EMPTY: Final = State()
+_TAKES_NO_MORE: Final = {errno.EROFS, errno.ENOSPC}
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,13 @@ class Memory:
         identity: who the device is; None where that is not known yet.
         state: what else it remembers.
         unreadable: names of files that are there and make no sense.
+        unsaved: the state is this process's own, since the disk did not take it.
     """
 
     identity: Identity | None = None
     state: State = EMPTY
     unreadable: tuple[str, ...] = ()
+    unsaved: bool = False
 
 
 class Store:
@@ -49,11 +54,16 @@ class Store:
     Args:
         folder: its absolute path; made at the first write.
         sleep: waits some seconds while another process holds the lock.
+        disk: the file system.
     """
 
-    def __init__(self, folder: str, *, sleep: Callable[[float], None] = sleep) -> None:
+    def __init__(
+        self, folder: str, *, sleep: Callable[[float], None] = sleep, disk: Disk | None = None
+    ) -> None:
         self.folder = folder
         self._sleep = sleep
+        self._disk = disk or Disk()
+        self._unsaved: tuple[Memory, State] | None = None
 
     def load(self) -> Memory:
         """Read what is on disk; absent is not unreadable.
@@ -61,19 +71,15 @@ class Store:
         Raises:
             StateUnwritable: the files are another user's.
         """
-        memory = Memory()
-        for name in (IDENTITY, STATE):
-            try:
-                document = self._read(name)
-                if document is None:
-                    continue
-                if name == IDENTITY:
-                    memory = replace(memory, identity=Identity.from_json(document))
-                else:
-                    memory = replace(memory, state=State.from_json(document))
-            except (StateUnreadable, Malformed):
-                memory = replace(memory, unreadable=(*memory.unreadable, name))
-        return memory
+        memory = self._load()
+        if self._unsaved is None:
+            return memory
+        beneath, state = self._unsaved
+        if memory != beneath:  # another process could write after all, and knows better
+            self._unsaved = None
+            return memory
+        unreadable = tuple(name for name in memory.unreadable if name != STATE)
+        return replace(memory, state=state, unreadable=unreadable, unsaved=True)
 
     def save_identity(self, identity: Identity) -> None:
         """Write the identity durably. Under the lock.
@@ -90,12 +96,30 @@ class Store:
             StateUnwritable: it is not on disk.
         """
         self._write(STATE, state.to_json())
+        self._unsaved = None
+
+    def remember(self, state: State) -> bool:
+        """Write the state durably, or if the disk does not take it keep it in this process, and warn once.
+
+        Only for a device whose identity is on disk. Under the lock.
+
+        Returns:
+            Whether it is on disk.
+        """
+        try:
+            self.save_state(state)
+        except StateUnwritable as error:
+            if self._unsaved is None:
+                _log.warning("%s; until then this process goes on from memory", error)
+            self._unsaved = (self._load(), state)
+            return False
+        return True
 
     def keep_aside(self, name: str, now: datetime) -> str | None:
-        """Keep a file that makes no sense under a dated name as well: nothing is lost. Under the lock.
+        """Keep a file under a dated name as well, before another takes its place: nothing is lost.
 
         It stays where it is until its successor takes its place: were it gone for a moment, a power cut would
-        make an unreadable file an absent one.
+        make an unreadable file an absent one. Under the lock.
 
         Returns:
             The other name, or None where there was no such file.
@@ -107,12 +131,12 @@ class Store:
         path = os.path.join(self.folder, name)
         aside = f"{stem}.{now.strftime('%Y%m%dT%H%M%S%f')}{dot}{suffix}"
         try:
-            if os.path.isdir(path):  # a file cannot take a folder's place
-                os.replace(path, os.path.join(self.folder, aside))
+            if self._disk.is_folder(path):  # a file cannot take a folder's place
+                self._disk.replace(os.path.join(self.folder, aside), path)
+                self._disk.sync_folder(self.folder)
             else:
-                with open(path, "rb") as file:
-                    self._write_bytes(aside, file.read(MAX_FILE_BYTES))
-            self._sync_folder(self.folder)
+                content = self._disk.read(path, MAX_FILE_BYTES)
+                write_durably(self._disk, os.path.join(self.folder, aside), content)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -130,45 +154,41 @@ class Store:
             StateLocked: another one did not finish in time.
             StateUnwritable: the folder cannot be made, or not locked.
         """
-        try:
-            self._make_folder()
-            file = os.open(os.path.join(self.folder, LOCK), os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise self._unwritable(error) from error
-        try:
-            self._acquire(file, timeout)
+        with ExitStack() as stack:
             try:
-                yield
-            finally:
-                _unlock(file)
-        finally:
-            os.close(file)
-
-    def _acquire(self, file: int, timeout: float) -> None:
-        deadline = monotonic() + timeout
-        waited = 0.0  # counted beside the clock, so that an injected sleep cannot wait for ever
-        while True:
-            try:
-                _lock(file)
+                make_folders(self._disk, self.folder)
+                lock = os.path.join(self.folder, LOCK)
+                stack.enter_context(locked(self._disk, lock, timeout, self._sleep))
             except BlockingIOError:
-                pass
-            except OSError as error:
-                raise self._unwritable(error) from error
-            else:
-                return
-            if waited >= timeout or monotonic() >= deadline:
                 raise StateLocked(
                     f"state folder {self.folder!r}: another process of this app is at work on it and did not "
                     f"finish within {timeout:g} s; try again, or stop the other one"
-                )
-            self._sleep(LOCK_POLL_SECONDS)
-            waited += LOCK_POLL_SECONDS
+                ) from None
+            except OSError as error:
+                # Where nothing can be written there is nothing to guard: who has an identity goes on.
+                if error.errno not in _TAKES_NO_MORE or self._load().identity is None:
+                    raise self._unwritable(error) from error
+            yield
+
+    def _load(self) -> Memory:
+        memory = Memory()
+        for name in (IDENTITY, STATE):
+            try:
+                document = self._read(name)
+                if document is None:
+                    continue
+                if name == IDENTITY:
+                    memory = replace(memory, identity=Identity.from_json(document))
+                else:
+                    memory = replace(memory, state=State.from_json(document))
+            except (StateUnreadable, Malformed):
+                memory = replace(memory, unreadable=(*memory.unreadable, name))
+        return memory
 
     def _read(self, name: str) -> object:
         path = os.path.join(self.folder, name)
         try:
-            with open(path, "rb") as file:
-                content = file.read(MAX_FILE_BYTES + 1)
+            content = self._disk.read(path, MAX_FILE_BYTES + 1)
             if len(content) > MAX_FILE_BYTES:
                 raise StateUnreadable(f"state file {path!r}: is larger than anything that nhagent writes")
             document: object = json.loads(content)
@@ -187,81 +207,16 @@ class Store:
 
     def _write(self, name: str, document: object) -> None:
         try:
-            self._write_bytes(name, json.dumps(document, indent=1, ensure_ascii=False).encode())
+            write_durably(
+                self._disk,
+                os.path.join(self.folder, name),
+                json.dumps(document, indent=1, ensure_ascii=False).encode(),
+            )
         except OSError as error:
             raise self._unwritable(error) from error
-
-    def _write_bytes(self, name: str, content: bytes) -> None:
-        path = os.path.join(self.folder, name)
-        temporary = f"{path}.new"  # one name is enough under the lock, and a crash leaves one file at most
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-        file = os.open(temporary, flags, 0o600)
-        try:
-            _write_all(file, content)
-            os.fsync(file)
-        finally:
-            os.close(file)
-        os.replace(temporary, path)
-        self._sync_folder(self.folder)
-
-    def _make_folder(self) -> None:
-        """Make the folder and its parents, each 0700 and each named durably in the one above."""
-        missing = []
-        folder = self.folder
-        while not os.path.exists(folder):
-            missing.append(folder)
-            parent = os.path.dirname(folder)
-            if parent == folder:
-                break
-            folder = parent
-        for folder in reversed(missing):
-            try:
-                os.mkdir(folder, 0o700)
-            except FileExistsError:
-                if not os.path.isdir(folder):  # else another process made it at the same time
-                    raise
-            self._sync_folder(os.path.dirname(folder))
-
-    @staticmethod
-    def _sync_folder(folder: str) -> None:
-        if sys.platform == "win32":  # it has no such call; NTFS journals the rename
-            return
-        file = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(file)
-        finally:
-            os.close(file)
 
     def _unwritable(self, error: OSError) -> StateUnwritable:
         return StateUnwritable(
             f"state folder {self.folder!r}: cannot be used ({error.strerror or error}); "
             "make room or give nhagent a folder of its own that it may write"
         )
-
-
-def _write_all(file: int, content: bytes) -> None:
-    while content:
-        content = content[os.write(file, content) :]  # a full disk may take a part only
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(file: int) -> None:
-        try:
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        except PermissionError as error:
-            raise BlockingIOError from error
-
-    def _unlock(file: int) -> None:
-        os.lseek(file, 0, os.SEEK_SET)
-        msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(file: int) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def _unlock(file: int) -> None:
-        fcntl.flock(file, fcntl.LOCK_UN)

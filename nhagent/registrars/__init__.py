@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
-from nhagent.device.state import Accepted, Leaving
+from nhagent.device.state import Accepted, Leaving, Sweep
 from nhagent.errors import HubError
 from nhagent.models import Installation, Registration
 
 INSTALLATION: Final = "installation"
 REGISTRATION: Final = "registration"
+CHANNEL: Final = "channel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Step:
         becomes: what the hub holds once it has accepted a PUT or PATCH.
         operations: the PATCH in the hub's dialect.
         leaving: what a DELETE strikes out.
+        sweep: the push channel that a GET asks about.
         plan_again: the steps after it depend on its answer.
         again: it is the second try.
         conditional: a PUT of what a GET has just read, with its tags, and only if it is still as it was.
@@ -62,6 +64,7 @@ class Step:
     becomes: Installation | Registration | None = field(default=None, repr=False)
     operations: Sequence[dict[str, Any]] = field(default=(), repr=False)
     leaving: Leaving | None = None
+    sweep: Sweep | None = None
     plan_again: bool = False
     again: bool = False
     conditional: bool = False
@@ -70,6 +73,11 @@ class Step:
     def writes(self) -> bool:
         """Whether the hub may hold something else afterwards, even if its answer is lost."""
         return self.method in {"PUT", "PATCH"}
+
+    @property
+    def makes_id(self) -> bool:
+        """Whether the hub makes an id that must be on disk before it is put to use."""
+        return self.method == "POST"
 
     def __str__(self) -> str:
         paths = ", ".join(f"{operation['op']} {operation['path']}" for operation in self.operations)

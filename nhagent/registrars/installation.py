@@ -17,7 +17,7 @@ from nhagent.errors import HubError, InvalidRequest, RecordNotFound
 from nhagent.hub.installations import NotAnInstallation, Patch, compact, from_json, patch_between, to_json
 from nhagent.models import Installation, Registration, SecondaryTile, Template
 from nhagent.registrars import INSTALLATION, REGISTRATION, Desired, Learnt, Step, due_after, is_due
-from nhagent.registrars.leaving import deleted, deletions
+from nhagent.registrars.leaving import deleted, deletions, swept
 from nhagent.registrars.listing import list_channels, owner_of
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ class InstallationRegistrar:
         hub = self._open_hub()
         if step.leaving is not None:
             return deleted(hub, step.leaving, accepted)
+        if step.sweep is not None:
+            return swept(hub, step.sweep, accepted)
         if step.method == "GET":
             try:
                 found, reply = hub.get_installation(step.id)

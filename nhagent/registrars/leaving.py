@@ -6,9 +6,11 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nhagent.device.state import Accepted, Leaving
-from nhagent.errors import ConcurrencyConflict, RecordNotFound, RegistrationGone
-from nhagent.registrars import INSTALLATION, REGISTRATION, Step
+from nhagent.device.state import Accepted, Leaving, Sweep
+from nhagent.errors import ConcurrencyConflict, ConfigurationError, RecordNotFound, RegistrationGone
+from nhagent.models import Platform, read_channel
+from nhagent.registrars import CHANNEL, INSTALLATION, REGISTRATION, Step
+from nhagent.registrars.listing import list_channel, owner_of
 
 if TYPE_CHECKING:
     from nhagent.hub.client import HubClient
@@ -28,7 +30,8 @@ def all_leaving(accepted: Accepted, installation_id: str) -> Accepted:
     ]
     if INSTALLATION in accepted.in_doubt and installation_id:
         gone.append(Leaving(INSTALLATION, installation_id))
-    return Accepted(style=accepted.style, leaving=(*accepted.leaving, *gone)).deduplicated()
+    leaving = (*accepted.leaving, *gone)
+    return Accepted(style=accepted.style, leaving=leaving, sweep=accepted.sweep).deduplicated()
 
 
 def in_style(style: str, accepted: Accepted, installation_id: str) -> Accepted:
@@ -39,10 +42,32 @@ def in_style(style: str, accepted: Accepted, installation_id: str) -> Accepted:
 
 
 def deletions(accepted: Accepted) -> list[Step]:
-    """A DELETE for everything that must go."""
-    return [
+    """A DELETE for everything that must go, then a look at every channel where more of it may be."""
+    known = [
         Step("DELETE", entry.kind, entry.id, "no longer wanted", leaving=entry) for entry in accepted.leaving
     ]
+    looks = [
+        Step("GET", CHANNEL, "", "what else the hub holds for it must go too", sweep=entry, plan_again=True)
+        for entry in accepted.sweep[:1]  # the plan is made again after each
+    ]
+    return known + looks
+
+
+def swept(hub: HubClient, sweep: Sweep, accepted: Accepted) -> Accepted:
+    """Ask the hub what it still holds for a channel: registrations, and installations by their tags."""
+    try:
+        platform = Platform.parse(sweep.platform)
+        channel = read_channel(platform, sweep.channel, CHANNEL)
+    except ConfigurationError:  # the entry was damaged, and says nothing that could be asked
+        return accepted.swept(sweep, ())
+    left: list[Leaving] = []
+    for row in list_channel(hub, platform, channel):
+        owner = owner_of(row)
+        if owner is not None:
+            left.append(Leaving(INSTALLATION, owner))
+        else:
+            left.append(Leaving(REGISTRATION, str(row.registration_id), row.etag or "*"))
+    return accepted.swept(sweep, tuple(left))
 
 
 def deleted(hub: HubClient, gone: Leaving, accepted: Accepted) -> Accepted:

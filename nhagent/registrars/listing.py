@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from nhagent.models import BrowserChannel, Platform, PushChannel, Registration
+from nhagent.models import Platform, PushChannel, Registration, identity_of_channel
 from nhagent.registrars import Desired
 
 if TYPE_CHECKING:
@@ -23,21 +23,19 @@ def list_channels(hub: HubClient, desired: Desired) -> dict[str, list[Registrati
     channels = {"": desired.installation.push_channel}
     for tile_id, tile in desired.installation.secondary_tiles.items():
         channels[tile_id] = str(tile.channel)
-    found: dict[str, list[Registration]] = {}
-    for name, channel in channels.items():
-        ours = _identity(desired.installation.platform, channel)
-        found[name] = [
-            row
-            for row in hub.registrations_by_channel(channel)
-            if row.registration_id not in {None, ".", ".."} and _identity(row.platform, row.channel) == ours
-        ]
-    return found
+    platform = desired.installation.platform
+    return {name: list_channel(hub, platform, channel) for name, channel in channels.items()}
 
 
-def _identity(platform: Platform, channel: PushChannel) -> str:
-    """What makes two push channels the same: Apple tokens in any case, subscriptions by their endpoint."""
-    text = channel.endpoint if isinstance(channel, BrowserChannel) else channel
-    return text.upper() if platform is Platform.APNS else text
+def list_channel(hub: HubClient, platform: Platform, channel: PushChannel) -> list[Registration]:
+    """Everything that the hub holds for one push channel; see `list_channels`."""
+    ours = identity_of_channel(platform, channel)
+    return [
+        row
+        for row in hub.registrations_by_channel(channel)
+        if row.registration_id not in {None, ".", ".."}
+        and identity_of_channel(row.platform, row.channel) == ours
+    ]
 
 
 def owner_of(row: Registration) -> str | None:

@@ -24,7 +24,7 @@ from nhagent.errors import (
 from nhagent.hub.installations import channel_to_json, templates_to_json
 from nhagent.models import Installation, Registration, SecondaryTile, Template, check_templates
 from nhagent.registrars import INSTALLATION, REGISTRATION, Desired, Learnt, Step, due_after, is_due
-from nhagent.registrars.leaving import deleted, deletions
+from nhagent.registrars.leaving import deleted, deletions, swept
 from nhagent.registrars.listing import list_channels, owner_of
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ class RegistrationRegistrar:
         hub = self._open_hub()
         if step.leaving is not None:
             return deleted(hub, step.leaving, accepted)
+        if step.sweep is not None:
+            return swept(hub, step.sweep, accepted)
         record = accepted.records.get(step.record, {})
         if step.method == "POST":
             registration_id, _ = hub.create_registration_id()

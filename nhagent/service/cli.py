@@ -169,6 +169,24 @@ def _enable(options: argparse.Namespace) -> Result:
     return OK, document, 'enabled: the next "nhagent register" registers the device'
 
 
+def _login(options: argparse.Namespace) -> Result:
+    from nhagent.service.login import log_in
+
+    return OK, *log_in(options.config, allow_full_access=options.allow_full_access)
+
+
+def _logout(options: argparse.Namespace) -> Result:
+    from nhagent.service.login import log_out
+
+    return OK, *log_out(options.config)
+
+
+def _vault_init(_: argparse.Namespace) -> Result:
+    from nhagent.service.login import make_vault
+
+    return OK, *make_vault()
+
+
 def _demo(_: argparse.Namespace) -> Result:
     from nhagent.service.demo import run
 
@@ -243,7 +261,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="nhagent", description="Keeps a device known to a notification hub."
     )
     parser.add_argument("--version", action="version", version=f"nhagent {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands: argparse._SubParsersAction[argparse.ArgumentParser] = parser.add_subparsers(
+        metavar="COMMAND", required=True
+    )
 
     def command(
         name: str, run: Callable[[argparse.Namespace], Result], text: str, shown: Sequence[str] = ()
@@ -267,6 +287,14 @@ def _parser() -> argparse.ArgumentParser:
     command("status", _status, "show what is known without asking the hub", ("state",))
     unregister = command("unregister", _unregister, "take this device off the hub, and keep it off", report)
     command("enable", _enable, "let an unregistered device be registered again", ("state",))
+    login = command("login", _login, "put the connection string into the key ring: asked for, or from stdin")
+    login.add_argument(
+        "--allow-full-access", action="store_true", help="take a key that may do more than listen"
+    )
+    command("logout", _logout, "take the connection string out of the key ring", ("removed_from",))
+    vault = commands.add_parser("vault", help="a key ring for machines without one")
+    commands = vault.add_subparsers(metavar="COMMAND", required=True)
+    command("init", _vault_init, "make the key of the vault, an encrypted file", ("key_file",))
     for added in (register, unregister):
         added.add_argument(
             "--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="for all tries (default 30)"

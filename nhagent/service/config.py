@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from nhagent import rules
 from nhagent.agent import Agent
 from nhagent.device import channels, paths
 from nhagent.errors import ConfigurationError
@@ -52,6 +54,42 @@ def read_agent(given: str | None) -> Agent:
     path = paths.config_file(given)
     try:
         return _agent(_Table(_read(path), "", _TOP), os.path.dirname(os.path.abspath(path)))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"configuration file {path}: {error}") from error.__cause__
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a connection string is stored for.
+
+    Attributes:
+        app, hub: whose it is.
+        allow_full_access: whether it may do more than listen.
+    """
+
+    app: str
+    hub: str
+    allow_full_access: bool
+
+
+def read_login(given: str | None) -> Login:
+    """What a configuration file says of the connection string that belongs to it.
+
+    Args:
+        given: the file's path; None: as `read_agent`.
+
+    Raises:
+        ConfigurationError: there is no such file, or something in what is read of it is wrong.
+    """
+    path = paths.config_file(given)
+    try:
+        top = _Table(_read(path), "", _TOP)
+        hub = top.table("hub", _HUB)
+        return Login(
+            rules.checked_app_name(top.text("app")),
+            rules.checked_hub_name(hub.text("name")),
+            hub.boolean("allow_full_access", default=False),
+        )
     except ConfigurationError as error:
         raise ConfigurationError(f"configuration file {path}: {error}") from error.__cause__
 

@@ -1,0 +1,54 @@
+"""Files that hold a secret: read whole, and refused where others may read them too."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from typing import Final
+
+from nhagent import rules
+from nhagent.errors import CredentialError
+
+MAX_SECRET_BYTES: Final = 16 * 1024
+
+
+def check_private(path: str, name: str) -> None:
+    """Check that a file is its owner's alone, and its owner we ourselves or root.
+
+    Args:
+        path: the file.
+        name: what to call it in an error.
+
+    Raises:
+        CredentialError: it is not, or is not there.
+    """
+    if sys.platform == "win32":  # its modes say nothing; access lists do
+        return
+    try:
+        facts = os.stat(path)
+    except OSError as error:
+        raise CredentialError(f"{name} {rules.shown(path)}: {error.strerror}; check the path") from error
+    if stat.S_IMODE(facts.st_mode) & 0o077:
+        raise CredentialError(f"{name} {rules.shown(path)}: others may read it; run chmod 600 on it")
+    if facts.st_uid not in {0, os.getuid()}:
+        raise CredentialError(f"{name} {rules.shown(path)}: is another user's; make it your own or root's")
+
+
+def read_secret(path: str, name: str) -> str:
+    """The text of a file that holds a secret, which no error shows.
+
+    Raises:
+        CredentialError: it cannot be read, or holds no such text.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_SECRET_BYTES + 1)
+        text = content.decode().strip()
+    except OSError as error:
+        raise CredentialError(f"{name} {rules.shown(path)}: {error.strerror}; check it") from error
+    except UnicodeDecodeError:
+        raise CredentialError(f"{name} {rules.shown(path)}: holds no text; write it anew") from None
+    if len(content) > MAX_SECRET_BYTES:
+        raise CredentialError(f"{name} {rules.shown(path)}: is too large to hold one secret")
+    return text

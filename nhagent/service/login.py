@@ -1,0 +1,118 @@
+"""``login`` and ``logout``: the connection string into the key ring and out of it; ``vault init``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from nhagent.access import checked_connection_string
+from nhagent.device import credentials
+from nhagent.device.paths import vault_file
+from nhagent.errors import ConfigurationError, NhagentError
+from nhagent.service.config import read_login
+
+MAX_CHARACTERS = 16 * 1024
+
+
+def log_in(config: str | None, *, allow_full_access: bool) -> tuple[dict[str, Any], str]:
+    """Ask for the connection string, check it, and put it into the key ring.
+
+    It is asked for without echo, or read from standard input where that is no terminal; never an argument,
+    which every process of the machine could see.
+
+    Returns:
+        The object for ``--json``, and the text for people.
+
+    Raises:
+        ConfigurationError: the string is malformed or another hub's, or the configuration is wrong.
+        CredentialError: it may do more than listen, or no key ring keeps it.
+    """
+    settings = read_login(config)
+    text = _asked()
+    connection = checked_connection_string(
+        text,
+        "the connection string",
+        settings.hub,
+        allow_full_access=allow_full_access or settings.allow_full_access,
+    )
+    kept_in = credentials.store_in_keyring(settings.app, settings.hub, text)
+    lines = [
+        f"stored in the key ring {kept_in}: key {connection.key_name!r} at {connection.namespace}, "
+        f"for app {settings.app!r} and hub {settings.hub!r}"
+    ]
+    before = _found_before()
+    if before is not None:
+        lines.append(f"  but {before} comes before the key ring, and is what will be used")
+    document = {
+        "app": settings.app,
+        "hub": settings.hub,
+        "namespace": connection.namespace,
+        "key_name": connection.key_name,
+        "key_ring": kept_in,
+        "hidden_by": before,
+        "error": None,
+    }
+    return document, "\n".join(lines)
+
+
+def log_out(config: str | None) -> tuple[dict[str, Any], str]:
+    """Take the connection string out of every key ring that holds it.
+
+    Returns:
+        The object for ``--json``, and the text for people.
+
+    Raises:
+        CredentialError: a key ring is locked, or fails.
+    """
+    settings = read_login(config)
+    removed = credentials.remove_from_keyring(settings.app, settings.hub)
+    whose = f"for app {settings.app!r} and hub {settings.hub!r}"
+    where = " and ".join(removed)
+    text = f"removed from the key ring {where}, {whose}" if removed else f"there was none {whose}"
+    return {"app": settings.app, "hub": settings.hub, "removed_from": removed, "error": None}, text
+
+
+def make_vault() -> tuple[dict[str, Any], str]:
+    """Make the vault's key file.
+
+    Returns:
+        The object for ``--json``, and the text for people.
+
+    Raises:
+        CredentialError: there is one already, or it cannot be written.
+    """
+    from nhagent.device.vault import make_key
+
+    path, sealed = make_key(), vault_file()
+    text = (
+        f"the vault's key is {path}; what it seals goes to {sealed}\n"
+        "  whoever can read both has the connection string: where systemd runs the service, let it hand the "
+        "key over\n  (systemd-creds encrypt, LoadCredentialEncrypted=nhagent.vault-key) and remove the file"
+    )
+    return {"key_file": path, "vault_file": sealed, "error": None}, text
+
+
+def _asked() -> str:
+    if sys.stdin is not None and sys.stdin.isatty():
+        from getpass import getpass
+
+        text = getpass("Connection string (of a policy with Listen alone; it is not shown): ")
+    else:
+        text = "" if sys.stdin is None else sys.stdin.read(MAX_CHARACTERS + 1)
+    if not text.strip():
+        raise ConfigurationError("the connection string: nothing was given; paste it, or pipe it to stdin")
+    if len(text) > MAX_CHARACTERS:
+        raise ConfigurationError("the connection string: is longer than any; give it alone")
+    return text.strip()
+
+
+def _found_before() -> str | None:
+    """The source that comes before the key ring and is there, whether it can be used or not."""
+    for find in credentials.SOURCES_AT_NO_COST:
+        try:
+            found = find()
+        except NhagentError as error:
+            return str(error).partition(":")[0]
+        if found is not None:
+            return found.source
+    return None
