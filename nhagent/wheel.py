@@ -316,9 +316,11 @@ class Wheel:
         if not isinstance(error, Unauthorized | Forbidden | CredentialError):
             return
         try:
+            if self.recall().identity is None:  # nothing was written yet, and nothing is for this
+                return
             with self.store.lock(0.0):
                 memory = self.recall()
-                if memory.identity is None or memory.unreadable or memory.unsaved:
+                if memory.unreadable or memory.unsaved:
                     return
                 before = progress.trouble
                 tries = 1 if before is None else before.tries + 1
@@ -394,8 +396,8 @@ def _without(refused: Step, steps: list[Step]) -> list[Step]:
 def _warn_of_clone(folder: str) -> None:
     _log.warning(
         "state folder %r was written on another machine, whose disk was copied: this machine becomes a "
-        "device of its own, and leaves the other's records alone (if it is the same device on new hardware, remove "
-        "the folder: the hub is then asked for its records)",
+        "device of its own, and leaves the other's records alone (if it is the same device on new hardware, "
+        "remove the folder: the hub is then asked for its records)",
         folder,
     )
 

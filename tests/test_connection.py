@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nhagent import ConnectionString, HubClient, Platform
 from nhagent.access import HubAccess
-from nhagent.device import paths
+from nhagent.device import credentials, paths
 from nhagent.errors import ConfigurationError, CredentialError, HubUnavailable, NhagentError
 
 KEY = "c2VjcmV0LWtleS0xMjM0NTY3ODkwMTIzNDU2Nzg5MDE="

@@ -36,13 +36,13 @@ def log_in(config: str | None, *, allow_full_access: bool) -> tuple[dict[str, An
         allow_full_access=allow_full_access or settings.allow_full_access,
     )
     kept_in = credentials.store_in_keyring(settings.app, settings.hub, text)
-    lines = [
+    shown = (
         f"stored in the key ring {kept_in}: key {connection.key_name!r} at {connection.namespace}, "
         f"for app {settings.app!r} and hub {settings.hub!r}"
-    ]
+    )
     before = _found_before()
     if before is not None:
-        lines.append(f"  but {before} comes before the key ring, and is what will be used")
+        shown += f"\n  but {before} comes before the key ring, and is what will be used"
     document = {
         "app": settings.app,
         "hub": settings.hub,
@@ -52,7 +52,7 @@ def log_in(config: str | None, *, allow_full_access: bool) -> tuple[dict[str, An
         "hidden_by": before,
         "error": None,
     }
-    return document, "\n".join(lines)
+    return document, shown
 
 
 def log_out(config: str | None) -> tuple[dict[str, Any], str]:
