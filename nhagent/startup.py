@@ -205,6 +205,8 @@ def _who(
     if identity is not None and _has_moved(identity, namespace):
         state = State(declaration=state.declaration, channels=state.channels)
         identity = None
+    if identity is None:  # a first run that was cut short before it said who the device is: once more
+        state = replace(state, listed=False)
     if learnt is not None:
         state = replace(state, accepted=learnt.accepted, listed=state.listed or terms.first_run_list)
         if learnt.installation_id is not None and identity is None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nhagent import SecondaryTile, Template
-from nhagent.errors import ConfigurationError, HubUnavailable, StateUnreadable
+from nhagent.errors import ConfigurationError, HubUnavailable, StateUnreadable, Unauthorized
 
 from .conftest import TOAST, Device
 
