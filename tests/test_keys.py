@@ -1,0 +1,138 @@
+"""Keys that die: the hub refuses one, and another source of the credential chain may hold its successor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from nhagent import ConnectionString
+from nhagent.emulator import Emulator
+from nhagent.errors import CredentialError, Forbidden, Unauthorized
+from nhagent.report import StartState
+
+from .conftest import Device
+
+
+def dead(hub: Emulator) -> str:
+    """A connection string whose key the hub does not know any more."""
+    key = ConnectionString.parse(hub.listen).key
+    return hub.listen.replace(key, "ZGVhZC1rZXktdGhhdC13YXMtcmVnZW5lcmF0ZWQ=")
+
+
+@pytest.fixture
+def chain(
+    device: Device, monkeypatch: pytest.MonkeyPatch, secret_file: Callable[[str], str]
+) -> Callable[[str, str], None]:
+    """Sets the file and the variable of the credential chain."""
+
+    def fill(file: str, variable: str) -> None:
+        monkeypatch.setenv("NHAGENT_CONNECTION_STRING_FILE", secret_file(file))
+        monkeypatch.setenv("NHAGENT_CONNECTION_STRING", variable)
+
+    return fill
+
+
+def test_other_source_of_the_chain_is_tried_when_the_hub_refuses_the_first(
+    device: Device, chain: Callable[[str, str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    chain(dead(device.hub), device.hub.listen)
+    agent = device.agent(connection_string=None)
+    report = agent.start()
+    assert (report.outcome, report.requests) == ("registered", 2)
+    assert [entry.status for entry in device.hub.log()] == [401, 200]
+    assert "$NHAGENT_CONNECTION_STRING_FILE holds a key that the hub refuses" in caplog.text
+    device.channel = "https://push.example/2"
+    assert agent.start().requests == 1, "the dead key is not tried again by this process"
+
+
+def test_dead_key_with_no_other_is_named_by_its_source(
+    device: Device, chain: Callable[[str, str], None]
+) -> None:
+    chain(dead(device.hub), dead(device.hub))
+    with pytest.raises(Unauthorized, match=r"key is that of \$NHAGENT_CONNECTION_STRING_FILE, and no other"):
+        device.start(connection_string=None)
+    assert device.seen() == ["PUT"], "the same key from another source is not tried again"
+    chain(dead(device.hub), device.hub.listen.replace("Listen", "Other"))
+    with pytest.raises(Unauthorized, match=r"CONNECTION_STRING_FILE, \$NHAGENT_CONNECTION_STRING, and no"):
+        device.start(connection_string=None)
+    assert device.seen() == ["PUT", "PUT"]
+
+
+def test_key_that_the_app_gave_is_followed_by_the_chain(
+    device: Device, chain: Callable[[str, str], None]
+) -> None:
+    chain(device.hub.listen, "nonsense, which is not read")
+    assert device.start(connection_string=dead(device.hub)).outcome == "registered"
+
+
+def test_token_callable_whose_token_is_refused_is_named(device: Device) -> None:
+    token = "SharedAccessSignature sr=http%3a%2f%2f127.0.0.1&sig=QUJD&se=1&skn=k"
+    endpoint = ConnectionString.parse(device.hub.listen).endpoint
+    with pytest.raises(Unauthorized, match="is that of the token callable"):
+        device.start(connection_string=lambda: token, endpoint=endpoint)
+
+
+def test_token_callable_of_a_backend_registers_a_device_without_a_key(device: Device) -> None:
+    connection = ConnectionString.parse(device.hub.listen)
+    given: list[str] = []
+
+    def token() -> str:
+        from datetime import UTC, datetime
+
+        given.append(connection.token(f"{connection.endpoint}/{device.hub.hub}", datetime.now(UTC)))
+        return given[-1]
+
+    report = device.start(connection_string=token, endpoint=connection.endpoint)
+    assert (report.outcome, len(given)) == ("registered", 1)
+
+
+def test_key_of_another_namespace_does_not_stand_in(
+    device: Device, chain: Callable[[str, str], None]
+) -> None:
+    with Emulator(device.hub.hub) as elsewhere:
+        chain(dead(device.hub), elsewhere.listen)
+        with pytest.raises(Unauthorized):
+            device.start(connection_string=None)
+        assert elsewhere.log() == []
+
+
+def test_401_while_the_clock_is_wrong_says_nothing_of_the_key(
+    device: Device, chain: Callable[[str, str], None]
+) -> None:
+    chain(device.hub.listen, dead(device.hub))
+    device.hub.set_clock(3600)
+    with pytest.raises(Unauthorized) as caught:
+        device.start(connection_string=None)
+    assert "no other source" not in str(caught.value)
+    assert device.seen() == ["PUT"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_device_whose_credentials_are_refused_is_blocked_until_they_are_good(
+    device: Device, status: int
+) -> None:
+    device.start()
+    device.channel = "https://push.example/2"
+    for tries in (1, 2):
+        device.hub.fail("*", status=status)
+        with pytest.raises((Unauthorized, Forbidden)):
+            device.start()
+        assert device.agent().status().state is StartState.BLOCKED
+        assert json.loads(device.files["state.json"].read_text())["trouble"]["tries"] == tries
+    assert device.start().outcome == "updated"
+    assert device.agent().status().state is StartState.IN_SYNC
+    assert device.start().requests == 0
+
+
+def test_device_without_any_credentials_is_blocked_once_it_has_something_to_send(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    device.start()
+    assert device.start(connection_string=None).requests == 0
+    device.channel = "https://push.example/2"
+    with pytest.raises(CredentialError, match="nhagent login"):
+        device.start(connection_string=None)
+    assert device.agent().status().state is StartState.BLOCKED
