@@ -15,6 +15,7 @@ from nhagent.declaration import (
     channels_to_json,
     remembered_channels,
 )
+from nhagent.device.machine import is_another_machine
 from nhagent.device.state import Accepted, Identity, State
 from nhagent.device.store import STATE, Memory
 from nhagent.errors import ChannelError, ConfigurationError
@@ -218,13 +219,13 @@ def _who(
         identity = replace(identity, installation_id=terms.installation_id)
     if identity.namespace is None and namespace is not None:
         identity = replace(identity, namespace=namespace)
-    return replace(identity, disabled=disabled, machine=machine or identity.machine), state
+    return replace(identity, disabled=disabled, machine=identity.machine or machine), state
 
 
 def _is_cloned(memory: Memory, machine: str | None) -> bool:
     """Whether the identity was written on another machine. What is not known changes nothing."""
     before = None if memory.identity is None else memory.identity.machine
-    return before is not None and machine is not None and before != machine
+    return before is not None and machine is not None and is_another_machine(before, machine)
 
 
 def _channels_of_others(state: State) -> Iterator[str]:

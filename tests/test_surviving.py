@@ -271,9 +271,9 @@ def test_copied_disk_of_a_device_that_was_leaving_deletes_nothing(device: Device
     assert len(device.held()) == 1
 
 
-@pytest.mark.parametrize("unknown", [None, "the first board"])
+@pytest.mark.parametrize("unknown", [None, "serial 1", "machine-id 0123"])
 def test_unknown_or_equal_machine_changes_nothing(device: Device, unknown: str | None) -> None:
-    device.start(machine=lambda: "the first board")
+    device.start(machine=lambda: "serial 1")
     before = device.files["identity.json"].read_text()
     report = device.start(machine=lambda: unknown)
     assert (report.outcome, report.requests) == ("unchanged", 0)

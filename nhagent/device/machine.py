@@ -20,6 +20,7 @@ SERIAL_FILES: Final = (
 )
 MACHINE_ID_FILES: Final = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 MAX_BYTES: Final = 256
+KINDS: Final = ("serial", "machine-id", "machine-guid")
 
 _MACHINE_ID: Final = re.compile(r"[0-9a-f]{32}")
 # What makers leave in place of a serial number, and every board of theirs then has.
@@ -49,8 +50,20 @@ def name_of_machine(root: str = "/") -> str | None:
 
 
 def fingerprint_of(machine: str | None, app: str, hub: str) -> str | None:
-    """A keyed hash of a machine's name, to be stored: it tells machines apart, and no more."""
-    return None if machine is None else _keyed(machine, "fingerprint", app, hub)
+    """A keyed hash of a machine's name, to be stored: it tells machines apart, and no more.
+
+    It says of what it was made: a program in a sandbox may see no serial number where another does.
+    """
+    if machine is None:
+        return None
+    kind = machine.partition(" ")[0]
+    return f"{kind if kind in KINDS else 'name'}:{_keyed(machine, 'fingerprint', app, hub)}"
+
+
+def is_another_machine(fingerprint: str, ours: str) -> bool:
+    """Whether two fingerprints, where they can be compared, are those of two machines."""
+    kind, _, _ = fingerprint.partition(":")
+    return kind == ours.partition(":")[0] and fingerprint != ours
 
 
 def derived_installation_id(machine: str | None, app: str, hub: str) -> str:
