@@ -94,6 +94,10 @@ class HubClient:
         """Close the connection to the hub."""
         self._exchange.close()
 
+    def cut(self) -> None:
+        """End the exchange that is under way, from another thread: it then raises `HubUnavailable`."""
+        self._exchange.cut()
+
     def put_installation(self, installation: Installation) -> HubReply:
         """Create an installation, or overwrite the one of the same id with this one, whole.
 

@@ -64,6 +64,10 @@ class HubExchange:
         """The hub and where it is, to be shown."""
         return f"hub {self._hub!r} at {self._endpoint}"
 
+    def cut(self) -> None:
+        """End the exchange that is under way, from another thread."""
+        self._transport.cut()
+
     def close(self) -> None:
         """Close the connection."""
         self._transport.close()

@@ -103,6 +103,10 @@ class Transport:
         _log.debug("%s %s: %d in %.3f s", request.method, host, response.status, monotonic() - started)
         return response
 
+    def cut(self) -> None:
+        """End the exchange that is under way, from another thread."""
+        self._adapter.cut()
+
     def close(self) -> None:
         """Close the connection."""
         self._session.close()

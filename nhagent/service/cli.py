@@ -1,7 +1,8 @@
 """The ``nhagent`` command.
 
-Results go to stdout (with ``--json`` one object, on failure too), logs to stderr. Exit codes: 0 done; 2 wrong
-usage; 70 a fault of ours; 75 waiting, try again later; 77 the hub refuses the key; 78 configure something.
+Results go to stdout (with ``--json`` one object, on failure too), logs to stderr. Exit codes: 0 done; 1
+verify found drift; 2 wrong usage; 70 a fault of ours; 75 waiting, try again later; 77 the hub refuses the
+key; 78 configure something.
 """
 
 from __future__ import annotations
@@ -20,15 +21,16 @@ from nhagent import __version__, errors
 from nhagent.report import Outcome, Report, StartState
 
 OK: Final = 0
+FOUND: Final = 1  # something to be mended
 SOFTWARE: Final = 70  # EX_SOFTWARE
 TEMPFAIL: Final = 75  # EX_TEMPFAIL
 NOPERM: Final = 77  # EX_NOPERM
 CONFIG: Final = 78  # EX_CONFIG
 
 EPILOG: Final = (
-    "Exit codes: 0 done; 2 wrong usage; 70 a fault of nhagent's; 75 waiting, try again later; 77 the hub "
-    "refuses the key; 78 something must be configured. Configuration: --config, $NHAGENT_CONFIG, "
-    "/etc/nhagent/config.toml or the user's configuration folder."
+    "Exit codes: 0 done; 1 verify found drift; 2 wrong usage; 70 a fault of nhagent's; 75 waiting, try again "
+    "later; 77 the hub refuses the key; 78 something must be configured. Configuration: --config, "
+    "$NHAGENT_CONFIG, /etc/nhagent/config.toml or the user's configuration folder."
 )
 DISABLED_TEXT: Final = 'unregistered by request; "nhagent enable" lifts it'
 
@@ -151,15 +153,27 @@ def _status(options: argparse.Namespace) -> Result:
         "namespace": status.namespace,
         "channels": ", ".join(f"{name} {mark}" for name, mark in status.channels.items()),
         "accepted": _when(status.accepted_at),
+        "verified": _when(status.verified_at),
         "refresh due": _when(status.refresh_due),
         "pending": "; ".join(status.pending),
         "in doubt": ", ".join(status.in_doubt),
         "leaving": ", ".join(status.leaving),
         "unreadable": ", ".join(status.unreadable),
+        "last error": status.last_error and f"{status.last_error}, {status.failures} in a row",
+        "next attempt": _when(status.next_attempt),
         "kept in": status.folder,
     }
     lines += [f"  {name + ':':<14}{fact}" for name, fact in facts.items() if fact]
     return OK, {**to_json(status), "error": None}, "\n".join(lines)
+
+
+def _verify(options: argparse.Namespace) -> Result:
+    seen = _agent(options).verify()
+    lines = [f"  {drift}" for drift in seen.drift]
+    lines += [f"  {name}: the hub has marked this push channel as dead" for name in seen.expired]
+    said = "in sync: the hub holds what it accepted" if seen.in_sync else "drifted: the next start mends it"
+    document = {**to_json(seen), "error": None}
+    return OK if seen.in_sync else FOUND, document, "\n".join([said, *lines])
 
 
 def _enable(options: argparse.Namespace) -> Result:
@@ -285,6 +299,7 @@ def _parser() -> argparse.ArgumentParser:
     register = command("register", _register, "make the hub know this device: one start", report)
     command("plan", _plan, "show what register would do; changes nothing", ("steps",))
     command("status", _status, "show what is known without asking the hub", ("state",))
+    command("verify", _verify, "ask the hub whether it holds what it accepted", ("in_sync", "drift"))
     unregister = command("unregister", _unregister, "take this device off the hub, and keep it off", report)
     command("enable", _enable, "let an unregistered device be registered again", ("state",))
     login = command("login", _login, "put the connection string into the key ring: asked for, or from stdin")
