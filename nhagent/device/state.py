@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
+from zlib import crc32
 
 from nhagent import rules
 from nhagent.errors import ConfigurationError
@@ -252,6 +253,7 @@ class State:
             "trouble": None if self.trouble is None else self.trouble.to_json(),
             "style": accepted.style,
             "records": dict(accepted.records),
+            "sum": _sum_of_ids(accepted.records),
             "in_doubt": sorted(accepted.in_doubt),
             "leaving": [
                 {"kind": entry.kind, "id": entry.id, "etag": entry.etag} for entry in accepted.leaving
@@ -270,10 +272,13 @@ class State:
             Malformed: it is none.
         """
         fields = _object(document)
-        records = _object(fields.pop("records", {}))
+        records = {name: _object(record) for name, record in _object(fields.pop("records", {})).items()}
+        # What else a flipped bit changes shows as a difference and is mended; another id would make an orphan.
+        if fields.pop("sum", _sum_of_ids(records)) != _sum_of_ids(records):
+            raise Malformed("a registration id is not as it was written")
         accepted = Accepted(
             style=_text(fields.pop("style", "")),
-            records={name: _object(record) for name, record in records.items()},
+            records=records,
             in_doubt=frozenset(_text(name) for name in _list(fields.pop("in_doubt", []))),
             leaving=tuple(_leaving(entry) for entry in _list(fields.pop("leaving", []))),
             sweep=tuple(_sweep(entry) for entry in _list(fields.pop("sweep", []))),
@@ -296,6 +301,10 @@ class State:
             trouble=Trouble.from_json(fields.pop("trouble", None)),
             extra=_unknown(fields),
         )
+
+
+def _sum_of_ids(records: Mapping[str, JsonObject]) -> int:
+    return crc32("\n".join(sorted(str(record.get("id", "")) for record in records.values())).encode())
 
 
 def _schema(fields: JsonObject) -> int:
