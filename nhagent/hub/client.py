@@ -90,6 +90,10 @@ class HubClient:
         """Seconds that the hub's clock was ahead of ours at its last reply."""
         return self._exchange.clock_skew
 
+    def hide(self, channels: Iterable[PushChannel]) -> None:
+        """Keep these push channels out of errors too: those of a request are in any case."""
+        self._exchange.channels = tuple(channels)
+
     def close(self) -> None:
         """Close the connection to the hub."""
         self._exchange.close()
@@ -284,7 +288,7 @@ class HubClient:
         handle = channel.endpoint if isinstance(channel, BrowserChannel) else channel
         # The .NET and Java clients ask so for every platform; a quote in a value is doubled, as OData has it.
         clause = "ChannelUri eq '" + handle.replace("'", "''") + "'"
-        return self._pages("registrations", f"$filter={quote(clause, safe='')}")
+        return self._pages("registrations", f"$filter={quote(clause, safe='')}", channels=(channel,))
 
     def registrations_by_tag(self, tag: str) -> Iterator[Registration]:
         """Every registration with a tag, page by page. Needs the Manage right.
@@ -306,12 +310,16 @@ class HubClient:
         """
         return self._pages("registrations")
 
-    def _pages(self, path: str, *query: str) -> Iterator[Registration]:
+    def _pages(self, path: str, *query: str, channels: Iterable[PushChannel] = ()) -> Iterator[Registration]:
         """Page after page to the end, one held at a time."""
         continuation: tuple[str, ...] = ()
         for _ in range(MAX_PAGES):
             response, reply = self._exchange.make(
-                "GET", path, "the list of registrations", query=(f"$top={PAGE_SIZE}", *query, *continuation)
+                "GET",
+                path,
+                "the list of registrations",
+                query=(f"$top={PAGE_SIZE}", *query, *continuation),
+                channels=channels,
             )
             try:
                 page = from_feed(response.body)
