@@ -205,7 +205,7 @@ class State:
     namespace: str | None = None
     disabled: bool = False
     listed: bool = False
-    foreign: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = field(default=(), repr=False)
     trouble: Trouble | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
