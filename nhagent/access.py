@@ -277,9 +277,7 @@ def _readable_pem(path: str | None) -> str | None:
         with open(path, "rb") as file:
             content = file.read()
     except OSError as error:
-        raise ConfigurationError(
-            f"ca_bundle {rules.shown(path)}: {error.strerror}; check the path"
-        ) from error
+        raise ConfigurationError(f"ca_bundle {rules.shown(path)}: {error.strerror}; check the path") from None
     if b"-----BEGIN CERTIFICATE-----" not in content:
         raise ConfigurationError(f"ca_bundle {path!r}: holds no PEM certificate; give the authority's own")
     return path

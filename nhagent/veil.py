@@ -79,7 +79,7 @@ def _word(text: str) -> str:
     is_number = len(bare) <= _LONGEST_NUMBER and bare.isdecimal()
     if not bare or is_word or is_number:
         return text
-    return text.replace(bare, HIDDEN)
+    return HIDDEN
 
 
 def _any_form(character: str) -> str:
@@ -97,4 +97,5 @@ def _any_form(character: str) -> str:
         rf"\\{re.escape(character)}",
         *(["\\+"] if character == " " else []),
     ]
-    return f"(?:{'|'.join(forms)})"
+    many = "{1,2}" if character == "'" else ""  # OData doubles it
+    return f"(?:{'|'.join(forms)}){many}"

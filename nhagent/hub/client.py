@@ -145,7 +145,7 @@ class HubClient:
         if isinstance(operations, str | bytes) or not isinstance(operations, Sequence):
             raise ConfigurationError("patch_installation: give a list of operations")
         channels = [
-            operation["value"]
+            _channel_in(operation["value"])
             for operation in operations
             if str(operation.get("path", "")).lower().endswith("/pushchannel") and operation.get("value")
         ]
@@ -369,6 +369,14 @@ class HubClient:
             "application/json-patch+json" if method == "PATCH" else "application/json",
             channels=channels,
         )
+
+
+def _channel_in(value: object) -> PushChannel:
+    """The push channel that a PATCH sends: text, or a subscription, which goes as JSON text too."""
+    try:
+        return BrowserChannel.parse(value, from_hub=True)
+    except ConfigurationError:
+        return str(value)
 
 
 def _path(registration_id: str) -> str:

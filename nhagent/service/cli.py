@@ -67,8 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from nhagent.veil import in_prose
 
         code, document, text = SOFTWARE, {**options.fields, "error": error_to_json(error)}, ""
-        traceback.print_tb(error.__traceback__)
-        print(in_prose(error), file=sys.stderr)  # nobody can vouch for the rest of its text
+        # The places and plain words alone: nobody can vouch for the rest of its text, or a plug-in's lines.
+        for place in traceback.extract_tb(error.__traceback__):
+            print(f"  {place.filename}:{place.lineno} in {place.name}", file=sys.stderr)
+        print(in_prose(error), file=sys.stderr)
         print("nhagent: this is a fault in nhagent; please report it with the lines above", file=sys.stderr)
     try:
         if options.json:
@@ -261,7 +263,7 @@ def _set_up_logging(verbose: int) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument("--config", metavar="FILE", help="configuration file (TOML)")
     common.add_argument("--json", action="store_true", help="print one JSON object")
     common.add_argument("-v", "--verbose", action="count", default=0, help="log more; twice for everything")
