@@ -8,7 +8,7 @@ the hub refuses a source's key, the others are tried once: one of them may have 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
@@ -17,6 +17,7 @@ from nhagent import rules
 from nhagent.device import credentials
 from nhagent.errors import ConfigurationError, CredentialError, Unauthorized
 from nhagent.hub.connection import EXCHANGE_SECONDS, ConnectionString, namespace_of, read_endpoint
+from nhagent.models import PushChannel
 
 if TYPE_CHECKING:
     from nhagent.hub.client import HubClient
@@ -88,6 +89,7 @@ class HubAccess:
         self._sent_before = 0
         self._offset = timedelta()
         self._signed_again = False
+        self._channels: tuple[PushChannel, ...] = ()
 
     @property
     def requests_sent(self) -> int:
@@ -156,7 +158,14 @@ class HubAccess:
                 clock=self.now,
                 timeout=EXCHANGE_SECONDS if seconds is None else min(seconds, EXCHANGE_SECONDS),
             )
+            self._client.hide(self._channels)
         return self._client
+
+    def hide(self, channels: Iterable[PushChannel]) -> None:
+        """Keep these push channels of the device out of every error, whoever quotes them."""
+        self._channels = tuple(channels)
+        if self._client is not None:
+            self._client.hide(self._channels)
 
     def close(self) -> None:
         """Close the connection to the hub, and read the credential anew next time."""
@@ -316,9 +325,7 @@ def _readable_pem(path: str | None) -> str | None:
         with open(path, "rb") as file:
             content = file.read()
     except OSError as error:
-        raise ConfigurationError(
-            f"ca_bundle {rules.shown(path)}: {error.strerror}; check the path"
-        ) from error
+        raise ConfigurationError(f"ca_bundle {rules.shown(path)}: {error.strerror}; check the path") from None
     if b"-----BEGIN CERTIFICATE-----" not in content:
         raise ConfigurationError(f"ca_bundle {path!r}: holds no PEM certificate; give the authority's own")
     return path

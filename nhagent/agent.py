@@ -575,5 +575,7 @@ def _tell(callback: Callable[..., object] | None, news: object) -> None:
         return
     try:
         callback(news)
-    except Exception:  # noqa: BLE001 - the app's own code may raise anything
-        _log.exception("a callback of the app failed")
+    except Exception as error:  # noqa: BLE001 - the app's own code may raise anything
+        from nhagent.veil import in_prose
+
+        _log.error("a callback of the app failed (%s)", in_prose(error))

@@ -218,7 +218,8 @@ def _who(
     disabled = state.disabled or (identity is not None and identity.disabled)
     if _is_cloned(memory, machine):
         # What the other machine has at the hub, and on the way out of it, is its own.
-        foreign = tuple(dict.fromkeys((*state.foreign, *_channels_of_others(state))))
+        theirs = (identity_of_channel(platform, channel) for platform, channel in known_channels(state))
+        foreign = tuple(dict.fromkeys((*state.foreign, *theirs)))
         state = State(declaration=state.declaration, foreign=foreign)
         identity = None
     # Another namespace inherits nothing but the user's own words.
@@ -249,8 +250,8 @@ def _is_cloned(memory: Memory, machine: str | None) -> bool:
     return before is not None and machine is not None and is_another_machine(before, machine)
 
 
-def _channels_of_others(state: State) -> Iterator[str]:
-    """The channels that the machine from which this disk was copied had, at the hub or from its sources."""
+def known_channels(state: State) -> Iterator[tuple[Platform, PushChannel]]:
+    """The channels that a device has, or had: at the hub, or from its sources."""
     raw: list[tuple[object, Any]] = [
         (platform, channel)
         for platform, handles in state.channels.items()
@@ -267,7 +268,7 @@ def _channels_of_others(state: State) -> Iterator[str]:
     for name, channel in raw:
         try:
             platform = Platform.parse(name)
-            yield identity_of_channel(platform, read_channel(platform, channel, PRIMARY))
+            yield platform, read_channel(platform, channel, PRIMARY)
         except ConfigurationError:  # a damaged entry says nothing
             continue
 

@@ -20,6 +20,7 @@ from nhagent.hub.installations import channel_to_json
 from nhagent.models import Platform, fingerprint, identity_of_channel, read_channel
 from nhagent.registrars import Registrar
 from nhagent.registrars.leaving import swept
+from nhagent.startup import known_channels
 from nhagent.terms import Terms
 
 LOCK_SECONDS: Final = 5.0
@@ -147,6 +148,7 @@ class Verifier:
             NhagentError: the hub could not be asked.
         """
         memory = self._recall()
+        self._access.hide(channel for _, channel in known_channels(memory.state))
         try:
             if memory.state.disabled or (memory.identity is not None and memory.identity.disabled):
                 return self._access.authorized(lambda: self._absence(memory))

@@ -33,7 +33,7 @@ from nhagent.errors import (
 from nhagent.patience import DurableTries
 from nhagent.registrars import Learnt, Registrar, Step
 from nhagent.report import Outcome, Report
-from nhagent.startup import Draft, draft_start
+from nhagent.startup import Draft, draft_start, known_channels
 from nhagent.terms import Terms
 
 LEAST_SECONDS: Final = 5.0
@@ -180,7 +180,7 @@ class Wheel:
         learnt: Learnt | None = None,
     ) -> Draft:
         """What a start would come to; see `nhagent.startup.draft_start`."""
-        return draft_start(
+        draft = draft_start(
             memory,
             self.terms,
             asked,
@@ -193,6 +193,10 @@ class Wheel:
             in_background=in_background,
             learnt=learnt,
         )
+        if not draft.is_settled:
+            states = (memory.state, draft.state)
+            self._access.hide(channel for state in states for _, channel in known_channels(state))
+        return draft
 
     def learnt_draft(
         self,

@@ -229,8 +229,8 @@ class State:
     namespace: str | None = None
     disabled: bool = False
     listed: bool = False
-    foreign: tuple[str, ...] = ()
-    expired: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = field(default=(), repr=False)
+    expired: tuple[str, ...] = field(default=(), repr=False)
     trouble: Trouble | None = None
     early_starts: int = 0
     verified_at: datetime | None = None
@@ -273,7 +273,7 @@ class State:
         """
         fields = _object(document)
         records = {name: _object(record) for name, record in _object(fields.pop("records", {})).items()}
-        # What else a flipped bit changes shows as a difference and is mended; another id would make an orphan.
+        # What else a flipped bit changes is mended as a difference; another id would make an orphan.
         if fields.pop("sum", _sum_of_ids(records)) != _sum_of_ids(records):
             raise Malformed("a registration id is not as it was written")
         accepted = Accepted(

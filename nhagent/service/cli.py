@@ -61,11 +61,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"nhagent: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         return 130
-    except Exception as error:  # noqa: BLE001 - a fault of ours: said, not hidden, and with its own code
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a fault of ours: said, not hidden, and with its own code
         import traceback
 
+        from nhagent.veil import in_prose
+
         code, document, text = SOFTWARE, {**options.fields, "error": error_to_json(error)}, ""
-        traceback.print_exc()
+        # The places and plain words alone: nobody can vouch for the rest of its text, or a plug-in's lines.
+        for place in traceback.extract_tb(error.__traceback__):
+            print(f"  {place.filename}:{place.lineno} in {place.name}", file=sys.stderr)
+        print(in_prose(error), file=sys.stderr)
         print("nhagent: this is a fault in nhagent; please report it with the lines above", file=sys.stderr)
     try:
         if options.json:
@@ -94,12 +101,15 @@ def exit_code(error: Exception) -> int:
     return TEMPFAIL if isinstance(error, errors.HubError) else SOFTWARE
 
 
-def error_to_json(error: Exception | None) -> dict[str, Any] | None:
+def error_to_json(error: BaseException | None) -> dict[str, Any] | None:
     """An error as ``--json`` shows it."""
     if error is None:
         return None
-    retryable = isinstance(error, errors.NhagentError) and error.retryable
-    return {"type": type(error).__name__, "message": str(error), "retryable": retryable}
+    if not isinstance(error, errors.NhagentError):
+        from nhagent.veil import in_prose
+
+        return {"type": type(error).__name__, "message": in_prose(error), "retryable": False}
+    return {"type": type(error).__name__, "message": str(error), "retryable": error.retryable}
 
 
 def to_json(value: object) -> Any:
@@ -267,17 +277,13 @@ def _set_up_logging(verbose: int) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument("--config", metavar="FILE", help="configuration file (TOML)")
     common.add_argument("--json", action="store_true", help="print one JSON object")
     common.add_argument("-v", "--verbose", action="count", default=0, help="log more; twice for everything")
-    parser = argparse.ArgumentParser(
-        prog="nhagent", description="Keeps a device known to a notification hub."
-    )
+    parser = _Parser(prog="nhagent", description="Keeps a device known to a notification hub.")
     parser.add_argument("--version", action="version", version=f"nhagent {__version__}")
-    commands: argparse._SubParsersAction[argparse.ArgumentParser] = parser.add_subparsers(
-        metavar="COMMAND", required=True
-    )
+    commands: argparse._SubParsersAction[_Parser] = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(
         name: str, run: Callable[[argparse.Namespace], Result], text: str, shown: Sequence[str] = ()
@@ -325,6 +331,9 @@ class _Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
+        from nhagent.veil import veiled
+
+        message = veiled(message)  # somebody may have given the connection string as an argument
         if "--json" in self._given:
             print(json.dumps({"error": {"type": "UsageError", "message": message, "retryable": False}}))
         super().error(message)
