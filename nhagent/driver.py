@@ -21,7 +21,8 @@ from nhagent.report import Report
 STOP_SECONDS: Final = 5.0
 """How long the end of the background thread is waited for."""
 SOON_SECONDS: Final = 1.0
-"""The least between two turns in the background, whatever is due."""
+IDLE_SECONDS: Final = 60.0
+"""The least between two turns in the background, and after one that had nothing to send, whatever is due."""
 
 _log = logging.getLogger(__name__)
 
@@ -203,24 +204,28 @@ class Background:
         due_before: datetime | None = None
         while not self._stopping:
             report: Report | None = None
+            forced = self._lived() >= refresh_at
             try:
-                report = self._turn(self._lived() >= refresh_at)
+                report = self._turn(forced)
                 error = report.error
             except NhagentError as raised:
                 error = raised
-            except Exception:  # noqa: BLE001 - nothing may end the thread
-                _log.exception("a fault in nhagent, or in a clock or channel source of the app; tried again")
+            except Exception as fault:  # noqa: BLE001 - nothing may end the thread
+                from nhagent.veil import in_prose
+
+                _log.error("a fault, in nhagent or in the app's clock (%s); tried again", in_prose(fault))
                 error = _Unforeseen("a fault")
             if report is None or error is not None:
                 assert error is not None
                 self._rest_after(error)
                 continue
             self._tries.succeeded()
-            if report.next_attempt != due_before:  # the whole was written: its age begins anew
+            if forced or report.next_attempt != due_before:  # the whole was written: its age begins anew
                 due_before, refresh_at = report.next_attempt, self._lived() + self._interval
             if report.calls_for_verification:
                 self._verify_at = self._lived() + pacing.verify_after(self._random())
-            self._rest_until(report.next_attempt, refresh_at)
+            least = SOON_SECONDS if report.requests else IDLE_SECONDS
+            self._rest_until(report.next_attempt, refresh_at, least)
 
     def _rest_after(self, error: NhagentError) -> None:
         """Wait as long as an error asks for, or until poked."""
@@ -231,7 +236,7 @@ class Background:
                 return
         self._tries.waited(pause)
 
-    def _rest_until(self, due: datetime | None, refresh_at: float) -> None:
+    def _rest_until(self, due: datetime | None, refresh_at: float, least: float) -> None:
         """Wait until a refresh is due by the wall clock or by uptime, or until poked; verify on the way."""
         while not self._stopping:
             left = refresh_at - self._lived()
@@ -239,7 +244,7 @@ class Background:
                 left = min(left, (due - self._clock()).total_seconds())
             if self._verify_at is not None:
                 left = min(left, self._verify_at - self._lived())
-            if self._rest(max(left, SOON_SECONDS)):
+            if self._rest(max(left, least)):
                 return
             if self._verify_at is not None and self._lived() >= self._verify_at:
                 self._verify_at = None

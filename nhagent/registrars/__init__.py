@@ -212,6 +212,14 @@ def is_due(due: datetime | None, since: datetime | None, now: datetime, ahead: i
     return due_by_ours <= now or since_by_ours > now
 
 
+def due_by_our_clock(due: datetime | None, ahead: int) -> datetime | None:
+    """When our clock, as far off as it was then, will show that a record is due; see `is_due`."""
+    try:
+        return due if due is None or ahead >= 0 else due - timedelta(seconds=ahead)
+    except OverflowError:
+        return None
+
+
 def due_after(since: datetime | None, desired: Desired) -> datetime | None:
     """When a record that was accepted whole at this time is written again unchanged."""
     if since is None:

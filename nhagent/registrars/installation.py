@@ -25,6 +25,7 @@ from nhagent.registrars import (
     Observed,
     Step,
     due_after,
+    due_by_our_clock,
     is_due,
 )
 from nhagent.registrars.leaving import deleted, deletions, swept
@@ -133,7 +134,7 @@ class InstallationRegistrar:
 
     def due_at(self, desired: Desired, accepted: Accepted) -> datetime | None:
         """When the installation will be written again unchanged."""
-        return _due_at(desired, accepted)
+        return due_by_our_clock(_due_at(desired, accepted), accepted.ahead)
 
     def registration_ids(self, accepted: Accepted) -> Mapping[str, str]:  # noqa: ARG002 - part of the port
         """None: the service makes an installation's registrations."""

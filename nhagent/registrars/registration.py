@@ -23,7 +23,17 @@ from nhagent.errors import (
 )
 from nhagent.hub.installations import channel_to_json, templates_to_json
 from nhagent.models import Installation, Registration, SecondaryTile, Template, check_templates
-from nhagent.registrars import INSTALLATION, REGISTRATION, Desired, Learnt, Observed, Step, due_after, is_due
+from nhagent.registrars import (
+    INSTALLATION,
+    REGISTRATION,
+    Desired,
+    Learnt,
+    Observed,
+    Step,
+    due_after,
+    due_by_our_clock,
+    is_due,
+)
 from nhagent.registrars.leaving import deleted, deletions, swept
 from nhagent.registrars.listing import list_channels, owner_of
 
@@ -156,10 +166,11 @@ class RegistrationRegistrar:
 
     def due_at(self, desired: Desired, accepted: Accepted) -> datetime | None:
         """When the first row will be written again unchanged."""
-        ages = [_moment(record.get("at")) for record in accepted.records.values()]
-        return min(
-            (due for due in (due_after(age, desired) for age in ages) if due is not None), default=None
-        )
+        dues = [
+            due_by_our_clock(due_after(_moment(record.get("at")), desired), _ahead(record))
+            for record in accepted.records.values()
+        ]
+        return min((due for due in dues if due is not None), default=None)
 
     def registration_ids(self, accepted: Accepted) -> Mapping[str, str]:
         """Registration ids by row."""

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +158,16 @@ def failing(status: int, says: str = "", **headers: str) -> Case:
         return world.start()
 
     return meet
+
+
+def before_its_turn(world: World, _: pytest.MonkeyPatch) -> BaseException:
+    return world.start(startup_spread=timedelta(days=36500))
+
+
+def held_back(world: World, _: pytest.MonkeyPatch) -> BaseException:
+    world.fail(429, Retry_After="70", says="slower")
+    world.start()
+    return world.start()
 
 
 def refused_write(status: int) -> Case:
@@ -430,6 +440,7 @@ CASES: dict[type[errors.NhagentError], dict[str, Case]] = {
         "403 with Retry-After": failing(403, Retry_After="7"),
         "409": failing(409),
     },
+    errors.HeldBack: {"before its turn after the boot": before_its_turn, "429 before": held_back},
     errors.HubUnavailable: {
         "408": failing(408),
         "500": failing(500),

@@ -1,0 +1,298 @@
+"""Kept fresh in the background: what wakes it, what it waits for, what cannot stop it; a day in fake time."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from nhagent import Agent, Report, pacing
+from nhagent.emulator import Emulator
+from nhagent.errors import ChannelError, HubUnavailable, NhagentError, Unauthorized
+
+from .conftest import PLAIN, Device, first_run
+
+DAY = 86400.0
+
+
+class Days:
+    """A world in which a wait takes no time: its clocks go on by what is slept, and the story has an end.
+
+    A thread that sleeps past the end is held there until the world is let go.
+    """
+
+    def __init__(self, hub: Emulator, ends_after: float, began: timedelta = timedelta()) -> None:
+        self._hub = hub
+        self._offset = began
+        self.now = datetime.now(UTC)
+        self.slept: list[float] = []
+        self.ended = threading.Event()
+        self._left = ends_after
+        self._released = threading.Event()
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        if self._left <= 0:
+            self.ended.set()
+            self._released.wait(30)
+            return
+        self.slept.append(seconds)
+        self._left -= seconds
+        self.now += timedelta(seconds=seconds)
+        self._offset += timedelta(seconds=seconds)
+        self._hub.set_clock(self._offset.total_seconds())
+
+    def live(self, agent: Agent) -> None:
+        """Keep a device fresh until the story ends."""
+        with agent.keep_fresh():
+            assert self.ended.wait(60), self.slept[-5:]
+            self._released.set()
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if holds():
+            return True
+        time.sleep(0.005)
+    return holds()
+
+
+@pytest.fixture
+def settings() -> dict[str, Any]:
+    return {**PLAIN, "sleep": None, "random": None, "clock": None}
+
+
+def test_device_is_registered_and_a_poke_brings_its_new_channel(
+    device: Device, settings: dict[str, Any]
+) -> None:
+    reports: list[Report] = []
+    agent = device.agent(**settings, on_registered=reports.append)
+    with agent.keep_fresh():
+        assert within(5, lambda: len(reports) == 1)
+        device.channel = "https://push.example/2"
+        began = time.monotonic()
+        agent.poke()
+        assert within(5, lambda: len(reports) == 2)
+        assert time.monotonic() - began < 1
+    assert [report.outcome for report in reports] == ["registered", "updated"]
+    assert device.seen() == ["PUT", "PATCH"]
+
+
+def test_it_stops_at_once_in_the_middle_of_an_exchange(device: Device, settings: dict[str, Any]) -> None:
+    device.hub.fail("PUT", delay=20)
+    background = device.agent(**settings).keep_fresh()
+    background.start()
+    assert within(5, lambda: len(device.hub.log()) == 1)
+    began = time.monotonic()
+    background.stop()
+    assert time.monotonic() - began < 2
+    assert not background.is_alive
+    assert device.start(**PLAIN).outcome in {"registered", "updated"}
+
+
+def test_it_goes_on_until_the_hub_is_back(device: Device) -> None:
+    days = Days(device.hub, DAY / 2)
+    device.hub.fail("*", status=503, times=40)
+    days.live(device.agent(**PLAIN, clock=days.clock, sleep=days.sleep))
+    assert len(device.held()) == 1
+    statuses = [entry.status for entry in device.hub.log()]
+    assert statuses[:40] == [503] * 40
+    assert statuses[40] == 200
+
+
+def test_what_callbacks_and_sources_raise_does_not_stop_it(
+    device: Device, settings: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[NhagentError] = []
+
+    def fail(what: object) -> None:
+        if isinstance(what, NhagentError):
+            seen.append(what)
+        raise RuntimeError("the app's own fault")
+
+    agent = device.agent(**settings, on_registered=fail, on_error=fail)
+    with agent.keep_fresh() as background:
+        assert within(5, lambda: len(device.held()) == 1)
+        device.channel = ValueError("no channel now")
+        agent.poke()
+        assert within(5, lambda: len(seen) == 1)
+        device.channel = "https://push.example/2"
+        agent.poke()
+        assert within(5, lambda: device.held()[0]["pushChannel"] == "https://push.example/2")
+        assert background.is_alive
+    assert isinstance(seen[0], ChannelError)
+    assert caplog.text.count("a callback of the app failed") == 3
+
+
+def test_clock_that_raises_does_not_stop_it(device: Device, caplog: pytest.LogCaptureFixture) -> None:
+    days = Days(device.hub, 3600)
+    faults = iter([True, True])
+
+    def clock() -> datetime:
+        if next(faults, False):
+            raise OSError("no clock")
+        return days.now
+
+    days.live(device.agent(**PLAIN, clock=clock, sleep=days.sleep))
+    assert len(device.held()) == 1
+    assert "a fault, in nhagent or in the app's clock" in caplog.text
+
+
+def test_blocked_device_tries_after_an_hour_growing_to_a_day_or_at_once_when_poked(device: Device) -> None:
+    days = Days(device.hub, 4 * DAY)
+    device.hub.fail("*", status=403, times=1000)
+    days.live(device.agent(**PLAIN, clock=days.clock, sleep=days.sleep))
+    tries = len(device.seen())
+    assert 6 <= tries <= 9, "1, 2, 4, 8, 16, 24, 24 hours"
+    with device.agent(**PLAIN, sleep=None).keep_fresh() as background:
+        assert within(5, lambda: len(device.hub.log()) == 1)
+        background.poke()
+        assert within(5, lambda: len(device.hub.log()) == 2)
+
+
+def test_a_day_of_a_device_at_rest_is_one_refresh_in_its_slot_and_one_look(device: Device) -> None:
+    days = Days(device.hub, 10 * DAY)
+    began = days.now
+    days.live(device.agent(**PLAIN, clock=days.clock, sleep=days.sleep))
+    requests = device.seen()
+    assert requests[:2] == ["PUT", "GET"]
+    assert set(requests[2:]) == {"PUT"}
+    assert len(requests[2:]) in {9, 10}
+    assert max(days.slept) <= pacing.LONGEST_WAIT_SECONDS
+    assert len(days.slept) < 10 * 96 + 60, "no busy loop"
+    assert (days.now - began).total_seconds() >= 10 * DAY
+
+
+def test_refresh_goes_out_in_the_devices_own_slot_within_the_next_tenth(device: Device) -> None:
+    days = Days(device.hub, 1.2 * DAY)
+    sent: list[datetime] = []
+    agent = device.agent(
+        **PLAIN, clock=days.clock, sleep=days.sleep, on_registered=lambda _: sent.append(days.now)
+    )
+    days.live(agent)
+    assert len(sent) == 2
+    lag = (sent[1] - sent[0]).total_seconds() - DAY
+    place = pacing.slot(str(agent.status().installation_id))
+    assert 0 <= lag - place * DAY / 10 < 60
+
+
+def test_expiry_is_renewed_at_half_its_life(device: Device) -> None:
+    days = Days(device.hub, 4 * DAY)
+    expires_after = timedelta(days=2)
+    days.live(
+        device.agent(
+            **PLAIN,
+            clock=days.clock,
+            sleep=days.sleep,
+            expires_after=expires_after,
+            refresh_every=timedelta(days=30),
+        )
+    )
+    assert device.seen().count("PUT") in {4, 5}
+
+
+def test_clock_that_stands_still_does_not_keep_it_from_refreshing(device: Device) -> None:
+    days = Days(device.hub, 3 * DAY)
+    still = days.now
+    agent = device.agent(**PLAIN, clock=lambda: still, sleep=days.sleep)
+    days.live(agent)
+    # Once a day and a tenth, by uptime; what was signed by the standing clock is signed again.
+    assert [entry.method for entry in device.hub.log() if entry.status == 200].count("PUT") == 3
+
+
+def test_registration_that_the_hub_did_not_keep_is_made_again_minutes_later(device: Device) -> None:
+    days = Days(device.hub, 3600)
+    made = threading.Event()
+
+    def forget(report: Report) -> None:
+        if not made.is_set():
+            made.set()
+            device.hub.forget(installation=str(report.installation_id))
+
+    days.live(device.agent(**PLAIN, clock=days.clock, sleep=days.sleep, on_registered=forget))
+    assert device.seen()[:3] == ["PUT", "GET", "PUT"]
+    assert len(device.held()) == 1
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    logging.getLogger("nhagent").setLevel(logging.CRITICAL)
+    yield
+    logging.getLogger("nhagent").setLevel(logging.NOTSET)
+
+
+def _resident() -> int:
+    """Bytes of this process in memory; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def _resources() -> tuple[int, int]:
+    descriptors = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    return threading.active_count(), descriptors
+
+
+@pytest.mark.usefixtures("quiet")
+def test_ten_thousand_failed_cycles_leave_nothing_behind(device: Device) -> None:
+    """Against a port where nobody listens: the whole way down to the socket, each time."""
+    cycles = int(os.environ.get("NHAGENT_CYCLES", "10000" if os.environ.get("NHAGENT_CI") == "1" else "1000"))
+    first_run(device)
+    device.channel = "https://push.example/2"
+    failed = 0
+    marks: list[tuple[int, tuple[int, int]]] = []
+    done = threading.Event()
+    now = datetime.now(UTC)
+
+    def count(error: NhagentError) -> None:
+        nonlocal failed
+        assert isinstance(error, HubUnavailable)
+        failed += 1
+        if failed in {cycles // 10, cycles}:
+            gc.collect()
+            marks.append((_resident(), _resources()))
+        if failed == cycles:
+            done.set()
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += timedelta(seconds=seconds)
+        if done.is_set():
+            time.sleep(0.01)
+
+    agent = device.agent(on_error=count, sleep=sleep, clock=lambda: now)
+    device.hub.close()
+    with agent.keep_fresh():
+        assert done.wait(400)
+    (before, resources_before), (after, resources_after) = marks
+    assert resources_after == resources_before
+    assert after - before < 1024 * 1024, "memory grows"
+
+
+def test_log_of_a_day_of_failures_is_no_flood(device: Device, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    days = Days(device.hub, DAY)
+    device.hub.fail("*", status=503, times=100_000)
+    days.live(device.agent(**PLAIN, clock=days.clock, sleep=days.sleep))
+    assert len(caplog.records) < 1000
+
+
+def test_background_of_a_device_whose_key_is_refused_tells_the_app(device: Device) -> None:
+    days = Days(device.hub, 3 * 3600)
+    told: list[NhagentError] = []
+    device.hub.fail("*", status=401, times=99)
+    days.live(device.agent(**PLAIN, clock=days.clock, sleep=days.sleep, on_error=told.append))
+    assert told
+    assert all(isinstance(error, Unauthorized) for error in told)

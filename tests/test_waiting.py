@@ -1,0 +1,277 @@
+"""Wrong clocks, waits that outlive a restart, and looks at what the hub holds."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from nhagent import HubClient
+from nhagent.emulator import Emulator
+from nhagent.errors import HeldBack, HubUnavailable, Throttled, Unauthorized
+from nhagent.report import StartState
+
+from .conftest import PLAIN, TOAST, Device, first_run, register
+
+YEARS = timedelta(days=3652)
+OFFSETS = [sign * offset for offset in (timedelta(minutes=10), timedelta(days=1), YEARS) for sign in (1, -1)]
+
+
+@pytest.mark.parametrize("style", ["installation", "registration"])
+@pytest.mark.parametrize("offset", OFFSETS, ids=str)
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+def test_wrong_clock_costs_at_most_two_requests_more(
+    tls: bool,
+    offset: timedelta,
+    style: str,
+    notification_hub: Emulator,
+    tls_notification_hub: Emulator,
+    tmp_path: Any,
+) -> None:
+    device = Device(tls_notification_hub if tls else notification_hub, tmp_path / "state")
+    right = Device(device.hub, tmp_path / "right").start(style=style, first_run_list=True).requests
+    device.channel, device.tile_channel = "https://push.example/w", "https://push.example/tile/w"
+    device.offset = offset
+    agent = device.agent(style=style, first_run_list=True)
+    report = agent.start()
+    assert report.outcome == "registered"
+    assert report.requests <= right + 2
+    assert report.clock_skew == pytest.approx(-offset.total_seconds(), abs=5)
+    device.channel = "https://push.example/w2"
+    assert agent.start().requests <= (1 if style == "installation" else 2), "remembered by the process"
+
+
+def test_clock_that_is_ahead_does_not_refresh_at_every_start(device: Device) -> None:
+    device.offset = YEARS
+    device.start()
+    device.seen()
+    for _ in range(3):
+        assert device.start().requests == 0
+    device.offset += timedelta(days=2)
+    assert device.start().requests > 0, "two days have passed by its own clock"
+
+
+def test_clock_that_is_set_right_does_not_keep_the_device_from_refreshing(device: Device) -> None:
+    device.offset = timedelta(days=5)
+    device.start()
+    device.offset = timedelta()
+    assert device.start().requests == 0
+    device.offset = timedelta(days=6.5)
+    assert device.start().requests > 0
+
+
+def test_every_tenth_start_before_the_last_acceptance_refreshes(device: Device) -> None:
+    device.start()
+    device.seen()
+    device.offset = -YEARS
+    requests = [device.start().requests for _ in range(21)]
+    assert [bool(count) for count in requests] == [number in {9, 19} for number in range(21)]
+    assert device.seen().count("PUT") == 2
+
+
+def test_date_that_moves_with_every_401_is_followed_once(device: Device) -> None:
+    for hours in (2, 5, 9):
+        date = (datetime.now(UTC) + timedelta(hours=hours)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+        device.hub.fail("*", status=401, headers={"Date": date})
+    with pytest.raises(Unauthorized, match="401"):
+        device.start()
+    assert len(device.seen()) == 2
+
+
+def test_expiry_is_reckoned_by_the_hubs_clock(device: Device) -> None:
+    device.offset = -YEARS
+    device.start(expires_after=timedelta(days=90))
+    expires = datetime.fromisoformat(device.held()[0]["expirationTime"])
+    assert abs(expires - datetime.now(UTC) - timedelta(days=90)) < timedelta(minutes=1)
+
+
+# Waits that outlive a restart.
+
+
+@pytest.mark.parametrize("retry_after", [None, "300"])
+def test_reboot_does_not_make_the_hubs_wish_forgotten(device: Device, retry_after: str | None) -> None:
+    device.start()
+    device.channel = "https://push.example/2"
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    device.hub.fail("*", status=429, times=99, headers=headers)
+    device.seen()
+    assert isinstance(device.agent().start(timeout=0).error, Throttled)
+    for _ in range(5):  # a reboot loop
+        report = device.agent().start(timeout=0)
+        assert isinstance(report.error, HeldBack)
+        assert (report.outcome, report.requests) == ("waiting", 0)
+        assert report.next_attempt is not None
+    assert len(device.seen()) == 1
+    assert device.agent().status().last_error == "Throttled"
+    device.offset = timedelta(hours=1)
+    device.hub.clear_faults()
+    assert device.start().outcome == "updated"
+    assert device.agent().status().last_error is None
+
+
+def test_tries_go_on_being_counted_after_a_restart(device: Device) -> None:
+    device.start()
+    device.channel = "https://push.example/2"
+    device.hub.fail("*", status=429, times=99)
+    waits = []
+    for number in range(4):
+        device.offset = timedelta(days=number)
+        report = device.agent().start(timeout=0)
+        assert report.next_attempt is not None
+        waits.append((report.next_attempt - datetime.now(UTC) - device.offset).total_seconds())
+    assert waits == pytest.approx([205, 385, 745, 1465], abs=2)
+
+
+def test_nothing_to_send_waits_for_nothing(device: Device) -> None:
+    device.start()
+    device.channel = "https://push.example/2"
+    device.hub.fail("*", status=429)
+    device.agent().start(timeout=0)
+    device.channel = "https://push.example/1"
+    report = device.start()
+    assert (report.outcome, report.error) in {("unchanged", None), ("updated", None)}
+
+
+def test_clock_that_was_set_back_does_not_make_the_wait_longer(device: Device) -> None:
+    device.start()
+    device.channel = "https://push.example/2"
+    device.hub.fail("*", status=429, headers={"Retry-After": "100"})
+    device.agent().start(timeout=0)
+    device.offset = -YEARS
+    error = device.agent().start(timeout=0).error
+    assert isinstance(error, HeldBack)
+    assert error.retry_after is not None
+    assert error.retry_after <= 120
+
+
+def test_network_that_was_away_is_tried_at_once_after_a_restart(device: Device) -> None:
+    device.start()
+    device.channel = "https://push.example/2"
+    device.hub.fail("*", cut_after=0)
+    assert isinstance(device.agent().start(timeout=0).error, HubUnavailable)
+    before = device.files["state.json"].read_text()
+    assert json.loads(before)["trouble"] is None
+    assert device.start().outcome == "updated"
+
+
+def test_first_request_after_the_boot_waits_for_the_devices_own_place(device: Device) -> None:
+    spread: dict[str, Any] = {"startup_spread": timedelta(days=20_000)}
+    report = device.agent(**spread).start(timeout=0)
+    assert isinstance(report.error, HeldBack)
+    assert device.seen() == []
+    assert device.start(startup_spread=timedelta(milliseconds=1)).outcome == "registered"
+    assert device.start(**spread).outcome == "unchanged", "there is nothing to wait for"
+
+
+# A look at what the hub holds.
+
+
+@pytest.mark.parametrize("style", ["installation", "registration"])
+def test_hub_that_holds_what_it_accepted_is_in_sync(device: Device, style: str) -> None:
+    device.start(style=style)
+    device.seen()
+    agent = device.agent(style=style)
+    assert agent.status().verified_at is None
+    seen = agent.verify()
+    assert (seen.in_sync, seen.drift, seen.expired) == (True, (), ())
+    assert seen.requests == (1 if style == "installation" else 3)
+    assert set(device.seen()) == {"GET"}
+    assert agent.status().verified_at is not None
+    assert device.start(style=style).requests == 0
+
+
+def test_drift_is_told_field_by_field_and_mended_by_the_next_start(
+    device: Device, backend: HubClient
+) -> None:
+    report = device.start()
+    [held] = device.held()
+    backend.patch_installation(
+        str(report.installation_id),
+        [
+            {"op": "add", "path": "/tags", "value": "cellar"},
+            {"op": "replace", "path": "/templates/alert/body", "value": "<toast/>"},
+            {"op": "replace", "path": "/pushChannel", "value": "https://push.example/stolen"},
+        ],
+    )
+    agent = device.agent()
+    seen = agent.verify()
+    assert not seen.in_sync
+    drift = {part.field: part for part in seen.drift}
+    assert set(drift) == {"tags", "templates.alert.body", "pushChannel"}
+    assert drift["tags"].found == "['cellar', 'kitchen']"
+    assert held["pushChannel"] not in str(seen)
+    assert "stolen" not in str(seen)
+    assert agent.status().in_doubt == ("installation",)
+    assert device.start().outcome == "updated"
+    assert device.held()[0]["tags"] == ["kitchen"]
+    assert agent.verify().in_sync
+
+
+@pytest.mark.parametrize("style", ["installation", "registration"])
+def test_record_that_the_hub_has_lost_is_told_and_made_again(device: Device, style: str) -> None:
+    report = device.start(style=style)
+    if style == "installation":
+        device.hub.forget(installation=str(report.installation_id))
+    else:
+        device.hub.forget(registration=report.registration_ids["template:alert"], gone=True)
+    agent = device.agent(style=style)
+    seen = agent.verify()
+    assert [(part.field, part.found) for part in seen.drift] == [("", "none")]
+    assert device.start(style=style).error is None
+    assert agent.verify().in_sync
+
+
+def test_expired_channel_is_not_sent_again_until_the_source_gives_another(device: Device) -> None:
+    report = device.start(**PLAIN)
+    device.hub.expire(installation=str(report.installation_id))
+    agent = device.agent(**PLAIN)
+    seen = agent.verify()
+    assert (seen.in_sync, seen.expired) == (False, ("channel",))
+    device.seen()
+    report = device.agent(**PLAIN).refresh(force=True, timeout=0)
+    assert report.outcome == "waiting"
+    assert "marked as expired" in str(report.error)
+    assert device.seen() == []
+    device.channel = "https://push.example/2"
+    assert device.start(**PLAIN).outcome == "updated"
+    assert agent.verify().in_sync
+
+
+def test_unregistered_device_is_verified_to_be_gone(device: Device, backend: HubClient) -> None:
+    first_run(device)
+    agent = device.agent(first_run_list=True)
+    agent.unregister()
+    assert agent.verify().in_sync
+    from nhagent import Platform, Registration
+
+    backend.create_registration(Registration(Platform.WNS, device.channel, template=TOAST, template_name="a"))
+    seen = agent.verify()
+    assert [part.record for part in seen.drift] == ["registration"]
+    assert agent.start().outcome == "disabled"
+    assert agent.verify().in_sync
+
+
+def test_device_that_never_registered_is_told_without_a_request(device: Device) -> None:
+    seen = device.agent().verify()
+    assert not seen.in_sync
+    assert "none was ever accepted" in str(seen.drift[0])
+    assert device.seen() == []
+
+
+def test_tags_that_the_backend_owns_are_no_drift(device: Device, backend: HubClient) -> None:
+    mine: dict[str, Any] = {**PLAIN, "owns_tags": False, "tags": None}
+    report = device.start(**mine)
+    backend.patch_installation(
+        str(report.installation_id), [{"op": "add", "path": "/tags", "value": "theirs"}]
+    )
+    assert device.agent(**mine).verify().in_sync
+
+
+def test_registered_device_has_a_state_that_tells_accepted_from_verified(device: Device) -> None:
+    register(device)
+    status = device.agent(style="registration").status()
+    assert status.state is StartState.IN_SYNC
+    assert status.accepted_at is not None
+    assert status.verified_at is None
