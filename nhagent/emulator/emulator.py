@@ -9,10 +9,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, overload
+from typing import Any, Literal, Self, overload
 
 from .clock import Clock
 from .control import Control
+from .delivery import Delivery
 from .faults import Fault, Faults
 from .hub import Hub
 from .log import Log, LogEntry
@@ -170,6 +171,11 @@ class Emulator:
         body: str | None = None,
         delay: float = 0.0,
         cut_after: int | None = None,
+        reset: Literal["before", "after"] | None = None,
+        drip: float = 0.0,
+        chunked: Literal["garbage", "endless"] | None = None,
+        encoding: Literal["gzip"] | None = None,
+        size: int | None = None,
     ) -> None:
         """Order a fault; faults queue, and the oldest that matches a request strikes it.
 
@@ -181,11 +187,20 @@ class Emulator:
             body: of the reply with `status`; None for the service's error form.
             delay: seconds to hold the reply back.
             cut_after: bytes of the reply, its head included, after which the connection is closed.
+            reset: send no reply but reset the connection (RST). `before`: the request is read, since `match`
+                needs it, but not carried out, and the log shows it with status 0; `after`: it is carried out,
+                and the log shows the status of the reply that was not sent. Only `delay` goes with it.
+            drip: seconds after each single byte of the reply, its head included.
+            chunked: `garbage` frames the reply in chunks whose sizes are no numbers; `endless` sends chunk
+                after chunk until the client hangs up.
+            encoding: compress the body, whether or not the client asked for it; with `size` a bomb.
+            size: bytes to which the body is padded with spaces, before it is compressed.
 
         Raises:
-            ValueError: a value is out of range, or nothing would go wrong.
+            ValueError: a value is out of range, two contradict each other, or nothing would go wrong.
         """
-        self._faults.add(Fault(match, status, times, headers, body, delay, cut_after))
+        delivery = Delivery(delay, cut_after, reset, drip, chunked, encoding, size)
+        self._faults.add(Fault(match, status, times, headers, body, delivery))
 
     def clear_faults(self) -> None:
         self._faults.clear()
