@@ -56,7 +56,7 @@ class Delivery:
         for name, known in _CHOICES.items():
             if getattr(self, name) not in (None, *known):
                 raise ValueError(f"A fault's {name} is {' or '.join(known)}, not {getattr(self, name)!r}.")
-        if self.reset is not None and self != Delivery(delay=self.delay, reset=self.reset):
+        if self.reset is not None and (self.cut_after is not None or self.drip or self.makes_body):
             raise ValueError("A fault that resets the connection sends no reply: only a delay goes with it.")
         if self.chunked == "endless" and self.size is not None:
             raise ValueError("A body without end has no size.")
