@@ -23,7 +23,13 @@ from nhagent.emulator import Emulator
 from .caller import Caller, wns
 from .test_tls import strict
 
+TARGET = "/my-hub/installations/i?api-version=2020-06"
 MEGABYTE = 1 << 20
+
+
+def sock_of(hub: Caller) -> socket.socket:
+    assert hub.connection.sock is not None
+    return hub.connection.sock
 
 
 @contextmanager
@@ -31,15 +37,16 @@ def asking(hub: Caller, method: str = "GET", version: str = "1.1") -> Iterator[s
     """A bare connection on which a signed request has been sent."""
     parts = urlsplit(hub.endpoint)
     with closing(socket.create_connection((parts.hostname, parts.port), timeout=5)) as connection:
-        head = f"{method} /my-hub/installations/i?api-version=2020-06 HTTP/{version}"
-        connection.sendall(f"{head}\r\nHost: {parts.netloc}\r\nAuthorization: {hub.token()}\r\n\r\n".encode())
+        head = f"{method} {TARGET} HTTP/{version}\r\nHost: {parts.netloc}\r\n"
+        connection.sendall(f"{head}Authorization: {hub.token()}\r\n\r\n".encode())
         yield connection
 
 
 def read(connection: socket.socket, most: int = 1 << 30) -> bytes:
     """What comes until the server closes, or at least so many bytes."""
     received = bytearray()
-    while len(received) < most and (piece := connection.recv(65536)):
+    # Below TLS where there is one: it would take a reset for an end.
+    while len(received) < most and (piece := socket.socket.recv(connection, 65536)):
         received += piece
     return bytes(received)
 
@@ -60,8 +67,10 @@ def test_a_connection_is_reset_before_or_after_the_request_is_carried_out(
         with Caller(emulator.endpoint, emulator.listen, emulator.hub, context) as hub:
             assert hub.get().status == 404
             emulator.fail("PUT", reset=reset)
+            body = json.dumps(wns())
+            hub.connection.request("PUT", TARGET, body, {"Authorization": hub.token()})
             with pytest.raises(ConnectionResetError):
-                hub.put(wns())
+                read(sock_of(hub))
             assert [entry.status for entry in emulator.log()] == [404, status]
             assert len(emulator.contents()["installations"]) == held
             hub.connection.close()
@@ -111,7 +120,7 @@ def test_closing_does_not_wait_for_a_reply_that_does_not_end(how: dict[str, Any]
     context = strict(emulator.ca) if tls else None
     with Caller(emulator.endpoint, emulator.listen, emulator.hub, context) as hub:
         emulator.fail("GET", **how)
-        hub.connection.request("GET", "/my-hub/installations/i?api-version=2020-06")
+        hub.connection.request("GET", TARGET)
         while not emulator.log():
             time.sleep(0.005)
         time.sleep(0.1)
@@ -169,25 +178,24 @@ def test_a_compressed_reply_is_what_it_was(emulator: Emulator, hub: Caller) -> N
     assert gzip.decompress(body) == whole
 
 
-@pytest.mark.slow
 def test_a_bomb_is_small_until_it_is_opened(emulator: Emulator, hub: Caller) -> None:
-    emulator.fail("GET", status=200, body="{}", encoding="gzip", size=1 << 30)
+    emulator.fail("GET", status=200, body="{}", encoding="gzip", size=1 << 28)
     packed = hub.get().body
-    assert len(packed) < 1.5 * MEGABYTE
+    assert len(packed) < MEGABYTE // 2
     opener = zlib.decompressobj(wbits=31)
     opened = 0
     rest = packed
     while rest:
         opened += len(opener.decompress(rest, MEGABYTE))
         rest = opener.unconsumed_tail
-    assert (opened, opener.eof) == (1 << 30, True)
+    assert (opened, opener.eof) == (1 << 28, True)
 
 
 def test_a_reply_is_padded_to_its_size_without_being_held(emulator: Emulator, hub: Caller) -> None:
     size = 100 * MEGABYTE
     for headers in ({}, {"Content-Length": str(size)}):
         emulator.fail("GET", status=200, headers=headers, body="{}", size=size)
-        hub.connection.request("GET", "/my-hub/installations/i?api-version=2020-06")
+        hub.connection.request("GET", TARGET)
         tracemalloc.start()
         try:
             buffer = bytearray(MEGABYTE)
