@@ -52,8 +52,8 @@ def little_memory() -> Iterator[None]:
     ("trick", "words"),
     [
         # Python takes a reset below TLS for an end.
-        ({"reset": "before"}, "no answer from .*: (Connection reset by peer|Remote end closed connection)"),
-        ({"reset": "after"}, "no answer from .*: (Connection reset by peer|Remote end closed connection)"),
+        ({"reset": "before"}, "no answer from .*: .*(reset|closed).*; tried again later"),
+        ({"reset": "after"}, "no answer from .*: .*(reset|closed).*; tried again later"),
         ({"cut_after": 30}, "no answer from .*: the reply broke off within its head; tried again later"),
         ({"cut_after": 420}, "no answer from .*: the reply broke off; tried again later"),
         ({"drip": 0.01}, "no whole reply within 1 s"),
@@ -89,7 +89,7 @@ def test_trick_of_the_wire_is_a_passing_error_in_time_and_in_little_memory(
     began = time.monotonic()
     with little_memory(), pytest.raises(errors.HubUnavailable) as caught:
         client.get_installation("device")
-    assert time.monotonic() - began < TIMEOUT + 0.7
+    assert time.monotonic() - began < TIMEOUT + 1.5
     assert re.search(words, str(caught.value)), str(caught.value)
     assert caught.value.retryable
     assert len(hub.log()) == 1, "nothing is repeated and no redirect followed"
@@ -301,4 +301,4 @@ def test_slow_tunnel_does_not_outlive_the_deadline(
         began = time.monotonic()
         with pytest.raises(errors.HubUnavailable, match="no whole reply within 1 s"):
             far_client.get_installation("device")
-        assert time.monotonic() - began < 2 * TIMEOUT
+        assert time.monotonic() - began < 3 * TIMEOUT
