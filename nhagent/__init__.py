@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Template,
     )
     from nhagent.report import Outcome, Report, Status
+    from nhagent.verification import Verification
 
 __version__ = "0.1.0"
 
@@ -37,6 +38,7 @@ __all__ = [
     "SecondaryTile",
     "Status",
     "Template",
+    "Verification",
 ]
 
 _HOMES = {
@@ -53,6 +55,7 @@ _HOMES = {
     "SecondaryTile": "nhagent.models",
     "Status": "nhagent.report",
     "Template": "nhagent.models",
+    "Verification": "nhagent.verification",
 }
 
 

@@ -8,15 +8,16 @@ the hub refuses a source's key, the others are tried once: one of them may have 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Final, TypeAlias
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from nhagent import rules
 from nhagent.device import credentials
 from nhagent.errors import ConfigurationError, CredentialError, Unauthorized
 from nhagent.hub.connection import EXCHANGE_SECONDS, ConnectionString, namespace_of, read_endpoint
+from nhagent.models import PushChannel
 
 if TYPE_CHECKING:
     from nhagent.hub.client import HubClient
@@ -25,6 +26,8 @@ GOOD_CLOCK_SECONDS: Final = 60.0
 """Up to this much off, a clock is not the reason for a token's being refused."""
 
 Key: TypeAlias = ConnectionString | Callable[[], str]
+
+_T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +87,9 @@ class HubAccess:
         self._source: Source | None = None
         self._client: HubClient | None = None
         self._sent_before = 0
+        self._offset = timedelta()
+        self._signed_again = False
+        self._channels: tuple[PushChannel, ...] = ()
 
     @property
     def requests_sent(self) -> int:
@@ -93,7 +99,18 @@ class HubAccess:
     @property
     def clock_skew(self) -> float | None:
         """Seconds that the hub's clock was ahead of ours at its last reply since the last `close`."""
-        return None if self._client is None else self._client.clock_skew
+        seen = None if self._client is None else self._client.clock_skew
+        return None if seen is None else seen + self._offset.total_seconds()
+
+    @property
+    def ahead(self) -> int:
+        """The whole seconds by which the hub's clock is ahead of ours; 0 where the two are close."""
+        skew = self.clock_skew
+        return 0 if skew is None or abs(skew) <= GOOD_CLOCK_SECONDS else round(skew)
+
+    def now(self) -> datetime:
+        """The time by the hub's clock, as far as this process has seen it; else by ours."""
+        return self._clock() + self._offset
 
     def namespace(self) -> str | None:
         """The namespace to register with, as far as it is known without opening a key ring.
@@ -138,27 +155,67 @@ class HubAccess:
                 self._hub,
                 endpoint=self._endpoint,
                 ca_bundle=self._ca_bundle,
-                clock=self._clock,
+                clock=self.now,
                 timeout=EXCHANGE_SECONDS if seconds is None else min(seconds, EXCHANGE_SECONDS),
             )
+            self._client.hide(self._channels)
         return self._client
+
+    def hide(self, channels: Iterable[PushChannel]) -> None:
+        """Keep these push channels of the device out of every error, whoever quotes them."""
+        self._channels = tuple(channels)
+        if self._client is not None:
+            self._client.hide(self._channels)
 
     def close(self) -> None:
         """Close the connection to the hub, and read the credential anew next time."""
         self._let_go()
         self._sent_before = 0
+        self._signed_again = False
 
-    def fall_back(self, error: Unauthorized) -> None:
-        """After a 401: turn to another source of the chain that holds another key for the same namespace.
+    def cut(self) -> None:
+        """End the exchange that is under way, from another thread."""
+        client = self._client
+        if client is not None:
+            client.cut()
 
-        All that was read with the former has then to be read again.
+    def authorized(self, ask: Callable[[], _T]) -> _T:
+        """Ask the hub; after a 401 once more, by its clock or with another key of the credential chain.
 
         Raises:
-            Unauthorized: there is none. It names the source that held the refused key.
+            Unauthorized: neither helped. It names the source that held the refused key.
         """
-        refused, skew = self._source, self.clock_skew
-        if refused is None or skew is None or abs(skew) > GOOD_CLOCK_SECONDS:
-            raise error  # a token that was signed at the wrong time says nothing of its key
+        while True:
+            try:
+                return ask()
+            except Unauthorized as error:
+                self._recover(error)
+
+    def _recover(self, error: Unauthorized) -> None:
+        """After a 401: sign by the hub's clock, or turn to another source of the chain with another key.
+
+        All that was read has then to be read again. The hub's ``Date`` can be believed: it came over
+        verified TLS, or from this machine itself.
+
+        Raises:
+            Unauthorized: neither is left to try. It names the source that held the refused key.
+        """
+        seen = None if self._client is None else self._client.clock_skew
+        if seen is None or self._source is None:
+            raise error
+        if abs(seen) <= GOOD_CLOCK_SECONDS:
+            self._fall_back(error)
+        elif self._signed_again:
+            raise error
+        else:
+            _log.warning("this device's clock is %.0f s behind the hub's, by which is signed now", seen)
+            self._signed_again = True
+            self._offset += timedelta(seconds=seen)
+            self._let_go()
+
+    def _fall_back(self, error: Unauthorized) -> None:
+        refused = self._source
+        assert refused is not None
         namespace = self.namespace_at_any_cost()
         self._refused.append(refused)
         self._let_go()
@@ -268,9 +325,7 @@ def _readable_pem(path: str | None) -> str | None:
         with open(path, "rb") as file:
             content = file.read()
     except OSError as error:
-        raise ConfigurationError(
-            f"ca_bundle {rules.shown(path)}: {error.strerror}; check the path"
-        ) from error
+        raise ConfigurationError(f"ca_bundle {rules.shown(path)}: {error.strerror}; check the path") from None
     if b"-----BEGIN CERTIFICATE-----" not in content:
         raise ConfigurationError(f"ca_bundle {path!r}: holds no PEM certificate; give the authority's own")
     return path

@@ -39,7 +39,7 @@ from random import random as real_random
 from time import sleep as real_sleep
 from typing import TYPE_CHECKING, Final
 
-from nhagent import rules
+from nhagent import pacing, rules
 from nhagent.access import HubAccess
 from nhagent.declaration import PRIMARY, Asked, Declaration, channels_of
 from nhagent.device import paths
@@ -53,7 +53,7 @@ from nhagent.device.machine import (
 )
 from nhagent.device.state import Identity, Sweep
 from nhagent.device.store import STATE, Store
-from nhagent.driver import drive
+from nhagent.driver import Background, drive
 from nhagent.errors import ConfigurationError, NhagentError, StateUnreadable
 from nhagent.hub.installations import channel_to_json
 from nhagent.models import (
@@ -74,8 +74,11 @@ from nhagent.wheel import Wheel, new_installation_id
 if TYPE_CHECKING:
     import os
 
+    from nhagent.verification import Verification
+
 DEFAULT_TIMEOUT: Final = 30.0
 FROM_MACHINE: Final = "machine"
+BACKGROUND_TURN_SECONDS: Final = 60.0
 WISH_LOCK_SECONDS: Final = 60.0
 """How long a wish waits to get to disk while another process of the same app is at work."""
 
@@ -104,6 +107,8 @@ class Agent:
             the hub, where storage does not last; None: one is made at the first start and kept.
         state_dir: absolute path; None: $NHAGENT_STATE_DIR, $STATE_DIRECTORY, or the user's data folder.
         refresh_every: age at which an unchanged registration is written again; zero: at every start.
+        startup_spread: over how long after their boot a fleet's first requests are spread; each device keeps
+            its own place in it.
         first_run_list: whether a first run asks what the hub holds for the channel, to make no second device.
         on_registered: called with the report whenever the hub has accepted something new.
         on_error: called with the error whenever a run ends with one, or a channel source fails.
@@ -142,6 +147,7 @@ class Agent:
         state_dir: str | os.PathLike[str] | None = None,
         refresh_every: timedelta = timedelta(days=1),
         first_run_list: bool = True,
+        startup_spread: timedelta = timedelta(),
         on_registered: Callable[[Report], object] | None = None,
         on_error: Callable[[NhagentError], object] | None = None,
         clock: Callable[[], datetime | float] | None = None,
@@ -157,6 +163,7 @@ class Agent:
             raise ConfigurationError(f'style {rules.shown(style)}: give "{INSTALLATION}" or "{REGISTRATION}"')
         source = as_source(self._platform, channel, "channel")
         check_duration("refresh_every", refresh_every)
+        check_duration("startup_spread", startup_spread)
         if expires_after is not None:
             check_duration("expires_after", expires_after)
             if not expires_after:
@@ -174,13 +181,22 @@ class Agent:
             secondary_tiles=secondary_tiles,
         )
         terms = Terms(
-            self._platform, given, installation_id, expires_after, refresh_every, owns_tags, first_run_list
+            self._platform,
+            given,
+            installation_id,
+            expires_after,
+            refresh_every,
+            owns_tags,
+            first_run_list,
+            startup_spread,
         )
         self._style = style
         self._fixed_channel = None if callable(channel) else read_channel(self._platform, channel, "channel")
         check_terms(terms, style, self._fixed_channel)
         self._clock = _as_datetimes(clock)
         self._sleep = sleep or real_sleep
+        self._wait = sleep
+        self._background: Background | None = None
         self._random = random or real_random
         folder = paths.device_folder(paths.state_folder(state_dir), app, hub)
         self._store = Store(folder, sleep=self._sleep, disk=disk)
@@ -233,6 +249,48 @@ class Agent:
         import asyncio
 
         return await asyncio.to_thread(self.start, timeout)
+
+    def keep_fresh(self) -> Background:
+        """Keep the device registered in a background thread, without limit: a context manager.
+
+        It starts the device, tries again for as long as it takes, refreshes it at the device's own slot after
+        its interval, looks once, minutes after a first registration, whether the hub has kept it, and takes
+        over a new channel when it is poked. Results go to ``on_registered`` and ``on_error``; nothing that
+        they raise stops it. The thread ends at once at the end of the block.
+        """
+        self._background = Background(
+            self._turn_in_background,
+            verify=lambda: not self.verify().in_sync,
+            interval=(1 + pacing.REFRESH_SLOTS) * self._wheel.terms.refresh_every.total_seconds(),
+            clock=self._clock,
+            wait=self._wait,
+            random=self._random,
+            cut=self._access.cut,
+            tries=self._wheel.tries,
+        )
+        return self._background
+
+    def poke(self) -> None:
+        """Let the background thread look at once whether something has changed: a channel, credentials."""
+        if self._background is not None:
+            self._background.poke()
+
+    def verify(self) -> Verification:
+        """Ask the hub whether it holds what it accepted, field by field. One request; never to be polled.
+
+        What drifted is marked, so that the next start writes it whole; a channel that the hub has marked as
+        dead is not sent again, and its source is asked for another.
+
+        Raises:
+            HubError: the hub could not be asked.
+            NhagentError: as `start`.
+        """
+        from nhagent.verification import Verifier
+
+        with self._wheel.turning:
+            return Verifier(
+                self._store, self._access, self._registrar, self._wheel.terms, self._wheel.recall
+            ).verify()
 
     def refresh(self, *, force: bool = False, timeout: float = DEFAULT_TIMEOUT) -> Report:
         """As `start`; with ``force`` the whole is written whatever its age."""
@@ -309,7 +367,9 @@ class Agent:
             draft = self._wheel.draft(memory, asked, namespace, new_id=lambda: "(new)")
             if draft.must_learn:
                 namespace = self._access.namespace_at_any_cost()
-                draft = self._wheel.learnt_draft(memory, asked, namespace, new_id=lambda: "(new)")
+                draft = self._access.authorized(
+                    lambda: self._wheel.learnt_draft(memory, asked, namespace, new_id=lambda: "(new)")
+                )
         finally:
             self._access.close()
         if draft.lacks_channel:
@@ -325,7 +385,7 @@ class Agent:
         """
         memory = self._wheel.recall()
         draft = self._wheel.draft(memory, Asked(), None)
-        accepted = draft.state.accepted
+        accepted, trouble = draft.state.accepted, draft.state.trouble
         shown = {} if draft.desired is None else channels_of(draft.desired.installation)
         return Status(
             state=state_of(draft, self._registrar),
@@ -336,11 +396,15 @@ class Agent:
             installation_id=None if memory.identity is None else memory.identity.installation_id,
             channels={name: fingerprint(channel) for name, channel in shown.items()},
             accepted_at=accepted.accepted_at,
+            verified_at=draft.state.verified_at,
             refresh_due=None if draft.desired is None else self._registrar.due_at(draft.desired, accepted),
             pending=tuple(str(step) for step in draft.steps),
             in_doubt=tuple(sorted(accepted.in_doubt)),
             leaving=tuple(entry.id for entry in accepted.leaving),
             unreadable=memory.unreadable,
+            last_error=None if trouble is None else trouble.kind,
+            failures=0 if trouble is None else trouble.tries,
+            next_attempt=None if trouble is None else trouble.until,
             folder=self._store.folder,
         )
 
@@ -408,10 +472,24 @@ class Agent:
                 clock=self._clock,
                 sleep=self._sleep,
                 random=self._random,
+                tries=self._wheel.tries,
             )
         except NhagentError as error:
             _tell(self._on_error, error)
             raise
+        self._announce(report)
+        return report
+
+    def _turn_in_background(self, force: bool) -> Report:
+        try:
+            report = self._wheel.turn(BACKGROUND_TURN_SECONDS, force=force, in_background=True)
+        except NhagentError as error:
+            _tell(self._on_error, error)
+            raise
+        self._announce(report)
+        return report
+
+    def _announce(self, report: Report) -> None:
         if report.error is not None:
             _log.info("waiting: %s", report.error)
             _tell(self._on_error, report.error)
@@ -422,7 +500,6 @@ class Agent:
             _log.warning("the old channel stays in place: %s", failure)
             if name != PRIMARY or report.error is None:
                 _tell(self._on_error, failure)
-        return report
 
     def _declare(self, change: Callable[[Declaration], Declaration]) -> None:
         """Change the declaration, on disk first; from there it is read at every later start."""
@@ -498,5 +575,7 @@ def _tell(callback: Callable[..., object] | None, news: object) -> None:
         return
     try:
         callback(news)
-    except Exception:  # noqa: BLE001 - the app's own code may raise anything
-        _log.exception("a callback of the app failed")
+    except Exception as error:  # noqa: BLE001 - the app's own code may raise anything
+        from nhagent.veil import in_prose
+
+        _log.error("a callback of the app failed (%s)", in_prose(error))

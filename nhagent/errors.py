@@ -17,13 +17,14 @@ class Curve(Enum):
     FAULT = "fault"  # the network or the hub stumbled: soon again
     THROTTLE = "throttle"  # the hub asks for less: spread over minutes
     LOCAL = "local"  # something on this device must change first: a minute and more
+    BLOCKED = "blocked"  # a person must change something: an hour and more
 
 
 class NhagentError(Exception):
     """The root of everything that nhagent raises on purpose."""
 
     retryable: ClassVar[bool] = False
-    curve: ClassVar[Curve] = Curve.LOCAL
+    curve: ClassVar[Curve] = Curve.BLOCKED
 
 
 class ConfigurationError(NhagentError):
@@ -38,6 +39,7 @@ class KeyringLocked(CredentialError):
     """The key ring is there but locked; it may be unlocked later."""
 
     retryable = True
+    curve = Curve.LOCAL
 
 
 class StateError(NhagentError):
@@ -59,6 +61,7 @@ class StateUnwritable(StateError):
     """The state folder cannot be made or written: full, read-only or not ours."""
 
     retryable = True
+    curve = Curve.LOCAL
 
 
 class ChannelError(NhagentError):
@@ -69,6 +72,7 @@ class ChannelError(NhagentError):
     """
 
     retryable = True
+    curve = Curve.LOCAL
 
     def __init__(self, message: str, *, pending: bool = False) -> None:
         super().__init__(message)
@@ -141,6 +145,10 @@ class Throttled(HubError):
 
     retryable = True
     curve = Curve.THROTTLE
+
+
+class HeldBack(Throttled):
+    """Nothing was sent: the time that the hub, or ``startup_spread``, asked for is not over yet."""
 
 
 class HubUnavailable(HubError):

@@ -154,6 +154,7 @@ class SecondaryTile:
             seen before); in an `Installation` the handle itself.
         tags: tags of this tile.
         templates: templates of this tile, by name.
+        push_channel_expired: read-only: the platform service has reported the handle dead.
 
     Raises:
         ConfigurationError: a field breaks a rule.
@@ -162,6 +163,7 @@ class SecondaryTile:
     channel: str | Callable[[], RawChannel] | None = field(default=None, repr=False)
     tags: Sequence[str] = ()
     templates: Mapping[str, Template] = field(default_factory=dict)
+    push_channel_expired: bool = False
     from_hub: InitVar[bool] = False
 
     def __post_init__(self, from_hub: bool) -> None:

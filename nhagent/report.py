@@ -53,6 +53,13 @@ class Report:
     clock_skew: float | None = None
     elapsed: float = 0.0
 
+    @property
+    def calls_for_verification(self) -> bool:
+        """Whether the hub should be asked once, minutes later: it accepts before it has written."""
+        if self.outcome is Outcome.DISABLED:
+            return self.requests > 0
+        return self.outcome in {Outcome.REGISTERED, Outcome.RECREATED}
+
 
 class StartState(StrEnum):
     """Where a device stands; see the table in `nhagent.agent`."""
@@ -78,11 +85,15 @@ class Status:
         installation_id: the device's id at the hub, or None.
         channels: the push channels last seen, as fingerprints, by name.
         accepted_at: when the hub last accepted something, by its own clock.
+        verified_at: when the hub was last seen to hold what it had accepted, by its own clock.
         refresh_due: when that is written again.
         pending: the steps that a start would take, were the channels still the same.
         in_doubt: names of records whose last write has no answer.
         leaving: ids that the hub must still forget.
         unreadable: state files that make no sense.
+        last_error: the class of the error that stands in the way, or None.
+        failures: how often it was met in a row.
+        next_attempt: when the next try is due that this error allows.
         folder: where all this is kept.
     """
 
@@ -94,9 +105,13 @@ class Status:
     installation_id: str | None
     channels: Mapping[str, str]
     accepted_at: datetime | None
+    verified_at: datetime | None
     refresh_due: datetime | None
     pending: tuple[str, ...]
     in_doubt: tuple[str, ...]
     leaving: tuple[str, ...]
     unreadable: tuple[str, ...]
+    last_error: str | None
+    failures: int
+    next_attempt: datetime | None
     folder: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
+from nhagent import pacing
 from nhagent.declaration import (
     PRIMARY,
     Asked,
@@ -19,12 +20,17 @@ from nhagent.device.machine import is_another_machine
 from nhagent.device.state import Accepted, Identity, State
 from nhagent.device.store import STATE, Memory
 from nhagent.errors import ChannelError, ConfigurationError
-from nhagent.models import Platform, fingerprint, identity_of_channel, read_channel
+from nhagent.models import Platform, PushChannel, fingerprint, identity_of_channel, read_channel
 from nhagent.registrars import INSTALLATION, Desired, Learnt, Registrar, Step
 from nhagent.registrars.installation import held
 from nhagent.registrars.leaving import all_leaving, in_style
 from nhagent.report import StartState
 from nhagent.terms import Terms
+
+EARLY_STARTS: Final = 10
+"""At every so-many-th start with a clock that is behind the last acceptance, a refresh is due."""
+CLOSE: Final = timedelta(minutes=1)
+_CREDENTIALS_REFUSED: Final = {"Unauthorized", "Forbidden", "CredentialError"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ class Draft:
             not memory.unreadable
             and not memory.unsaved
             and self.is_known
+            and memory.state.trouble is None
             and memory.state.to_json() == self.state.to_json()
         )
 
@@ -99,6 +106,7 @@ def draft_start(
     now: datetime,
     machine: str | None = None,
     force: bool = False,
+    in_background: bool = False,
     learnt: Learnt | None = None,
 ) -> Draft:
     """Work out one start.
@@ -113,6 +121,7 @@ def draft_start(
         now: the time, aware.
         machine: keyed hash of this machine's name; None where nothing tells it from others.
         force: write the whole whatever its age.
+        in_background: nobody waits for it: a refresh by age goes out at the device's own slot.
         learnt: what the hub told of the device, once it was asked.
 
     Raises:
@@ -125,13 +134,12 @@ def draft_start(
         accepted=_doubted(memory, identity, state.accepted, registrar.style),
         namespace=identity.namespace,
         disabled=identity.disabled,
-        trouble=None,
     )
     if identity.disabled:
         state = replace(state, accepted=all_leaving(state.accepted, identity.installation_id))
         steps = tuple(registrar.plan(None, state.accepted, now))
         return Draft(memory, identity, state, steps, is_cloned=is_cloned)
-    asked = _without_foreign(asked, terms.platform, state.foreign)
+    asked = _without_refused(asked, terms.platform, state)
     declaration = terms.given.over(Declaration.from_json(state.declaration))
     if learnt is not None and learnt.declared is not None:
         declaration = declaration.over(Declaration.of(learnt.declared))
@@ -139,11 +147,22 @@ def draft_start(
         declaration = declaration.without_tags()
     learnt_channels = {} if learnt is None or learnt.declared is None else channels_of(learnt.declared)
     channels = {**learnt_channels, **remembered_channels(terms.platform, state.channels), **asked.given}
+    channels = {name: given for name, given in channels.items() if not _refusal(terms.platform, given, state)}
     if PRIMARY not in channels:
         return Draft(memory, identity, state, asked=asked, is_cloned=is_cloned)
     is_new = is_cloned or _is_new(memory, namespace)
     installation = declaration.installation(identity.installation_id, terms.platform, channels)
-    desired = Desired(installation, terms.expires_after, terms.refresh_every, terms.owns_tags, force)
+    early_starts = _early_starts(state, now) if not in_background else state.early_starts
+    if early_starts >= EARLY_STARTS:
+        early_starts, force = 0, True
+    desired = Desired(
+        installation,
+        terms.expires_after,
+        terms.refresh_every,
+        terms.owns_tags,
+        force,
+        _refresh_lag(terms, identity) if in_background else timedelta(),
+    )
     accepted = in_style(registrar.style, state.accepted, identity.installation_id)
     accepted = registrar.retire(desired, accepted)
     state = replace(
@@ -151,6 +170,7 @@ def draft_start(
         declaration=declaration.to_json(),
         channels=channels_to_json(terms.platform, channels_of(installation)),
         accepted=accepted,
+        early_starts=early_starts,
     )
     return Draft(
         memory,
@@ -176,7 +196,8 @@ def state_of(draft: Draft, registrar: Registrar) -> StartState:
         return StartState.UNVERIFIED
     if draft.memory.identity is None:
         return StartState.NEW
-    if draft.memory.state.trouble is not None:
+    trouble = draft.memory.state.trouble
+    if trouble is not None and trouble.kind in _CREDENTIALS_REFUSED:
         return StartState.BLOCKED
     if not registrar.holds_device(accepted):
         return StartState.IDENTIFIED
@@ -197,7 +218,8 @@ def _who(
     disabled = state.disabled or (identity is not None and identity.disabled)
     if _is_cloned(memory, machine):
         # What the other machine has at the hub, and on the way out of it, is its own.
-        foreign = tuple(dict.fromkeys((*state.foreign, *_channels_of_others(state))))
+        theirs = (identity_of_channel(platform, channel) for platform, channel in known_channels(state))
+        foreign = tuple(dict.fromkeys((*state.foreign, *theirs)))
         state = State(declaration=state.declaration, foreign=foreign)
         identity = None
     # Another namespace inherits nothing but the user's own words.
@@ -228,8 +250,8 @@ def _is_cloned(memory: Memory, machine: str | None) -> bool:
     return before is not None and machine is not None and is_another_machine(before, machine)
 
 
-def _channels_of_others(state: State) -> Iterator[str]:
-    """The channels that the machine from which this disk was copied had, at the hub or from its sources."""
+def known_channels(state: State) -> Iterator[tuple[Platform, PushChannel]]:
+    """The channels that a device has, or had: at the hub, or from its sources."""
     raw: list[tuple[object, Any]] = [
         (platform, channel)
         for platform, handles in state.channels.items()
@@ -246,23 +268,44 @@ def _channels_of_others(state: State) -> Iterator[str]:
     for name, channel in raw:
         try:
             platform = Platform.parse(name)
-            yield identity_of_channel(platform, read_channel(platform, channel, PRIMARY))
+            yield platform, read_channel(platform, channel, PRIMARY)
         except ConfigurationError:  # a damaged entry says nothing
             continue
 
 
-def _without_foreign(asked: Asked, platform: Platform, foreign: tuple[str, ...]) -> Asked:
-    """What the channel sources said, without the channels that belong to another machine."""
+def _without_refused(asked: Asked, platform: Platform, state: State) -> Asked:
+    """What the channel sources said, without the channels that must not be sent."""
     given, errors = dict(asked.given), dict(asked.errors)
     for name, channel in asked.given.items():
-        if identity_of_channel(platform, channel) in foreign:
+        reason = _refusal(platform, channel, state)
+        if reason:
             del given[name]
-            errors[name] = ChannelError(
-                f"{name}: {fingerprint(channel)} is that of the machine from which this disk was copied; "
-                "waiting until the platform gives this one its own",
-                pending=True,
-            )
+            errors[name] = ChannelError(f"{name}: {fingerprint(channel)} {reason}", pending=True)
     return Asked(given, errors)
+
+
+def _refusal(platform: Platform, channel: PushChannel, state: State) -> str:
+    """Why a channel must not be sent; "" where it may."""
+    identity = identity_of_channel(platform, channel)
+    if identity in state.foreign:
+        return (
+            "is that of the machine from which this disk was copied; waiting until the platform gives this "
+            "one its own"
+        )
+    if identity in state.expired:
+        return "is marked as expired by the hub; waiting until the platform gives another"
+    return ""
+
+
+def _early_starts(state: State, now: datetime) -> int:
+    """How many starts in a row our clock was before the last acceptance, this one among them."""
+    since = state.accepted.accepted_at
+    return state.early_starts + 1 if since is not None and since - now > CLOSE else 0
+
+
+def _refresh_lag(terms: Terms, identity: Identity) -> timedelta:
+    every = terms.refresh_every.total_seconds()
+    return timedelta(seconds=pacing.refresh_lag(every, identity.installation_id))
 
 
 def _has_moved(identity: Identity, namespace: str | None) -> bool:

@@ -25,6 +25,7 @@ class Terms:
         installation_id: the id that the app wants, or None for one of our making.
         expires_after, refresh_every, owns_tags: see `nhagent.registrars.Desired`.
         first_run_list: whether a first run asks the hub what it holds for the device's channels.
+        startup_spread: over how long after their boot a fleet's first requests are spread.
     """
 
     platform: Platform
@@ -34,6 +35,7 @@ class Terms:
     refresh_every: timedelta
     owns_tags: bool
     first_run_list: bool = True
+    startup_spread: timedelta = timedelta()
 
 
 def check_terms(terms: Terms, style: str, fixed_channel: PushChannel | None) -> None:

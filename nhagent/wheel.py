@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from threading import RLock
 from time import monotonic
 from typing import Final
@@ -17,25 +18,22 @@ from typing import Final
 from nhagent.access import HubAccess
 from nhagent.declaration import PRIMARY, Asked, Declaration, ask_sources
 from nhagent.device.channels import ChannelSource
-from nhagent.device.state import Accepted, Malformed, State, Trouble
+from nhagent.device.state import Accepted, Malformed, State
 from nhagent.device.store import IDENTITY, STATE, Memory, Store
 from nhagent.errors import (
     ConfigurationError,
-    CredentialError,
-    Forbidden,
     HubError,
     HubUnavailable,
     InvalidRequest,
     NhagentError,
     RecordNotFound,
     RegistrationGone,
-    StateError,
     StateUnwritable,
-    Unauthorized,
 )
+from nhagent.patience import DurableTries
 from nhagent.registrars import Learnt, Registrar, Step
 from nhagent.report import Outcome, Report
-from nhagent.startup import Draft, draft_start
+from nhagent.startup import Draft, draft_start, known_channels
 from nhagent.terms import Terms
 
 LEAST_SECONDS: Final = 5.0
@@ -78,28 +76,26 @@ class Wheel:
         self._source = source
         self._clock = clock
         self._machine = machine
+        self.tries = DurableTries(store, clock)
 
-    def turn(self, left: float, *, force: bool) -> Report:
+    def turn(self, left: float, *, force: bool, in_background: bool = False) -> Report:
         """One turn of the wheel: look, and only if something is to be done, take the lock and do it.
 
         Args:
             left: seconds that it should take at most; an exchange is given `LEAST_SECONDS` all the same.
             force: write the whole whatever its age.
+            in_background: nobody waits for it.
 
         Raises:
             NhagentError: waiting cannot mend it. What waiting may mend is reported.
         """
-        progress = _Progress()
+        progress = _Progress(force=force, in_background=in_background)
         with self.turning:
             try:
                 report = None
                 while report is None:
-                    try:
-                        report = self._turned(progress, max(left, LEAST_SECONDS), force=force)
-                    except Unauthorized as error:
-                        self._access.fall_back(error)
+                    report = self._access.authorized(lambda: self._turned(progress, max(left, LEAST_SECONDS)))
             except NhagentError as error:
-                self._note(error, progress)
                 if not error.retryable:
                     raise
                 return self._report(Outcome.WAITING, progress, error=error)
@@ -108,15 +104,16 @@ class Wheel:
             finally:
                 self._access.close()
 
-    def _turned(self, progress: _Progress, left: float, *, force: bool) -> Report | None:
+    def _turned(self, progress: _Progress, left: float) -> Report | None:
         """The turn, or None where another process was faster, so that all has to be looked at anew."""
         deadline = monotonic() + left
+        force, in_background = progress.force, progress.in_background
         namespace = self._access.namespace()
         memory = self.recall()
         progress.installation_id = None if memory.identity is None else memory.identity.installation_id
-        progress.trouble = progress.trouble or memory.state.trouble
+        self.tries.recall(memory.state.trouble)
         progress.asked = asked = self.ask(memory)
-        draft = self.draft(memory, asked, namespace, force=force)
+        draft = self.draft(memory, asked, namespace, force=force, in_background=in_background)
         progress.draft, progress.asked = draft, draft.asked
         if draft.is_cloned:
             _warn_of_clone(self.store.folder)
@@ -124,6 +121,8 @@ class Wheel:
             return self._report(Outcome.WAITING, progress, error=draft.asked.errors[PRIMARY])
         if draft.is_settled:
             return self._report(self._outcome(progress), progress)
+        if draft.steps:
+            self.tries.check(memory.state.trouble, self.terms.startup_spread, draft.identity)
         with self.store.lock(left):
             if self.recall() != memory:
                 return None
@@ -135,10 +134,13 @@ class Wheel:
                 self.store.save_state(
                     memory.state
                 )  # a disk that takes nothing is told before the hub is asked
-            draft = self.learnt_draft(memory, asked, namespace, force=force)
+            draft = self.learnt_draft(memory, asked, namespace, force=force, in_background=in_background)
             draft = progress.draft = self._settled(draft)
             progress.installation_id = draft.identity.installation_id
-            progress.accepted = self._carry_out(draft, progress, deadline)
+            state = self._carry_out(draft, progress, deadline)
+            if state.trouble is not None:
+                self.store.remember(replace(state, trouble=None))
+            progress.accepted = state.accepted
         return self._report(self._outcome(progress), progress)
 
     def recall(self) -> Memory:
@@ -174,21 +176,27 @@ class Wheel:
         *,
         new_id: Callable[[], str] | None = None,
         force: bool = False,
+        in_background: bool = False,
         learnt: Learnt | None = None,
     ) -> Draft:
         """What a start would come to; see `nhagent.startup.draft_start`."""
-        return draft_start(
+        draft = draft_start(
             memory,
             self.terms,
             asked,
             namespace=namespace,
             new_id=new_id or new_installation_id,
             registrar=self._registrar,
-            now=self._clock(),
+            now=self._access.now(),
             machine=self._machine(),
             force=force,
+            in_background=in_background,
             learnt=learnt,
         )
+        if not draft.is_settled:
+            states = (memory.state, draft.state)
+            self._access.hide(channel for state in states for _, channel in known_channels(state))
+        return draft
 
     def learnt_draft(
         self,
@@ -198,9 +206,13 @@ class Wheel:
         *,
         new_id: Callable[[], str] | None = None,
         force: bool = False,
+        in_background: bool = False,
     ) -> Draft:
         """A draft for which the hub was asked what it holds, where the disk does not say."""
-        draft = self.draft(memory, asked, namespace, new_id=new_id, force=force)
+        again = partial(
+            self.draft, memory, asked, namespace, new_id=new_id, force=force, in_background=in_background
+        )
+        draft = again()
         if not draft.must_learn or draft.desired is None:
             return draft
         learnt = self._registrar.learn(
@@ -210,7 +222,7 @@ class Wheel:
             listing=draft.listing,
             complete=self.terms.given.is_complete,
         )
-        return self.draft(memory, asked, namespace, new_id=new_id, force=force, learnt=learnt)
+        return again(learnt=learnt)
 
     def settle(self, draft: Draft) -> None:
         """Write what must be on disk before anything is sent.
@@ -244,11 +256,11 @@ class Wheel:
                 raise
             state = replace(draft.state, accepted=replace(draft.state.accepted, partial=True))
             self.store.remember(state)
-            steps = self._registrar.plan(draft.desired, state.accepted, self._clock())
+            steps = self._registrar.plan(draft.desired, state.accepted, self._access.now())
             return replace(draft, state=state, steps=tuple(steps))
         return draft
 
-    def _carry_out(self, draft: Draft, progress: _Progress, deadline: float) -> Accepted:
+    def _carry_out(self, draft: Draft, progress: _Progress, deadline: float) -> State:
         """Take the steps, one exchange after the other, each saved when it is earned.
 
         A record that the hub refuses does not hold up the others; nothing is deleted then. Deletions that the
@@ -268,7 +280,8 @@ class Wheel:
                 if step.writes:
                     state = self._saved(state, before.doubting(step.record))
                 try:
-                    accepted = self._registrar.apply(step, state.accepted, self._clock())
+                    accepted = self._registrar.apply(step, state.accepted, self._access.now())
+                    accepted = accepted.dated(step.record, self._access.ahead)
                     progress.took(step)
                 except HubUnavailable:
                     raise  # no answer: the doubt stays
@@ -277,7 +290,7 @@ class Wheel:
                     _log.info("%s: %s", step, error)
                     try:
                         accepted, instead = self._registrar.recover(
-                            step, error, draft.desired, before, self._clock()
+                            step, error, draft.desired, before, self._access.now()
                         )
                     except (RegistrationGone, RecordNotFound, InvalidRequest) as final:
                         refused = refused or final
@@ -297,37 +310,19 @@ class Wheel:
                         steps = _without(step, steps)
                         continue
                 if step.plan_again:
-                    steps = self._registrar.plan(draft.desired, accepted, self._clock())
+                    steps = self._registrar.plan(draft.desired, accepted, self._access.now())
         finally:
             if unsaved:
                 self.store.remember(state)
         if refused is not None:
             raise refused
-        return state.accepted
+        return state
 
     def _saved(self, state: State, accepted: Accepted, *, durably: bool = False) -> State:
         changed = replace(state, accepted=accepted)
         if changed.to_json() != state.to_json():
             (self.store.save_state if durably else self.store.remember)(changed)
         return changed
-
-    def _note(self, error: NhagentError, progress: _Progress) -> None:
-        """Write down that the credentials are refused, for whoever asks for the status."""
-        if not isinstance(error, Unauthorized | Forbidden | CredentialError):
-            return
-        try:
-            if self.recall().identity is None:  # nothing was written yet, and nothing is for this
-                return
-            with self.store.lock(0.0):
-                memory = self.recall()
-                if memory.unreadable or memory.unsaved:
-                    return
-                before = progress.trouble
-                tries = 1 if before is None else before.tries + 1
-                trouble = Trouble(type(error).__name__, self._clock(), tries)
-                self.store.save_state(replace(memory.state, trouble=trouble))
-        except StateError:  # the error itself is told
-            return
 
     def _outcome(self, progress: _Progress) -> Outcome:
         draft = progress.draft
@@ -376,7 +371,8 @@ class _Progress:
     asked: Asked = field(default_factory=Asked)
     installation_id: str | None = None
     accepted: Accepted | None = None
-    trouble: Trouble | None = None
+    force: bool = False
+    in_background: bool = False
     steps: list[str] = field(default_factory=list)
     wrote: bool = False
     recreated: bool = False

@@ -186,7 +186,7 @@ def test_hub_that_is_away_is_waiting_and_one_that_refuses_the_key_is_not(
         (('platform = "wns"', 'platform = "wns"\nowns_tags = "no"'), "device.owns_tags: is of type str"),
         (('platform = "wns"', 'platform = "fcmv1"'), "platform fcmv1 takes none"),
         (('every = "12h"', 'every = "twice"'), 'refresh.every "twice": is not a duration'),
-        (('every = "12h"', 'startup_spread = "5m"'), "startup_spread"),
+        (('every = "12h"', "startup_spread = 5"), "startup_spread: is of type int"),
         (('file = "channel"', ""), "channel: give exactly one of file"),
         (('file = "channel"', 'file = "channel"\nenv = "X"'), "there is file and env"),
         (('file = "channel"', "command = []"), "channel.command: is empty"),
@@ -295,6 +295,7 @@ def test_every_error_of_the_tree_has_an_exit_code() -> None:
         errors.RegistrationGone: 75,
         errors.ConcurrencyConflict: 75,
         errors.Throttled: 75,
+        errors.HeldBack: 75,
         errors.HubUnavailable: 75,
     }
     tree: list[type[errors.NhagentError]] = [errors.NhagentError]

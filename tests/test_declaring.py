@@ -277,13 +277,13 @@ def test_newer_schema_is_carried_along_and_the_next_write_is_whole(device: Devic
 
 def test_status_names_the_row_of_the_table(device: Device) -> None:
     assert device.agent().status().state == "NEW"
+    device.hub.fail("PUT", status=503)
+    assert device.agent().start(timeout=0).outcome == "waiting"
+    assert device.agent().status().state == "IDENTIFIED"
     device.hub.fail("PUT", status=401)
     with pytest.raises(Unauthorized, match="401"):
         device.start()
     assert device.agent().status().state == "BLOCKED"
-    device.hub.fail("PUT", status=503)
-    assert device.agent().start(timeout=0).outcome == "waiting"
-    assert device.agent().status().state == "IDENTIFIED"
     device.start()
     status = device.agent().status()
     assert (status.state, status.namespace) == ("IN_SYNC", device.hub.endpoint.removeprefix("http://"))

@@ -42,7 +42,10 @@ FULL = State(
         NOW,
     ),
     foreign=("theirs",),
-    trouble=Trouble("Unauthorized", NOW, 2),
+    expired=("dead",),
+    trouble=Trouble("Unauthorized", "blocked", NOW, 2, NOW),
+    early_starts=3,
+    verified_at=NOW,
 )
 
 

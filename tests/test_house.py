@@ -18,12 +18,12 @@ PACKAGE = Path(nhagent.__file__).parent
 # From the ground up: a module may import from floors below its own, and from its own.
 FLOORS = [
     ["errors"],
-    ["rules", "models", "pacing"],
+    ["rules", "models", "pacing", "veil"],
     ["hub", "device"],
     ["registrars"],
     ["declaration", "report", "access"],
-    ["terms"],
-    ["startup", "driver"],
+    ["terms", "driver"],
+    ["startup", "patience", "verification"],
     ["wheel"],
     ["agent"],
     ["service", "testing", "__main__"],

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from nhagent.errors import ChannelError, ConfigurationError
+from nhagent.errors import ChannelError, ConfigurationError, NhagentError
 from nhagent.models import BrowserChannel, Platform, PushChannel, RawChannel, read_channel
 
 if TYPE_CHECKING:
@@ -48,13 +48,12 @@ def ask(source: ChannelSource, platform: Platform, name: str) -> PushChannel | N
         raw = source()
     except ChannelError:
         raise
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # the app's own code may raise anything; the other channels must go on
-        raise ChannelError(
-            f"{name}: its source failed ({type(error).__name__}: {error}); correct it"
-        ) from error
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the app's own code may raise anything
+        from nhagent.veil import in_prose
+
+        # The text of ours is shown as it is: a source may have called what is ours.
+        shown = str(error) if isinstance(error, NhagentError) else in_prose(error)
+        raise ChannelError(f"{name}: its source failed ({shown}); correct it") from None
     if raw is None or (isinstance(raw, str) and not raw.strip()):
         return None
     if _is_coroutine(raw):
@@ -161,8 +160,14 @@ def from_plugin(reference: str) -> ChannelSource:
         from importlib import import_module
 
         module, _, attribute = reference.partition(":")
-        raw: RawChannel = getattr(import_module(module), attribute)()
-        return raw
+        try:
+            plugin: ChannelSource = getattr(import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ChannelError(
+                f"channel plugin {reference!r}: cannot be loaded ({type(error).__name__}); is it installed, "
+                "and its name right?"
+            ) from None
+        return plugin()
 
     return call
 

@@ -28,7 +28,7 @@ def check_private(path: str, name: str) -> None:
     try:
         facts = os.stat(path)
     except OSError as error:
-        raise CredentialError(f"{name} {rules.shown(path)}: {error.strerror}; check the path") from error
+        raise CredentialError(f"{name} {rules.shown(path)}: {error.strerror}; check the path") from None
     if stat.S_IMODE(facts.st_mode) & 0o077:
         raise CredentialError(f"{name} {rules.shown(path)}: others may read it; run chmod 600 on it")
     if facts.st_uid not in {0, os.getuid()}:
@@ -46,7 +46,7 @@ def read_secret(path: str, name: str) -> str:
             content = file.read(MAX_SECRET_BYTES + 1)
         text = content.decode().strip()
     except OSError as error:
-        raise CredentialError(f"{name} {rules.shown(path)}: {error.strerror}; check it") from error
+        raise CredentialError(f"{name} {rules.shown(path)}: {error.strerror}; check it") from None
     except UnicodeDecodeError:
         raise CredentialError(f"{name} {rules.shown(path)}: holds no text; write it anew") from None
     if len(content) > MAX_SECRET_BYTES:

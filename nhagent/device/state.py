@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
+from zlib import crc32
 
 from nhagent import rules
 from nhagent.errors import ConfigurationError
 
 SCHEMA: Final = 1
+MAX_NUMBER: Final = 10**12
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -98,6 +100,7 @@ class Accepted:
         sweep: push channels on which the hub must be asked what else is left of the device, before it is off.
         accepted_at: the hub's time of the last acceptance, aware.
         whole_at: the hub's time of the last acceptance of the whole, from which a refresh falls due.
+        ahead: seconds that the hub's clock was ahead of ours then; 0 where the two were close.
         partial: a newer version wrote this: what is known may not be all, so that the next write is whole.
         fresh: the hub has just been asked, so that ``records`` is what it holds. Never stored.
         adopted: the hub has just been found to know the device. Never stored.
@@ -110,6 +113,7 @@ class Accepted:
     sweep: tuple[Sweep, ...] = ()
     accepted_at: datetime | None = None
     whole_at: datetime | None = None
+    ahead: int = 0
     partial: bool = False
     fresh: bool = False
     adopted: bool = False
@@ -130,6 +134,13 @@ class Accepted:
             whole_at=at if whole else self.whole_at,
             fresh=fresh,
         )
+
+    def dated(self, name: str, ahead: int) -> Accepted:
+        """After the hub's answer: its clock was so many seconds ahead of ours; a row keeps its own time."""
+        record = self.records.get(name)
+        if record is None or "at" not in record:
+            return replace(self, ahead=ahead)
+        return replace(self, ahead=ahead, records={**self.records, name: {**record, "ahead": ahead}})
 
     def lacking(self, name: str) -> Accepted:
         """After the hub's answer: it does not hold this."""
@@ -156,16 +167,26 @@ class Trouble:
 
     Attributes:
         kind: the error's class, by name.
+        curve: how its tries are spaced, by name.
         at: when it was met last, by this device's clock, aware.
-        tries: how many starts have met it, one after the other.
+        tries: how many tries have met it, one after the other.
+        until: when the next one is due.
     """
 
     kind: str
+    curve: str
     at: datetime
-    tries: int = 1
+    tries: int
+    until: datetime
 
     def to_json(self) -> JsonObject:
-        return {"kind": self.kind, "at": self.at.isoformat(), "tries": self.tries}
+        return {
+            "kind": self.kind,
+            "curve": self.curve,
+            "at": self.at.isoformat(),
+            "tries": self.tries,
+            "until": self.until.isoformat(),
+        }
 
     @classmethod
     def from_json(cls, document: object) -> Trouble | None:
@@ -177,10 +198,10 @@ class Trouble:
         if document is None:
             return None
         fields = _object(document)
-        at, tries = _moment(fields.get("at")), fields.get("tries", 1)
-        if at is None or not isinstance(tries, int) or isinstance(tries, bool):
-            raise Malformed("a trouble is none")
-        return cls(_text(fields.get("kind")), at, tries)
+        at, until = _moment(fields.get("at")), _moment(fields.get("until"))
+        if at is None or until is None:
+            raise Malformed("a trouble has no time")
+        return cls(_text(fields.get("kind")), _text(fields.get("curve")), at, _count(fields, "tries"), until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +216,10 @@ class State:
         disabled: as in `Identity`, and here too, so that neither file's loss brings the device back.
         listed: the hub has been asked what it holds for the device's channels.
         foreign: channels of the machine that this disk was copied from; see `identity_of_channel`.
+        expired: channels that the hub has marked as dead, not to be sent again; as ``foreign``.
         trouble: what stands in the way since the last start that went well; None: nothing.
+        early_starts: starts in a row at which our clock was before the last acceptance: it is wrong.
+        verified_at: the hub's time when it was last seen to hold what it had accepted.
         extra: fields of newer versions.
     """
 
@@ -205,8 +229,11 @@ class State:
     namespace: str | None = None
     disabled: bool = False
     listed: bool = False
-    foreign: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = field(default=(), repr=False)
+    expired: tuple[str, ...] = field(default=(), repr=False)
     trouble: Trouble | None = None
+    early_starts: int = 0
+    verified_at: datetime | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> JsonObject:
@@ -220,9 +247,13 @@ class State:
             "disabled": self.disabled,
             "listed": self.listed,
             "foreign": list(self.foreign),
+            "expired": list(self.expired),
+            "early_starts": self.early_starts,
+            "verified_at": None if self.verified_at is None else self.verified_at.isoformat(),
             "trouble": None if self.trouble is None else self.trouble.to_json(),
             "style": accepted.style,
             "records": dict(accepted.records),
+            "sum": _sum_of_ids(accepted.records),
             "in_doubt": sorted(accepted.in_doubt),
             "leaving": [
                 {"kind": entry.kind, "id": entry.id, "etag": entry.etag} for entry in accepted.leaving
@@ -230,6 +261,7 @@ class State:
             "sweep": [{"platform": entry.platform, "channel": entry.channel} for entry in accepted.sweep],
             "accepted_at": None if accepted.accepted_at is None else accepted.accepted_at.isoformat(),
             "whole_at": None if accepted.whole_at is None else accepted.whole_at.isoformat(),
+            "ahead": accepted.ahead,
         }
 
     @classmethod
@@ -240,15 +272,19 @@ class State:
             Malformed: it is none.
         """
         fields = _object(document)
-        records = _object(fields.pop("records", {}))
+        records = {name: _object(record) for name, record in _object(fields.pop("records", {})).items()}
+        # What else a flipped bit changes is mended as a difference; another id would make an orphan.
+        if fields.pop("sum", _sum_of_ids(records)) != _sum_of_ids(records):
+            raise Malformed("a registration id is not as it was written")
         accepted = Accepted(
             style=_text(fields.pop("style", "")),
-            records={name: _object(record) for name, record in records.items()},
+            records=records,
             in_doubt=frozenset(_text(name) for name in _list(fields.pop("in_doubt", []))),
             leaving=tuple(_leaving(entry) for entry in _list(fields.pop("leaving", []))),
             sweep=tuple(_sweep(entry) for entry in _list(fields.pop("sweep", []))),
             accepted_at=_moment(fields.pop("accepted_at", None)),
             whole_at=_moment(fields.pop("whole_at", None)),
+            ahead=_whole_number(fields, "ahead"),
             partial=_schema(fields) > SCHEMA,
         )
         return cls(
@@ -259,9 +295,16 @@ class State:
             disabled=_flag(fields, "disabled"),
             listed=_flag(fields, "listed"),
             foreign=tuple(_text(entry) for entry in _list(fields.pop("foreign", []))),
+            expired=tuple(_text(entry) for entry in _list(fields.pop("expired", []))),
+            early_starts=_count(fields, "early_starts"),
+            verified_at=_moment(fields.pop("verified_at", None)),
             trouble=Trouble.from_json(fields.pop("trouble", None)),
             extra=_unknown(fields),
         )
+
+
+def _sum_of_ids(records: Mapping[str, JsonObject]) -> int:
+    return crc32("\n".join(sorted(str(record.get("id", "")) for record in records.values())).encode())
 
 
 def _schema(fields: JsonObject) -> int:
@@ -288,6 +331,20 @@ def _flag(fields: JsonObject, name: str) -> bool:
     if not isinstance(flag, bool):
         raise Malformed(f"{name} is neither true nor false")
     return flag
+
+
+def _count(fields: JsonObject, name: str) -> int:
+    count = _whole_number(fields, name)
+    if count < 0:
+        raise Malformed(f"{name} is no count")
+    return count
+
+
+def _whole_number(fields: JsonObject, name: str) -> int:
+    number = fields.pop(name, 0)
+    if not isinstance(number, int) or isinstance(number, bool) or abs(number) > MAX_NUMBER:
+        raise Malformed(f"{name} is no number that was ever written")
+    return number
 
 
 def _object(value: object) -> JsonObject:

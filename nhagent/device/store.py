@@ -18,7 +18,7 @@ from time import sleep
 from typing import Final
 
 from nhagent.device.disk import Disk, locked, make_folders, write_durably
-from nhagent.device.state import Identity, Malformed, State
+from nhagent.device.state import Identity, Malformed, State, Trouble
 from nhagent.errors import StateLocked, StateUnreadable, StateUnwritable
 
 IDENTITY: Final = "identity.json"
@@ -114,6 +114,12 @@ class Store:
             self._unsaved = (self._load(), state)
             return False
         return True
+
+    def note(self, trouble: Trouble) -> None:
+        """Add to the state what stands in the way, as `remember` does; an unreadable one is left alone."""
+        memory = self.load()
+        if STATE not in memory.unreadable:
+            self.remember(replace(memory.state, trouble=trouble))
 
     def keep_aside(self, name: str, now: datetime) -> str | None:
         """Keep a file under a dated name as well, before another takes its place: nothing is lost.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .messages import Request
 
@@ -21,8 +21,8 @@ class LogEntry:
     method: str
     path: str
     """As sent, percent-coded, without the query."""
-    query: str
-    """As sent; empty when there was none."""
+    query: str = field(repr=False)
+    """As sent; empty when there was none. Not in its ``repr``: a list by channel has a handle in it."""
     status: int
     """Of the reply that was decided, even when it was then held back or cut; 0 when a reset came before."""
     key: str | None

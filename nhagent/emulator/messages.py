@@ -14,11 +14,11 @@ class Request:
     method: str
     path: str
     """As sent, still percent-coded, without the query."""
-    query: str
+    query: str = field(repr=False)
     """As sent, without the question mark; empty when there was none."""
-    headers: Message[str, str]
+    headers: Message[str, str] = field(repr=False)
     """Looked up without regard to case."""
-    body: bytes
+    body: bytes = field(repr=False)
     peer: str
     """The caller's IP address."""
 

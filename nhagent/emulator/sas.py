@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hmac
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import unquote, unquote_plus
 
@@ -26,7 +26,7 @@ class Token:
 
     resource: str
     """`sr` as it stands in the header, percent-coded."""
-    signature: str
+    signature: str = field(repr=False)
     """`sig`, decoded to base64."""
     expiry: str
     """`se` as it stands in the header."""

@@ -9,7 +9,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import registration_table
 from .registration_table import RegistrationTable
@@ -28,7 +28,7 @@ _SCHEMA = (
 class Rule:
     """A named key and what it may do."""
 
-    key: str
+    key: str = field(repr=False)
     rights: frozenset[str]
 
     @classmethod

@@ -174,8 +174,10 @@ def _from_entry(entry: Element) -> Registration:
             expiration_time=read_moment(description.child_text("ExpirationTime")),
             from_hub=True,
         )
-    except (ValueError, RecursionError) as error:
-        raise NotARegistration(f"no registration: {error}") from None
+    except NotARegistration:
+        raise
+    except (ValueError, RecursionError) as error:  # whose text quotes the document
+        raise NotARegistration(f"no registration: a {type(error).__name__} in it") from None
 
 
 def _channel(description: Element, platform: Platform) -> PushChannel:

@@ -90,9 +90,17 @@ class HubClient:
         """Seconds that the hub's clock was ahead of ours at its last reply."""
         return self._exchange.clock_skew
 
+    def hide(self, channels: Iterable[PushChannel]) -> None:
+        """Keep these push channels out of errors too: those of a request are in any case."""
+        self._exchange.channels = tuple(channels)
+
     def close(self) -> None:
         """Close the connection to the hub."""
         self._exchange.close()
+
+    def cut(self) -> None:
+        """End the exchange that is under way, from another thread: it then raises `HubUnavailable`."""
+        self._exchange.cut()
 
     def put_installation(self, installation: Installation) -> HubReply:
         """Create an installation, or overwrite the one of the same id with this one, whole.
@@ -141,7 +149,7 @@ class HubClient:
         if isinstance(operations, str | bytes) or not isinstance(operations, Sequence):
             raise ConfigurationError("patch_installation: give a list of operations")
         channels = [
-            operation["value"]
+            _channel_in(operation["value"])
             for operation in operations
             if str(operation.get("path", "")).lower().endswith("/pushchannel") and operation.get("value")
         ]
@@ -284,7 +292,7 @@ class HubClient:
         handle = channel.endpoint if isinstance(channel, BrowserChannel) else channel
         # The .NET and Java clients ask so for every platform; a quote in a value is doubled, as OData has it.
         clause = "ChannelUri eq '" + handle.replace("'", "''") + "'"
-        return self._pages("registrations", f"$filter={quote(clause, safe='')}")
+        return self._pages("registrations", f"$filter={quote(clause, safe='')}", channels=(channel,))
 
     def registrations_by_tag(self, tag: str) -> Iterator[Registration]:
         """Every registration with a tag, page by page. Needs the Manage right.
@@ -306,12 +314,16 @@ class HubClient:
         """
         return self._pages("registrations")
 
-    def _pages(self, path: str, *query: str) -> Iterator[Registration]:
+    def _pages(self, path: str, *query: str, channels: Iterable[PushChannel] = ()) -> Iterator[Registration]:
         """Page after page to the end, one held at a time."""
         continuation: tuple[str, ...] = ()
         for _ in range(MAX_PAGES):
             response, reply = self._exchange.make(
-                "GET", path, "the list of registrations", query=(f"$top={PAGE_SIZE}", *query, *continuation)
+                "GET",
+                path,
+                "the list of registrations",
+                query=(f"$top={PAGE_SIZE}", *query, *continuation),
+                channels=channels,
             )
             try:
                 page = from_feed(response.body)
@@ -361,6 +373,14 @@ class HubClient:
             "application/json-patch+json" if method == "PATCH" else "application/json",
             channels=channels,
         )
+
+
+def _channel_in(value: object) -> PushChannel:
+    """The push channel that a PATCH sends: text, or a subscription, which goes as JSON text too."""
+    try:
+        return BrowserChannel.parse(value, from_hub=True)
+    except ConfigurationError:
+        return str(value)
 
 
 def _path(registration_id: str) -> str:

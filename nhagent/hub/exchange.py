@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from nhagent import __version__, rules
 from nhagent.errors import ConfigurationError, CredentialError, HubUnavailable, NhagentError
@@ -13,6 +15,7 @@ from nhagent.hub.connection import ConnectionString, read_endpoint
 from nhagent.hub.replies import HubReply, raise_for_error, read_facts
 from nhagent.hub.transport import Request, Response, Transport
 from nhagent.models import PushChannel
+from nhagent.veil import veiled, without_text
 
 API_VERSION: Final = "2020-06"
 
@@ -35,12 +38,16 @@ class HubExchange:
     ) -> None:
         self._hub = rules.checked_hub_name(hub)
         self._clock = clock
+        self._key = ""
+        self._veil: Callable[[str], str] = veiled
+        self.channels: tuple[PushChannel, ...] = ()
+        """Push channels that no error may show, beside those of the request itself."""
         if isinstance(connection_string, str):
             connection_string = ConnectionString.parse(connection_string)
         if isinstance(connection_string, ConnectionString):
             connection_string.check_hub(hub)
             key = connection_string
-            self._endpoint = key.endpoint
+            self._endpoint, self._key = key.endpoint, key.key
             self._token: Callable[[str], str] = lambda resource: key.token(resource, self._clock())
         else:
             source = connection_string
@@ -63,6 +70,10 @@ class HubExchange:
     def place(self) -> str:
         """The hub and where it is, to be shown."""
         return f"hub {self._hub!r} at {self._endpoint}"
+
+    def cut(self) -> None:
+        """End the exchange that is under way, from another thread."""
+        self._transport.cut()
 
     def close(self) -> None:
         """Close the connection."""
@@ -89,14 +100,18 @@ class HubExchange:
             body: what is sent, and as what it is labelled: content_type.
             etag: for If-Match: a bare counter or ``*``.
             query: further parts of the query, percent-encoded.
-            channels: the push channels in the body, which no error may show.
+            channels: the push channels in the request, which no error may show.
 
         Raises:
             HubError: the hub did not do it.
         """
         resource = f"{self._endpoint}/{quote(self._hub)}/{path}"
+        token = self._token(resource)
+        self._veil = partial(
+            veiled, secrets=(self._key, *_secrets_of(token)), channels=(*channels, *self.channels)
+        )
         headers = {
-            "Authorization": self._token(resource),
+            "Authorization": token,
             "User-Agent": f"nhagent/{__version__}",
             "Accept-Encoding": "identity",
             "x-ms-version": API_VERSION,
@@ -111,13 +126,14 @@ class HubExchange:
         response = self._transport.send(Request(method, f"{resource}?{asked}", headers, body))
         facts = read_facts(response, sent=sent, received=self._clock())
         self.clock_skew = facts.clock_skew
-        raise_for_error(response, facts, hub=self._hub, record=record, channels=channels)
+        raise_for_error(response, facts, hub=self._hub, record=record, veil=self._veil)
         return response, facts
 
     def nonsense(self, reply: HubReply, why: str) -> HubUnavailable:
         """The error for a success whose document is none."""
         return HubUnavailable(
-            f'hub "{self._hub}": the reply makes no sense ({why}); something else answers in its place',
+            f'hub "{self._hub}": the reply makes no sense ({self._veil(why)}); something else answers in its '
+            "place",
             status=reply.status,
             tracking_id=reply.tracking_id,
         )
@@ -131,10 +147,10 @@ def _token_of(source: TokenSource) -> str:
         raise
     except OSError as error:
         raise HubUnavailable(
-            f"the token callable could not reach its backend ({_kind(error)}); tried later"
-        ) from error
-    except Exception as error:  # the app's own code may raise anything
-        raise CredentialError(f"the token callable failed ({_kind(error)}); correct it") from error
+            f"the token callable could not reach its backend ({without_text(error)}); tried later"
+        ) from None
+    except Exception as error:  # noqa: BLE001 - the app's own code may raise anything
+        raise CredentialError(f"the token callable failed ({without_text(error)}); correct it") from None
     text = token.strip() if isinstance(token, str) else ""
     if not text.startswith("SharedAccessSignature ") or not (text.isascii() and text.isprintable()):
         raise CredentialError(
@@ -143,5 +159,8 @@ def _token_of(source: TokenSource) -> str:
     return text
 
 
-def _kind(error: BaseException) -> str:
-    return type(error).__name__
+def _secrets_of(token: str) -> tuple[str, ...]:
+    """What no error may show of a token: all of it, and its signature."""
+    signature = re.search(r"\bsig=([^&\s]+)", token)
+    whole = token.removeprefix("SharedAccessSignature ")
+    return (whole,) if signature is None else (whole, unquote(signature[1]))

@@ -143,6 +143,7 @@ def _tile_from_json(document: object) -> SecondaryTile:
         channel=parts["pushchannel"],
         tags=_tags(parts),
         templates=templates_from_json(parts.get("templates", {})),
+        push_channel_expired=parts.get("pushchannelexpired") is True,
         from_hub=True,
     )
 

@@ -8,7 +8,7 @@ validation errors have a line for each fault.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -17,7 +17,7 @@ from nhagent import errors
 from nhagent.hub.markup import NotMarkup, parse
 from nhagent.hub.times import read_http_date, read_retry_after
 from nhagent.hub.transport import Response
-from nhagent.models import PushChannel, fingerprint
+from nhagent.veil import veiled
 
 _TRACKING: Final = re.compile(r"\.?\s*TrackingId:\s*([^,\s]+)\s*,\s*TimeStamp:.*\Z", re.DOTALL)
 _HTML: Final = re.compile(rb"\s*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
@@ -62,7 +62,7 @@ def raise_for_error(
     *,
     hub: str,
     record: str,
-    channels: Iterable[PushChannel] = (),
+    veil: Callable[[str], str] = veiled,
 ) -> None:
     """Raise what a reply that is no success was.
 
@@ -71,7 +71,7 @@ def raise_for_error(
         facts: what `read_facts` made of it.
         hub: the hub's name, for the message.
         record: what was asked for, such as ``installation 95e4…``.
-        channels: what was sent, in case the hub quotes it: an error shows fingerprints alone.
+        veil: takes out of the hub's words what must not be shown, in case it quotes what was sent.
 
     Raises:
         HubError: of the class of the tree that this reply belongs to.
@@ -86,15 +86,13 @@ def raise_for_error(
         kind = response.headers.get("content-type", "").lower()
         if response.body and "xml" not in kind and "json" not in kind:
             raise errors.HubUnavailable(
-                f'hub "{hub}": the reply ({response.status}) is of kind {kind or "unknown"}, which no hub '
-                "sends; something stands in between",
+                f'hub "{hub}": the reply ({response.status}) is of kind {veil(kind) or "unknown"}, which no '
+                "hub sends; something stands in between",
                 status=response.status,
             )
         return
     detail, tracking_id, is_error_body = _error_body(response)
-    for channel in channels:
-        handle = channel if isinstance(channel, str) else channel.endpoint
-        detail = detail.replace(handle, fingerprint(channel))
+    detail, tracking_id = veil(detail), None if tracking_id is None else veil(tracking_id)
     now = facts.server_time or datetime.now(UTC)
     retry_after = read_retry_after(response.headers.get("retry-after"), now)
     error, sentence = _classify(

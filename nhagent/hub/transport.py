@@ -106,6 +106,10 @@ class Transport:
         _log.debug("%s %s: %d in %.3f s", request.method, host, response.status, monotonic() - started)
         return response
 
+    def cut(self) -> None:
+        """End the exchange that is under way, from another thread."""
+        self._adapter.cut()
+
     def close(self) -> None:
         """Close the connection."""
         self._session.close()
@@ -146,9 +150,12 @@ class _Session(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    """Keeps hold of the socket in use, so that a deadline can cut it.
+    """Keeps hold of the socket in use, so that a deadline can cut it, and keeps queries out of all logs.
 
     A connection lets go of its socket when a reply says that it is the last one, long before that is read.
+
+    A list by channel has a handle in its query, and urllib3 shows what it is asked for in logs and
+    exceptions. So it is asked for the path alone; the query is put behind it where the request is written.
     """
 
     def __init__(self, context: ssl.SSLContext) -> None:
@@ -156,7 +163,13 @@ class _Adapter(HTTPAdapter):
         self._connection: HTTPConnection | None = None
         self._socket: Any = None
         self.is_cut = False
+        self._query = ""
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def request_url(self, *args: Any, **keywords: Any) -> str:
+        path, mark, query = super().request_url(*args, **keywords).partition("?")
+        self._query = mark + query
+        return path
 
     def cut(self) -> None:
         """End the exchange that is under way, whatever it waits for."""
@@ -194,9 +207,11 @@ class _Adapter(HTTPAdapter):
             def connect(self) -> None:
                 adapter._watch(self, super().connect)
 
-        class Secure(HTTPSConnection):
-            def connect(self) -> None:
-                adapter._watch(self, super().connect)
+            def putrequest(self, method: str, url: str, *args: Any, **keywords: Any) -> None:
+                super().putrequest(method, url + adapter._query, *args, **keywords)
+
+        class Secure(Plain, HTTPSConnection):
+            pass
 
         class PlainPool(HTTPConnectionPool):
             ConnectionCls = Plain
@@ -240,12 +255,17 @@ def _why_tls_failed(error: BaseException) -> str:
 
 def _cause(error: BaseException) -> str:
     """The innermost reason in one line."""
-    innermost = _innermost(error)
-    if isinstance(innermost, IncompleteRead):  # its own text is of bytes alone
+    innermost, kind = _innermost(error), type(_innermost(error)).__name__
+    if isinstance(innermost, IncompleteRead):
         return "the reply broke off"
-    text = getattr(innermost, "strerror", None) or str(innermost) or type(innermost).__name__
-    line = (str(text).splitlines() or [type(innermost).__name__])[0]
-    return re.sub(r"//[^/@\s]+@", "//", line)[:200]  # a proxy's address may hold its password
+    # Two texts quote what could not be read: whatever a server says, and an address with a proxy's password.
+    if isinstance(innermost, HTTPException) and not isinstance(innermost, OSError):
+        return f"what answers is no HTTP as a hub speaks it ({kind})"
+    if isinstance(innermost, ValueError) and not isinstance(innermost, ssl.SSLError):
+        return f"its address, or that of a proxy, cannot be read ({kind})"
+    text = getattr(innermost, "strerror", None) or str(innermost) or kind
+    line = (str(text).splitlines() or [kind])[0]
+    return re.sub(r"//.*@", "//", line)[:200]  # a proxy's address may hold its password
 
 
 def _innermost(error: BaseException) -> BaseException:

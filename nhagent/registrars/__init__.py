@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
-from nhagent.device.state import Accepted, Leaving, Sweep
+from nhagent.device.state import Accepted, JsonObject, Leaving, Sweep
 from nhagent.errors import HubError
 from nhagent.models import Installation, Registration
 
@@ -30,6 +30,7 @@ class Desired:
         refresh_every: age at which an unchanged record is written again; zero: at every start.
         owns_tags: False where the tags are the backend's: they are neither compared nor written.
         refresh_now: write the record whole whatever its age.
+        refresh_lag: how much later than at that age, in the background: this device's own slot.
     """
 
     installation: Installation
@@ -37,6 +38,7 @@ class Desired:
     refresh_every: timedelta = timedelta(days=1)
     owns_tags: bool = True
     refresh_now: bool = False
+    refresh_lag: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,21 @@ class Learnt:
     declared: Installation | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the hub holds.
+
+    Attributes:
+        records: the document by record name as it would be remembered; None: the hub does not hold it.
+        expired: the push channels, by name, that it has marked as dead.
+        at: when, by the hub's clock; None where nothing had to be asked.
+    """
+
+    records: Mapping[str, JsonObject | None] = field(default_factory=dict, repr=False)
+    expired: tuple[str, ...] = ()
+    at: datetime | None = None
+
+
 class Registrar(Protocol):
     """Makes a hub know this device in one style."""
 
@@ -116,6 +133,14 @@ class Registrar(Protocol):
             known_id: the installation id, where that is remembered.
             listing: ask for everything that the hub holds for the device's channels.
             complete: the app declares everything, so that nothing has to be learnt about it.
+
+        Raises:
+            HubError: the hub did not answer.
+        """
+        ...
+
+    def observe(self, accepted: Accepted) -> Observed:
+        """Ask the hub what it holds of what it accepted.
 
         Raises:
             HubError: the hub did not answer.
@@ -167,10 +192,24 @@ class Registrar(Protocol):
         ...
 
 
-def is_due(due: datetime | None, since: datetime | None, now: datetime) -> bool:
-    """Whether the time has come to write a record again that was accepted whole at a certain time."""
+def is_due(due: datetime | None, since: datetime | None, now: datetime, ahead: int) -> bool:
+    """Whether the time has come to write a record again that was accepted whole at a certain time.
+
+    Args:
+        due: when that is.
+        since: when it was accepted, by the hub's clock.
+        now: the time by ours.
+        ahead: seconds that the hub's clock was ahead of ours then.
+    """
     # An acceptance in the future says that our clock is wrong, not that the record is fresh or old.
-    return due is not None and since is not None and since <= now and due <= now
+    if due is None or since is None or since > now or due > now:
+        return False
+    try:
+        since_by_ours, due_by_ours = (moment - timedelta(seconds=ahead) for moment in (since, due))
+    except OverflowError:
+        return True
+    # A clock that was fast then may still be, so that it makes every record look old; or it was set since.
+    return due_by_ours <= now or since_by_ours > now
 
 
 def due_after(since: datetime | None, desired: Desired) -> datetime | None:
@@ -181,6 +220,6 @@ def due_after(since: datetime | None, desired: Desired) -> datetime | None:
     if desired.expires_after is not None:
         every = min(every, desired.expires_after / 2)  # renewed before it can run out
     try:
-        return since + every
+        return since + every + desired.refresh_lag
     except OverflowError:
         return None

@@ -16,7 +16,17 @@ from nhagent.device.state import Accepted, Leaving
 from nhagent.errors import HubError, InvalidRequest, RecordNotFound
 from nhagent.hub.installations import NotAnInstallation, Patch, compact, from_json, patch_between, to_json
 from nhagent.models import Installation, Registration, SecondaryTile, Template
-from nhagent.registrars import INSTALLATION, REGISTRATION, Desired, Learnt, Step, due_after, is_due
+from nhagent.registrars import (
+    CHANNEL,
+    INSTALLATION,
+    REGISTRATION,
+    Desired,
+    Learnt,
+    Observed,
+    Step,
+    due_after,
+    is_due,
+)
 from nhagent.registrars.leaving import deleted, deletions, swept
 from nhagent.registrars.listing import list_channels, owner_of
 
@@ -49,6 +59,21 @@ class InstallationRegistrar:
         if learnt.installation_id is None or complete:
             return learnt
         return replace(learnt, declared=self._observed(learnt.installation_id))
+
+    def observe(self, accepted: Accepted) -> Observed:
+        """Read the installation: one GET, which the service throttles tightly."""
+        before = held(accepted)
+        if before is None:
+            return Observed()
+        try:
+            found, reply = self._open_hub().get_installation(before.installation_id)
+        except RecordNotFound as error:
+            return Observed({RECORD: None}, at=error.server_time)
+        expired = [CHANNEL] if found.push_channel_expired else []
+        expired += [
+            f"tiles.{tile_id}" for tile_id, tile in found.secondary_tiles.items() if tile.push_channel_expired
+        ]
+        return Observed({RECORD: to_json(found)}, tuple(expired), reply.server_time)
 
     def retire(self, desired: Desired, accepted: Accepted) -> Accepted:
         """A record of another id leaves."""
@@ -212,7 +237,7 @@ def _reason_for_all(desired: Desired, before: Installation | None, accepted: Acc
         return "a new installation id"
     if not accepted.fresh and desired.refresh_now:
         return "a refresh was asked for"
-    if not accepted.fresh and is_due(_due_at(desired, accepted), accepted.whole_at, now):
+    if not accepted.fresh and is_due(_due_at(desired, accepted), accepted.whole_at, now, accepted.ahead):
         return "the refresh is due"
     return ""
 

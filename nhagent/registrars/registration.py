@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from nhagent.device.state import Accepted, JsonObject, Leaving
+from nhagent.device.state import MAX_NUMBER, Accepted, JsonObject, Leaving
 from nhagent.errors import (
     ConcurrencyConflict,
     ConfigurationError,
@@ -23,7 +23,7 @@ from nhagent.errors import (
 )
 from nhagent.hub.installations import channel_to_json, templates_to_json
 from nhagent.models import Installation, Registration, SecondaryTile, Template, check_templates
-from nhagent.registrars import INSTALLATION, REGISTRATION, Desired, Learnt, Step, due_after, is_due
+from nhagent.registrars import INSTALLATION, REGISTRATION, Desired, Learnt, Observed, Step, due_after, is_due
 from nhagent.registrars.leaving import deleted, deletions, swept
 from nhagent.registrars.listing import list_channels, owner_of
 
@@ -59,6 +59,20 @@ class RegistrationRegistrar:
             templates = {**declared.templates, **wanted.templates}
             wanted = replace(wanted, templates=templates, from_hub=True)
         return Learnt(known_id, adopted(rows_of(wanted), found, accepted, known_id), declared)
+
+    def observe(self, accepted: Accepted) -> Observed:
+        """Read every registration: one GET for each."""
+        records: dict[str, JsonObject | None] = {}
+        at: datetime | None = None
+        for name, record in accepted.records.items():
+            if "registration" not in record:
+                continue
+            try:
+                found, reply = self._open_hub().get_registration(str(record["id"]))
+                records[name], at = to_json(found), reply.server_time
+            except (RecordNotFound, RegistrationGone) as error:
+                records[name], at = None, error.server_time
+        return Observed(records, at=at)
 
     def retire(self, desired: Desired, accepted: Accepted) -> Accepted:
         """Rows of a dropped template or tile leave, and with another platform all of them."""
@@ -256,7 +270,7 @@ def _reason(name: str, row: Registration, desired: Desired, accepted: Accepted, 
     if desired.refresh_now:
         return "a refresh was asked for"
     written_at = _moment(record.get("at"))
-    if is_due(due_after(written_at, desired), written_at, now):
+    if is_due(due_after(written_at, desired), written_at, now, _ahead(record)):
         return "the refresh is due"
     return ""
 
@@ -318,6 +332,11 @@ def _guard(record: JsonObject) -> JsonObject:
 def _registration(record: JsonObject) -> JsonObject:
     registration = record.get("registration")
     return registration if isinstance(registration, dict) else {}
+
+
+def _ahead(record: JsonObject) -> int:
+    ahead = record.get("ahead")
+    return ahead if isinstance(ahead, int) and abs(ahead) <= MAX_NUMBER else 0
 
 
 def _moment(text: object) -> datetime | None:

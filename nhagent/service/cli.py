@@ -1,7 +1,8 @@
 """The ``nhagent`` command.
 
-Results go to stdout (with ``--json`` one object, on failure too), logs to stderr. Exit codes: 0 done; 2 wrong
-usage; 70 a fault of ours; 75 waiting, try again later; 77 the hub refuses the key; 78 configure something.
+Results go to stdout (with ``--json`` one object, on failure too), logs to stderr. Exit codes: 0 done; 1
+verify found drift; 2 wrong usage; 70 a fault of ours; 75 waiting, try again later; 77 the hub refuses the
+key; 78 configure something.
 """
 
 from __future__ import annotations
@@ -20,15 +21,16 @@ from nhagent import __version__, errors
 from nhagent.report import Outcome, Report, StartState
 
 OK: Final = 0
+FOUND: Final = 1  # something to be mended
 SOFTWARE: Final = 70  # EX_SOFTWARE
 TEMPFAIL: Final = 75  # EX_TEMPFAIL
 NOPERM: Final = 77  # EX_NOPERM
 CONFIG: Final = 78  # EX_CONFIG
 
 EPILOG: Final = (
-    "Exit codes: 0 done; 2 wrong usage; 70 a fault of nhagent's; 75 waiting, try again later; 77 the hub "
-    "refuses the key; 78 something must be configured. Configuration: --config, $NHAGENT_CONFIG, "
-    "/etc/nhagent/config.toml or the user's configuration folder."
+    "Exit codes: 0 done; 1 verify found drift; 2 wrong usage; 70 a fault of nhagent's; 75 waiting, try again "
+    "later; 77 the hub refuses the key; 78 something must be configured. Configuration: --config, "
+    "$NHAGENT_CONFIG, /etc/nhagent/config.toml or the user's configuration folder."
 )
 DISABLED_TEXT: Final = 'unregistered by request; "nhagent enable" lifts it'
 
@@ -59,11 +61,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"nhagent: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         return 130
-    except Exception as error:  # noqa: BLE001 - a fault of ours: said, not hidden, and with its own code
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a fault of ours: said, not hidden, and with its own code
         import traceback
 
+        from nhagent.veil import in_prose
+
         code, document, text = SOFTWARE, {**options.fields, "error": error_to_json(error)}, ""
-        traceback.print_exc()
+        # The places and plain words alone: nobody can vouch for the rest of its text, or a plug-in's lines.
+        for place in traceback.extract_tb(error.__traceback__):
+            print(f"  {place.filename}:{place.lineno} in {place.name}", file=sys.stderr)
+        print(in_prose(error), file=sys.stderr)
         print("nhagent: this is a fault in nhagent; please report it with the lines above", file=sys.stderr)
     try:
         if options.json:
@@ -92,12 +101,15 @@ def exit_code(error: Exception) -> int:
     return TEMPFAIL if isinstance(error, errors.HubError) else SOFTWARE
 
 
-def error_to_json(error: Exception | None) -> dict[str, Any] | None:
+def error_to_json(error: BaseException | None) -> dict[str, Any] | None:
     """An error as ``--json`` shows it."""
     if error is None:
         return None
-    retryable = isinstance(error, errors.NhagentError) and error.retryable
-    return {"type": type(error).__name__, "message": str(error), "retryable": retryable}
+    if not isinstance(error, errors.NhagentError):
+        from nhagent.veil import in_prose
+
+        return {"type": type(error).__name__, "message": in_prose(error), "retryable": False}
+    return {"type": type(error).__name__, "message": str(error), "retryable": error.retryable}
 
 
 def to_json(value: object) -> Any:
@@ -151,15 +163,27 @@ def _status(options: argparse.Namespace) -> Result:
         "namespace": status.namespace,
         "channels": ", ".join(f"{name} {mark}" for name, mark in status.channels.items()),
         "accepted": _when(status.accepted_at),
+        "verified": _when(status.verified_at),
         "refresh due": _when(status.refresh_due),
         "pending": "; ".join(status.pending),
         "in doubt": ", ".join(status.in_doubt),
         "leaving": ", ".join(status.leaving),
         "unreadable": ", ".join(status.unreadable),
+        "last error": status.last_error and f"{status.last_error}, {status.failures} in a row",
+        "next attempt": _when(status.next_attempt),
         "kept in": status.folder,
     }
     lines += [f"  {name + ':':<14}{fact}" for name, fact in facts.items() if fact]
     return OK, {**to_json(status), "error": None}, "\n".join(lines)
+
+
+def _verify(options: argparse.Namespace) -> Result:
+    seen = _agent(options).verify()
+    lines = [f"  {drift}" for drift in seen.drift]
+    lines += [f"  {name}: the hub has marked this push channel as dead" for name in seen.expired]
+    said = "in sync: the hub holds what it accepted" if seen.in_sync else "drifted: the next start mends it"
+    document = {**to_json(seen), "error": None}
+    return OK if seen.in_sync else FOUND, document, "\n".join([said, *lines])
 
 
 def _enable(options: argparse.Namespace) -> Result:
@@ -254,17 +278,13 @@ def _set_up_logging(verbose: int) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument("--config", metavar="FILE", help="configuration file (TOML)")
     common.add_argument("--json", action="store_true", help="print one JSON object")
     common.add_argument("-v", "--verbose", action="count", default=0, help="log more; twice for everything")
-    parser = argparse.ArgumentParser(
-        prog="nhagent", description="Keeps a device known to a notification hub."
-    )
+    parser = _Parser(prog="nhagent", description="Keeps a device known to a notification hub.")
     parser.add_argument("--version", action="version", version=f"nhagent {__version__}")
-    commands: argparse._SubParsersAction[argparse.ArgumentParser] = parser.add_subparsers(
-        metavar="COMMAND", required=True
-    )
+    commands: argparse._SubParsersAction[_Parser] = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(
         name: str, run: Callable[[argparse.Namespace], Result], text: str, shown: Sequence[str] = ()
@@ -292,6 +312,7 @@ def _parser() -> argparse.ArgumentParser:
     register = command("register", _register, "make the hub know this device: one start", report)
     command("plan", _plan, "show what register would do; changes nothing", ("steps",))
     command("status", _status, "show what is known without asking the hub", ("state",))
+    command("verify", _verify, "ask the hub whether it holds what it accepted", ("in_sync", "drift"))
     unregister = command("unregister", _unregister, "take this device off the hub, and keep it off", report)
     command("enable", _enable, "let an unregistered device be registered again", ("state",))
     login = command("login", _login, "put the connection string into the key ring: asked for, or from stdin")
@@ -317,6 +338,9 @@ class _Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
+        from nhagent.veil import veiled
+
+        message = veiled(message)  # somebody may have given the connection string as an argument
         if "--json" in self._given:
             print(json.dumps({"error": {"type": "UsageError", "message": message, "retryable": False}}))
         super().error(message)

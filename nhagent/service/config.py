@@ -129,8 +129,6 @@ def _agent(top: _Table, folder: str) -> Agent:
     hub = top.table("hub", _HUB)
     device = top.table("device", _DEVICE)
     refresh = top.table("refresh", _REFRESH, {})
-    if refresh.duration("startup_spread", "0s"):
-        raise ConfigurationError('refresh.startup_spread: this version spreads nothing; leave it at "0s"')
     ca_bundle = hub.text("ca_bundle", None)
     return Agent(
         app=top.text("app"),
@@ -152,6 +150,7 @@ def _agent(top: _Table, folder: str) -> Agent:
             tile_id: _tile(tile, folder) for tile_id, tile in top.tables("tiles", _TILE).items()
         },
         refresh_every=refresh.duration("every", "1d"),
+        startup_spread=refresh.duration("startup_spread", "0s"),
     )
 
 

@@ -1,0 +1,225 @@
+"""A power cut's end, simulated: a fleet boots within seconds, every push channel is new, the hub is slow.
+
+Every device has one write to make. The hub takes so many a second and answers 429 to the rest, without saying
+when to come back. What happens then is decided by each client's policy alone: ours is `nhagent.pacing`
+itself, the others are those of the official clients, by their source.
+
+    python fleet_simulation.py                        # 100,000 devices, hub at 1/300 of them a second
+    python fleet_simulation.py --rate-divisor 60 --retry-after 10 --json
+    python fleet_simulation.py --plot fleet.svg       # needs matplotlib
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from nhagent import pacing
+from nhagent.errors import HubUnavailable, Throttled
+
+BOOT_SECONDS = 20.0
+
+Policy = Callable[[int, float | None, Random], float | None]
+"""Tries that failed before, Retry-After or None, chance: seconds until the next try; None: gives up."""
+
+
+def nhagent(tries: int, retry_after: float | None, chance: Random) -> float | None:
+    """Ours, in the background: it goes on until it has succeeded."""
+    return pacing.delay(Throttled("429", retry_after=retry_after), tries, chance.random())
+
+
+def dotnet(tries: int, retry_after: float | None, chance: Random) -> float | None:
+    """.NET: three retries after 2, 4 and 8 s, or Retry-After up to a minute, and up to 0.08 s more."""
+    if tries >= 3:
+        return None
+    wait = 2.0 ** (tries + 1) if retry_after is None else min(retry_after, 60.0)
+    return wait + 0.08 * chance.random()
+
+
+def java(tries: int, retry_after: float | None, chance: Random) -> float | None:  # noqa: ARG001
+    """Java: three retries, a second apart."""
+    return None if tries >= 3 else 1.0 if retry_after is None else retry_after
+
+
+def javascript(tries: int, retry_after: float | None, chance: Random) -> float | None:  # noqa: ARG001
+    """JavaScript: a 429 is tried again only where it has a Retry-After, three times."""
+    return None if retry_after is None or tries >= 3 else retry_after
+
+
+def android(tries: int, retry_after: float | None, chance: Random) -> float | None:  # noqa: ARG001
+    """Android: three retries, ten seconds apart after a 429."""
+    return None if tries >= 3 else 10.0 if retry_after is None else retry_after
+
+
+def ios(tries: int, retry_after: float | None, chance: Random) -> float | None:
+    """iOS: three retries after 10 s, 5 min and 20 min, half of each at random."""
+    if tries >= 3:
+        return None
+    wait = (10.0, 300.0, 1200.0)[tries]
+    return wait / 2 + wait / 2 * chance.random() if retry_after is None else retry_after
+
+
+POLICIES: dict[str, Policy] = {
+    "nhagent": nhagent,
+    "dotnet": dotnet,
+    "java": java,
+    "javascript": javascript,
+    "android": android,
+    "ios": ios,
+}
+
+
+@dataclass
+class Outcome:
+    """What became of a fleet.
+
+    Attributes:
+        devices: how many there are.
+        registered_at: seconds after the power came back, for each device that got through, in order.
+        requests: how many the hub saw, in each second.
+        rate: requests a second that it takes.
+    """
+
+    devices: int
+    rate: float
+    registered_at: list[float] = field(default_factory=list)
+    requests: list[int] = field(default_factory=list)
+
+    def numbers(self) -> dict[str, float | None]:
+        """The four that count; a time is None where so many never got through."""
+        ideal = self.devices / self.rate
+        rank = -(-self.devices * 999 // 1000)
+        t999 = self.registered_at[rank - 1] if len(self.registered_at) >= rank else None
+        return {
+            "never_registered_pct": round(100 * (1 - len(self.registered_at) / self.devices), 3),
+            "requests_per_device": round(sum(self.requests) / self.devices, 3),
+            "t999_vs_ideal": None if t999 is None else round(t999 / ideal, 3),
+            "peak_vs_limit": round(max(self.requests) / self.rate, 2),
+        }
+
+
+def simulate(
+    policy: Policy, devices: int, rate: float, *, retry_after: float | None = None, seed: int = 1
+) -> Outcome:
+    """Let a fleet boot.
+
+    Args:
+        policy: what each device does when it is refused.
+        devices: how many there are.
+        rate: requests a second that the hub takes, and as many at once.
+        retry_after: what it says to the others, or None.
+        seed: of all chance.
+    """
+    chance = Random(seed)  # noqa: S311 - nothing secret depends on it
+    outcome = Outcome(devices, rate)
+    due = [(chance.uniform(0, BOOT_SECONDS), device) for device in range(devices)]
+    heapq.heapify(due)
+    tries = [0] * devices
+    left, then = rate, 0.0
+    while due:
+        now, device = heapq.heappop(due)
+        left, then = min(rate, left + (now - then) * rate), now
+        second = int(now)
+        outcome.requests += [0] * (second + 1 - len(outcome.requests))
+        outcome.requests[second] += 1
+        if left >= 1:
+            left -= 1
+            outcome.registered_at.append(now)
+            continue
+        wait = policy(tries[device], retry_after, chance)
+        tries[device] += 1
+        if wait is not None:
+            heapq.heappush(due, (now + wait, device))
+    return outcome
+
+
+def lone_device_retries_after(chance: float) -> float:
+    """Seconds after which a device that is alone tries again, when a packet of it was lost."""
+    return pacing.delay(HubUnavailable("no answer"), 0, chance)
+
+
+def table(numbers: dict[str, dict[str, float | None]]) -> str:
+    """The numbers, for people."""
+    columns = list(next(iter(numbers.values())))
+    lines = [f"{'policy':<12}" + "".join(f"{name:>23}" for name in columns)]
+    for policy, row in numbers.items():
+        shown = ("never" if value is None else f"{value:g}" for value in row.values())
+        lines.append(f"{policy:<12}" + "".join(f"{value:>23}" for value in shown))
+    return "\n".join(lines)
+
+
+def plot(outcomes: dict[str, Outcome], path: str) -> None:
+    """Draw the share of the fleet that is registered over time."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4.5))
+    for name, outcome in outcomes.items():
+        ideal = outcome.devices / outcome.rate
+        shares = [100 * (number + 1) / outcome.devices for number in range(len(outcome.registered_at))]
+        times = [at / ideal for at in outcome.registered_at]
+        end = max(2.0, times[-1])
+        axes.step(
+            [*times[::50], end], [*shares[::50], shares[-1]], where="post", label=name,
+            linewidth=2.5 if name == "nhagent" else 1.2,
+        )  # fmt: skip
+    axes.plot([0, 1, 2], [0, 100, 100], color="grey", linestyle=":", label="as fast as the hub can")
+    axes.set(
+        xlabel="time, in multiples of the ideal (fleet / rate)",
+        ylabel="% of the fleet registered",
+        xlim=(0, 2),
+        ylim=(0, 101),
+        title="After a power cut: every device boots within 20 s, every channel has changed",
+    )
+    axes.legend(loc="center right")
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None} if path.endswith(".svg") else None)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--devices", type=int, default=100_000, metavar="N", help="default %(default)s")
+    parser.add_argument(
+        "--rate-divisor", type=float, default=300.0, metavar="N",
+        help="the hub takes a N-th of the fleet each second (default %(default)g)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--retry-after", type=float, metavar="SECONDS", help="what a 429 says; default: nothing"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of all chance (default %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the numbers as one JSON object")
+    parser.add_argument("--plot", metavar="FILE", help="draw it (needs matplotlib)")
+    options = parser.parse_args(arguments)
+    if options.devices < 1 or options.rate_divisor <= 0:
+        parser.error("give at least one device, and a rate above zero")
+    rate = max(1.0, options.devices / options.rate_divisor)
+    outcomes = {
+        name: simulate(
+            policy, options.devices, rate, retry_after=options.retry_after, seed=options.seed
+        )
+        for name, policy in POLICIES.items()
+    }  # fmt: skip
+    numbers = {name: outcome.numbers() for name, outcome in outcomes.items()}
+    if options.json:
+        print(json.dumps(numbers))
+    else:
+        says = "no Retry-After" if options.retry_after is None else f"Retry-After: {options.retry_after:g}"
+        print(f"{options.devices} devices boot within {BOOT_SECONDS:g} s; the hub takes {rate:.1f} a second")
+        print(f"and answers 429 with {says} to the rest; ideal time {options.devices / rate:.0f} s\n")
+        print(table(numbers))
+        first, last = lone_device_retries_after(0.0), lone_device_retries_after(1.0)
+        print(f"\na lone device whose packet was lost tries again after {first:g} to {last:g} s")
+    if options.plot:
+        plot(outcomes, options.plot)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

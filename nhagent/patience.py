@@ -1,0 +1,112 @@
+"""What a restart must not make forgotten: that the hub asked for time, and how often it did.
+
+A device that reboots in a loop is then no attack, and one whose key is refused says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Final
+
+from nhagent import pacing
+from nhagent.device.state import Identity, Trouble
+from nhagent.device.store import Store
+from nhagent.driver import Counted
+from nhagent.errors import CredentialError, Curve, HeldBack, HubError, NhagentError, StateError
+
+_OUTLIVES: Final = {Curve.THROTTLE, Curve.BLOCKED}
+"""The curves whose failures are remembered across restarts."""
+
+
+class DurableTries:
+    """`nhagent.driver.Tries` of a device, as far as need be on its disk.
+
+    Args:
+        store: the device's files.
+        clock: gives the time, aware.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._clock = clock
+        self._counted = Counted()
+        self._trouble: Trouble | None = None
+        self._own: Trouble | None = None
+        self._pause = 0.0
+        self._failed_at = 0.0
+        self._waited = 0.0
+
+    def recall(self, trouble: Trouble | None) -> None:
+        """Take over what is on disk."""
+        self._trouble = trouble
+
+    def check(self, trouble: Trouble | None, spread: timedelta, identity: Identity) -> None:
+        """Hold back what it is not time for yet.
+
+        Args:
+            trouble: what stood in the way last.
+            spread: over how long after their boot a fleet's first requests are spread.
+            identity: whose place in that this is.
+
+        Raises:
+            HeldBack: it is not time yet.
+        """
+        if trouble is not None and trouble.curve != Curve.BLOCKED.value:
+            left = self._left(trouble)
+            if left > 0:
+                raise HeldBack(
+                    f"{trouble.kind} was the hub's last answer, and its time is not over: nothing is sent "
+                    f"for {left:.0f} s",
+                    retry_after=left,
+                )
+        place = spread.total_seconds() and spread.total_seconds() * pacing.slot(identity.installation_id)
+        left = place and place - self._waited - monotonic()  # which begins with the boot
+        if left > 0:
+            raise HeldBack(
+                f"startup_spread: this device's turn after the boot comes in {left:.0f} s", retry_after=left
+            )
+
+    def _left(self, trouble: Trouble) -> float:
+        """Seconds until the next try may be made."""
+        if trouble == self._own:  # whatever became of the wall clock since
+            return self._pause - (monotonic() - self._failed_at) - self._waited
+        # A clock that was set back must not make the wait longer than it was.
+        return (trouble.until - max(self._clock(), trouble.at)).total_seconds() - self._waited
+
+    def before(self, error: NhagentError) -> int:
+        """How many tries in a row have failed on this error's curve, before this one."""
+        trouble = self._trouble
+        on_disk = trouble.tries if trouble is not None and trouble.curve == error.curve.value else 0
+        return max(on_disk, self._counted.before(error))
+
+    def failed(self, error: NhagentError, tries: int, pause: float) -> None:
+        """Count a failure; one that a restart must not make forgotten is written down, if it can be."""
+        self._counted.failed(error, tries, pause)
+        self._pause, self._failed_at, self._waited = pause, monotonic(), 0.0
+        told_when = isinstance(error, HubError) and error.retry_after is not None
+        if not told_when and error.curve not in _OUTLIVES:
+            return
+        if not isinstance(error, HubError | CredentialError):
+            return
+        now = self._clock()
+        try:
+            until = now + timedelta(seconds=pause)
+            trouble = Trouble(type(error).__name__, error.curve.value, now, tries, until)
+            if self._store.load().identity is None:  # nothing was written yet, and nothing is for this
+                return
+            with self._store.lock(0.0):
+                self._store.note(trouble)
+        except (StateError, OverflowError):  # the error itself is told
+            return
+        self._trouble = self._own = trouble
+
+    def waited(self, seconds: float) -> None:
+        """So long was waited, as asked."""
+        self._waited += seconds
+
+    def succeeded(self) -> None:
+        """Nothing stands in the way any more."""
+        self._counted.succeeded()
+        self._trouble = None

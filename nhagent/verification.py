@@ -1,0 +1,206 @@
+"""What the hub holds against what it accepted, field by field.
+
+A hub accepts a write before it has carried it out, and a 200 proves little: a later look does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from nhagent import rules
+from nhagent.access import HubAccess
+from nhagent.declaration import remembered_channels
+from nhagent.device.state import Accepted, JsonObject, State, Sweep
+from nhagent.device.store import Memory, Store
+from nhagent.errors import ConfigurationError
+from nhagent.hub.installations import channel_to_json
+from nhagent.models import Platform, fingerprint, identity_of_channel, read_channel
+from nhagent.registrars import Registrar
+from nhagent.registrars.leaving import swept
+from nhagent.startup import known_channels
+from nhagent.terms import Terms
+
+LOCK_SECONDS: Final = 5.0
+MAX_EXPIRED: Final = 20
+"""How many dead channels are remembered."""
+_CHANNELS: Final = {"pushChannel", "channel"}
+# Never compared: the service moves an expiry, and the ids are how the record was found.
+_IGNORED: Final = {"expirationTime", "installationId"}
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One field in which the hub holds something else than it accepted.
+
+    Attributes:
+        record: the record's name.
+        field: its field, such as ``templates.alert.body``; "" where the hub has not the record at all, or
+            still has it.
+        expected: what it accepted, in short; a push channel as its fingerprint.
+        found: what it holds.
+    """
+
+    record: str
+    field: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        name = f"{self.record} {self.field}".strip()
+        return f"{name}: expected {self.expected}, the hub holds {self.found}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a look at the hub has shown.
+
+    Attributes:
+        in_sync: whether it holds what it accepted, and its channels are alive.
+        drift: where it does not.
+        expired: channels that it has marked as dead, by name: it sends nothing to them.
+        verified_at: when, by the hub's clock; None where there was nothing to ask.
+        requests: how many requests that took.
+    """
+
+    in_sync: bool
+    drift: tuple[Drift, ...] = ()
+    expired: tuple[str, ...] = ()
+    verified_at: datetime | None = None
+    requests: int = 0
+
+
+def drift_between(
+    record: str, accepted: JsonObject, found: JsonObject | None, *, with_tags: bool
+) -> Iterator[Drift]:
+    """The fields in which two documents of a record differ.
+
+    Args:
+        record: its name.
+        accepted: what the hub accepted.
+        found: what it holds; None: nothing.
+        with_tags: compare tags too.
+    """
+    if found is None:
+        yield Drift(record, "", "a record", "none")
+        return
+    platform = found.get("platform")
+    before, after = (dict(_fields(document, with_tags=with_tags)) for document in (accepted, found))
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            shown = (_shown(name, values.get(name), platform) for values in (before, after))
+            yield Drift(record, name, *shown)
+
+
+def _fields(document: Mapping[str, Any], prefix: str = "", *, with_tags: bool) -> Iterator[tuple[str, Any]]:
+    for name, value in document.items():
+        if name in _IGNORED or (name == "tags" and not with_tags):
+            continue
+        if isinstance(value, Mapping) and name not in _CHANNELS:
+            yield from _fields(value, f"{prefix}{name}.", with_tags=with_tags)
+        elif value not in (None, [], {}, ""):  # the service leaves out what is empty
+            yield f"{prefix}{name}", sorted(value) if isinstance(value, list) else value
+
+
+def _shown(name: str, value: object, platform: object) -> str:
+    if value is None:
+        return "nothing"
+    if name.rpartition(".")[2] not in _CHANNELS:
+        return rules.shown(value)
+    try:
+        channel = read_channel(Platform.parse(platform), value, name)
+    except ConfigurationError:
+        channel = None
+    return "no push channel" if channel is None else fingerprint(channel)
+
+
+class Verifier:
+    """Looks at the hub, once; what it does not hold is marked, so that the next turn writes it whole.
+
+    Args:
+        store: the device's files.
+        access: its way to the hub.
+        registrar: knows its records.
+        terms: what the agent holds for true.
+        recall: gives what is on disk.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        access: HubAccess,
+        registrar: Registrar,
+        terms: Terms,
+        recall: Callable[[], Memory],
+    ) -> None:
+        self._store = store
+        self._access = access
+        self._registrar = registrar
+        self._terms = terms
+        self._recall = recall
+
+    def verify(self) -> Verification:
+        """Look.
+
+        Raises:
+            NhagentError: the hub could not be asked.
+        """
+        memory = self._recall()
+        self._access.hide(channel for _, channel in known_channels(memory.state))
+        try:
+            if memory.state.disabled or (memory.identity is not None and memory.identity.disabled):
+                return self._access.authorized(lambda: self._absence(memory))
+            if not memory.state.accepted.records:
+                nothing = Drift(self._registrar.style, "", "a record", "none was ever accepted")
+                return Verification(False, (nothing,))
+            return self._access.authorized(lambda: self._presence(memory.state))
+        finally:
+            self._access.close()
+
+    def _presence(self, before: State) -> Verification:
+        """Whether the hub holds what it accepted."""
+        self._access.namespace_at_any_cost()
+        observed = self._registrar.observe(before.accepted)
+        drift = tuple(self._drift(before.accepted, observed.records))
+        in_sync = not drift and not observed.expired
+        with self._store.lock(LOCK_SECONDS):
+            state = self._recall().state
+            if state.accepted.records == before.accepted.records:  # else another process has written since
+                for name in {part.record for part in drift}:
+                    state = replace(state, accepted=state.accepted.doubting(name))
+                dead = _identities(observed.expired, self._terms.platform, state)
+                expired = tuple(dict.fromkeys((*state.expired, *dead)))[-MAX_EXPIRED:]
+                verified_at = observed.at if in_sync else state.verified_at
+                self._store.remember(replace(state, expired=expired, verified_at=verified_at))
+        return Verification(in_sync, drift, observed.expired, observed.at, self._access.requests_sent)
+
+    def _drift(self, accepted: Accepted, found: Mapping[str, JsonObject | None]) -> Iterator[Drift]:
+        for name, document in found.items():
+            record = accepted.records[name]
+            yield from drift_between(
+                name, record.get("registration", record), document, with_tags=self._terms.owns_tags
+            )
+
+    def _absence(self, memory: Memory) -> Verification:
+        """Whether nothing of an unregistered device is left; what is left is deleted by the next turn."""
+        self._access.namespace_at_any_cost()
+        platform, left = self._terms.platform, Accepted()
+        for channel in remembered_channels(platform, memory.state.channels).values():
+            left = swept(self._access.open(), Sweep(platform, channel_to_json(channel)), left)
+        if left.leaving:
+            with self._store.lock(LOCK_SECONDS):
+                state = self._recall().state
+                leaving = (*state.accepted.leaving, *left.leaving)
+                accepted = replace(state.accepted, leaving=leaving).deduplicated()
+                self._store.remember(replace(state, accepted=accepted))
+        drift = tuple(Drift(entry.kind, "", "none", f"{entry.id}") for entry in left.leaving)
+        return Verification(not drift, drift, (), self._access.now(), self._access.requests_sent)
+
+
+def _identities(names: Iterable[str], platform: Platform, state: State) -> Iterator[str]:
+    channels = remembered_channels(platform, state.channels)
+    for name in names:
+        if name in channels:
+            yield identity_of_channel(platform, channels[name])
