@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from nhagent import errors
+from nhagent import HubClient, errors
 from nhagent.emulator import Emulator
 from nhagent.service.cli import exit_code, main
 from nhagent.service.config import read_agent, read_duration
@@ -413,6 +413,29 @@ def test_emulator_says_in_one_line_how_to_reach_it_and_ends_on_sigterm(tls: bool
     assert (process.returncode, rest) == (0, "")
     if tls:
         assert not os.path.exists(ready["ca"])
+
+
+def test_emulator_shows_every_certificate_that_it_has() -> None:
+    from nhagent.emulator.emulator import CERTIFICATES
+    from nhagent.service.cli import _parser
+
+    for kind in CERTIFICATES:
+        assert _parser().parse_args(["emulator", "--certificate", kind]).certificate == kind
+    arguments = [sys.executable, "-m", "nhagent", "emulator", "--json", "--tls", "--certificate", "expired"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        with (
+            HubClient(ready["listen"], ready["hub"], ca_bundle=ready["ca"]) as client,
+            pytest.raises(errors.HubUnavailable, match="has expired"),
+        ):
+            client.get_installation("device")
+        process.send_signal(signal.SIGTERM)
+
+
+def test_emulator_without_tls_has_no_certificate_to_show(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["emulator", "--certificate", "early", "--json"]) == 78
+    assert "with TLS only" in json.loads(capsys.readouterr().out)["error"]["message"]
 
 
 def test_emulator_that_cannot_listen_says_so(

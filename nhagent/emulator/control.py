@@ -11,6 +11,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from .clock import Clock
+from .delivery import Delivery
 from .faults import Fault, Faults
 from .hub import Hub
 from .log import Log
@@ -129,7 +130,9 @@ def _only(given: Json, *known: str) -> None:
 
 
 def _fault(given: Json) -> Fault:
-    _only(given, *(field.name for field in fields(Fault)))
+    delivery_names = [field.name for field in fields(Delivery)]
+    fault_names = [field.name for field in fields(Fault) if field.name != "delivery"]
+    _only(given, *fault_names, *delivery_names)
     given = {name: value for name, value in given.items() if value is not None}
     checks = {
         "match": isinstance(given.get("match"), str),
@@ -139,12 +142,18 @@ def _fault(given: Json) -> Fault:
         "body": isinstance(given.get("body", ""), str),
         "delay": _is_number(given.get("delay", 0)),
         "cut_after": _is_whole(given.get("cut_after", 0)),
+        "reset": isinstance(given.get("reset", ""), str),
+        "drip": _is_number(given.get("drip", 0)),
+        "chunked": isinstance(given.get("chunked", ""), str),
+        "encoding": isinstance(given.get("encoding", ""), str),
+        "size": _is_whole(given.get("size", 0)),
     }
     for name, right in checks.items():
         if not right:
             raise _Failed(400, f"'{name}' is missing or of the wrong type.")
     try:
-        return Fault(**given)
+        delivery = Delivery(**{name: given.pop(name) for name in delivery_names if name in given})
+        return Fault(**given, delivery=delivery)
     except ValueError as error:
         raise _Failed(400, str(error)) from error
 

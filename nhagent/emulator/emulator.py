@@ -9,10 +9,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, overload
+from typing import Any, Literal, Self, overload
 
 from .clock import Clock
 from .control import Control
+from .delivery import Delivery
 from .faults import Fault, Faults
 from .hub import Hub
 from .log import Log, LogEntry
@@ -24,6 +25,7 @@ from .storage import Rule, Storage
 LISTEN_RULE = "DefaultListenSharedAccessSignature"
 FULL_RULE = "DefaultFullSharedAccessSignature"
 RIGHTS = frozenset({"Listen", "Send", "Manage"})
+CERTIFICATES = ("good", "expired", "early", "wrong-name", "self-signed")
 
 _HUB_NAME = re.compile(r"[A-Za-z][-A-Za-z0-9._/]{0,259}")
 _RULE_NAME = re.compile(r"[-A-Za-z0-9!()*+,._]{1,256}")
@@ -42,6 +44,9 @@ class Emulator:
         data: a file that keeps hub, keys and installations from run to run, or `:memory:`.
         tls: serve https, with a certificate from an authority that is made anew for each run, also when
             `data` is a file: `ca` names another certificate each time.
+        certificate: with TLS, what the certificate shown is: `good`, `expired` for a day, `early` by a day,
+            for a `wrong-name`, or `self-signed`. Only the good one is taken by whoever trusts `ca`.
+        names: with TLS, further names that the certificate is for.
         rate: requests a second above which the hub answers 429, or None.
         lenient: take registrations that the service refuses or takes only in part: elements in any order, ids
             of any form, a DELETE without If-Match.
@@ -49,7 +54,7 @@ class Emulator:
         rules: further keys, the rights of each among `Listen`, `Send` and `Manage`.
 
     Raises:
-        ValueError: a name, right, rate or number of devices that no hub can have.
+        ValueError: a name, right, rate, certificate or number of devices that no hub can have.
     """
 
     def __init__(
@@ -60,6 +65,8 @@ class Emulator:
         port: int = 0,
         data: str = ":memory:",
         tls: bool = False,
+        certificate: str = "good",
+        names: Iterable[str] = (),
         rate: float | None = None,
         lenient: bool = False,
         max_devices: int | None = None,
@@ -67,6 +74,10 @@ class Emulator:
     ) -> None:
         if not _HUB_NAME.fullmatch(hub) or "" in hub.split("/"):
             raise ValueError(f"{hub!r} is no name for a hub.")
+        if certificate not in CERTIFICATES:
+            raise ValueError(f"The certificate is one of {', '.join(CERTIFICATES)}, not {certificate!r}.")
+        if certificate != "good" and not tls:
+            raise ValueError(f"The certificate {certificate!r} is shown with TLS only.")
         if rate is not None and not 0 < rate < float("inf"):
             raise ValueError(f"The rate is a number of requests a second above 0, not {rate}.")
         if max_devices is not None and max_devices < 0:
@@ -76,6 +87,8 @@ class Emulator:
         self._port = port
         self._data = data
         self._tls = tls
+        self._certificate = certificate
+        self._names = [names] if isinstance(names, str) else list(names)
         self._rate = rate
         self._lenient = lenient
         self._max_devices = max_devices
@@ -170,6 +183,11 @@ class Emulator:
         body: str | None = None,
         delay: float = 0.0,
         cut_after: int | None = None,
+        reset: Literal["before", "after"] | None = None,
+        drip: float = 0.0,
+        chunked: Literal["garbage", "endless"] | None = None,
+        encoding: Literal["gzip"] | None = None,
+        size: int | None = None,
     ) -> None:
         """Order a fault; faults queue, and the oldest that matches a request strikes it.
 
@@ -181,11 +199,20 @@ class Emulator:
             body: of the reply with `status`; None for the service's error form.
             delay: seconds to hold the reply back.
             cut_after: bytes of the reply, its head included, after which the connection is closed.
+            reset: send no reply but reset the connection (RST). `before`: the request is read, since `match`
+                needs it, but not carried out, and the log shows it with status 0; `after`: it is carried out,
+                and the log shows the status of the reply that was not sent. Only `delay` goes with it.
+            drip: seconds after each single byte of the reply, its head included.
+            chunked: `garbage` frames the reply in chunks whose sizes are no numbers; `endless` sends chunk
+                after chunk until the client hangs up.
+            encoding: compress the body, whether or not the client asked for it; with `size` a bomb.
+            size: bytes to which the body is padded with spaces, before it is compressed.
 
         Raises:
-            ValueError: a value is out of range, or nothing would go wrong.
+            ValueError: a value is out of range, two contradict each other, or nothing would go wrong.
         """
-        self._faults.add(Fault(match, status, times, headers, body, delay, cut_after))
+        delivery = Delivery(delay, cut_after, reset, drip, chunked, encoding, size)
+        self._faults.add(Fault(match, status, times, headers, body, delivery))
 
     def clear_faults(self) -> None:
         self._faults.clear()
@@ -245,7 +272,7 @@ class Emulator:
             from .tls import server_context
 
             folder = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="nhagent-emulator-")))
-            context = server_context(self._host, folder)
+            context = server_context(self._host, folder, kind=self._certificate, names=self._names)
             ca = str(folder / "ca.pem")
         storage = Storage(self._data, self.hub, self._rules)
         resources.callback(storage.close)

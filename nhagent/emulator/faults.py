@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
+
+from .delivery import WHOLE, Delivery
 
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile("[\t\x20-\x7e\x80-\xff]*")
@@ -31,10 +32,8 @@ class Fault:
     """Of the reply with `status`; each replaces the service's own of that name."""
     body: str | None = None
     """Of the reply with `status`; None for the service's error form, or nothing below 400."""
-    delay: float = 0.0
-    """Seconds between the answer's being decided and its being sent."""
-    cut_after: int | None = None
-    """Bytes of the reply, its head included, after which the connection is closed."""
+    delivery: Delivery = WHOLE
+    """How the reply goes out."""
 
     def __post_init__(self) -> None:
         if not self.match.strip():
@@ -43,14 +42,17 @@ class Fault:
             raise ValueError(f"A fault's status is 200 to 599, not {self.status}.")
         if self.times < 1:
             raise ValueError(f"A fault strikes at least once, not {self.times} times.")
-        if not (math.isfinite(self.delay) and self.delay >= 0):
-            raise ValueError(f"A fault's delay is a number of seconds, not {self.delay}.")
-        if self.cut_after is not None and self.cut_after < 0:
-            raise ValueError(f"A reply cannot be cut after {self.cut_after} bytes.")
         if self.status is None and (self.headers or self.body):
             raise ValueError("A fault without a status sends the real reply: it has no headers and no body.")
-        if self.status is None and not self.delay and self.cut_after is None:
-            raise ValueError("A fault needs a status, a delay or a cut_after: nothing would go wrong.")
+        if self.status is None and self.delivery == WHOLE:
+            raise ValueError(
+                "A fault needs a status, or a way in which the reply goes out: nothing would go wrong."
+            )
+        if self.status is not None and self.delivery.reset is not None:
+            raise ValueError("A fault that resets the connection sends no reply: it has no status.")
+        names = set(map(str.lower, self.headers or {}))
+        if self.delivery.chunked is not None and names & {"content-length", "transfer-encoding"}:
+            raise ValueError("A fault's chunks need a Transfer-Encoding of their own: leave its header out.")
         for name, value in (self.headers or {}).items():
             if not _TOKEN.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
                 raise ValueError(f"The header {name!r} cannot be sent.")

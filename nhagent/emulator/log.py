@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from .messages import Request
 
+NOT_CARRIED_OUT = 0
+"""The status of a request whose connection a fault reset before anything was decided."""
 KEPT = 100_000
 """Entries kept; the oldest make room, so that an emulator left running does not grow for ever."""
 
@@ -22,7 +24,7 @@ class LogEntry:
     query: str = field(repr=False)
     """As sent; empty when there was none. Not in its ``repr``: a list by channel has a handle in it."""
     status: int
-    """Of the reply that was decided, even when it was then held back or cut."""
+    """Of the reply that was decided, even when it was then held back or cut; 0 when a reset came before."""
     key: str | None
     """The name of the key that the token claims, whether or not it was accepted."""
 

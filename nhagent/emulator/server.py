@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import socketserver
 import ssl
+import struct
 import sys
 import threading
 import time
@@ -17,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from .bodies import BodyRefused, read_body
-from .messages import Refused, Reply, Request
+from .messages import Refused, Request
 from .replies import reason, refusal
 from .service import Answer
 
@@ -153,34 +154,28 @@ class Exchange(BaseHTTPRequestHandler):
         """Say nothing: the emulator has its own log."""
 
     def _send(self, answer: Answer) -> None:
-        if answer.delay:
-            self.server.closing.wait(answer.delay)
-        if self.server.closing.is_set():
+        reply, delivery, closing = answer.reply, answer.delivery, self.server.closing
+        in_chunks = self.request_version == "HTTP/1.1"
+        if delivery.delay:
+            closing.wait(delivery.delay)
+        if delivery.reset and not closing.is_set():
             self.close_connection = True
+            _reset(self.connection)
             return
-        data = self._bytes_of(answer.reply)
-        if answer.cut_after is not None:
+        if delivery.cut_after is not None or delivery.chunked or (delivery.makes_body and not in_chunks):
             self.close_connection = True
-            data = data[: answer.cut_after]
-        if data:
-            self.wfile.write(data)
-
-    def _bytes_of(self, reply: Reply) -> bytes:
-        """The reply as it goes over the wire: a body in chunks, no body with a length of zero."""
-        body = b"" if reply.status in (204, 304) or self.command == "HEAD" else reply.body
-        lines = [f"HTTP/1.1 {reply.status} {reason(reply.status)}"]
-        if not {"content-length", "transfer-encoding"}.isdisjoint(map(str.lower, reply.headers)):
-            # A fault that declares a framing of its own gets its body as it is.
-            pass
-        elif body and self.request_version == "HTTP/1.1":
-            lines.append("Transfer-Encoding: chunked")
-            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
-        else:
-            lines.append(f"Content-Length: {len(body)}")
-        if self.close_connection:
-            lines.append("Connection: close")
-        lines += [f"{name}: {value}" for name, value in reply.headers.items()]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+        for piece in delivery.pieces(
+            reply,
+            bodiless=reply.status in (204, 304) or self.command == "HEAD",
+            in_chunks=in_chunks,
+            last=self.close_connection,
+        ):
+            if closing.is_set():
+                self.close_connection = True
+                return
+            self.wfile.write(piece)
+            if delivery.drip:
+                closing.wait(delivery.drip)
 
 
 def _origin_form(target: str) -> str:
@@ -198,3 +193,12 @@ def _shut(connection: socket.socket) -> None:
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
     except OSError:
         pass
+
+
+def _reset(connection: socket.socket) -> None:
+    """Close a connection at once with RST, what was sent but not yet received being lost."""
+    # The linger structure holds two ints, on Windows two shorts.
+    linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    # Closed here, and for good: whoever closes it later would say a proper goodbye before.
+    socket.close(connection.detach())

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from . import replies, routes
 from .clock import Clock
+from .delivery import WHOLE, Delivery
 from .faults import Fault, Faults
 from .hub import Hub
-from .log import Log
+from .log import NOT_CARRIED_OUT, Log
 from .messages import Refused, Reply, Request
 from .query import check_api_version
 from .sas import Token
@@ -26,10 +27,7 @@ class Answer:
     """A reply, and how it goes out."""
 
     reply: Reply
-    delay: float = 0.0
-    """Seconds to hold it back."""
-    cut_after: int | None = None
-    """Bytes of it to send before closing the connection; None sends it whole."""
+    delivery: Delivery = WHOLE
 
 
 class Service:
@@ -58,7 +56,9 @@ class Service:
         now = self._clock.now()
         token = _read_token(request)
         fault = self._fault(request)
-        if fault is not None and fault.status is not None:
+        if fault is not None and fault.delivery.reset == "before":
+            reply = Reply(NOT_CARRIED_OUT)
+        elif fault is not None and fault.status is not None:
             reply = _faulty(fault, fault.status, now)
         else:
             try:
@@ -66,7 +66,7 @@ class Service:
             except Refused as error:
                 reply = replies.refusal(error, now)
         self._log.append(request, reply.status, token.key_name if isinstance(token, Token) else None)
-        return Answer(reply) if fault is None else Answer(reply, fault.delay, fault.cut_after)
+        return Answer(reply, WHOLE if fault is None else fault.delivery)
 
     def _perform(self, request: Request, token: Token | Refused, now: float) -> Reply:
         if self._bucket is not None and not self._bucket.take():

@@ -1,6 +1,6 @@
-"""A certificate authority for one run, and the certificate that it gives the emulator.
+"""A certificate authority for one run, and the certificate that it gives the emulator, good or bad.
 
-Both pass `ssl.VERIFY_X509_STRICT`, which is Python's default from 3.13 on.
+With nothing wrong they pass `ssl.VERIFY_X509_STRICT`, which is Python's default from 3.13 on.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import ipaddress
 import os
 import ssl
 import tempfile
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,21 +23,38 @@ _SERVER_DAYS = 397
 """The most that browsers and Apple's systems accept."""
 _BACKDATED = timedelta(hours=1)
 """A client whose clock is a little behind must not find the certificate from the future."""
+_STARTS = {"expired": timedelta(days=-_SERVER_DAYS - 1), "early": timedelta(days=1)}
+"""When certificates become valid that are not valid now: the one ended a day ago, the other begins in one."""
+_ELSEWHERE = "elsewhere.invalid"
+"""The name of a certificate for another name."""
 
 
-def server_context(host: str, folder: Path) -> ssl.SSLContext:
-    """A context that shows a certificate for localhost, its addresses and `host`.
+def server_context(
+    host: str, folder: Path, *, kind: str = "good", names: Iterable[str] = ()
+) -> ssl.SSLContext:
+    """A context that shows a certificate for localhost, its addresses, `host` and further names.
 
     The authority's certificate is written to `folder/ca.pem`; its private key never leaves this function.
 
     Args:
         host: the name or address that the emulator listens on.
         folder: exists, only its owner may enter.
+        kind: what is wrong with it, one of `nhagent.emulator.emulator.CERTIFICATES`.
+        names: further names or addresses that it is for.
     """
     authority_key = ec.generate_private_key(ec.SECP256R1())
     server_key = ec.generate_private_key(ec.SECP256R1())
     authority = _authority_certificate(authority_key)
-    server = _server_certificate(server_key, authority, authority_key, host)
+    alternatives = _alternative_names(["localhost", "127.0.0.1", "::1", host, *names])
+    if kind == "wrong-name":
+        alternatives = _alternative_names([_ELSEWHERE])
+    server = _server_certificate(
+        server_key,
+        alternatives,
+        _now() + _STARTS.get(kind, -_BACKDATED),
+        authority.subject,
+        server_key if kind == "self-signed" else authority_key,
+    )
     pem = serialization.Encoding.PEM
     (folder / "ca.pem").write_bytes(authority.public_bytes(pem))
     private = server_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -58,7 +76,7 @@ def _authority_certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     name = _name("nhagent emulator CA")
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     return (
-        _builder(name, name, key.public_key(), _AUTHORITY_DAYS)
+        _builder(name, name, key.public_key(), _now() - _BACKDATED, _AUTHORITY_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .add_extension(identifier, critical=False)
@@ -71,14 +89,17 @@ def _authority_certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
 
 def _server_certificate(
     key: ec.EllipticCurvePrivateKey,
-    authority: x509.Certificate,
+    names: list[x509.GeneralName],
+    start: datetime,
+    authority: x509.Name,
     authority_key: ec.EllipticCurvePrivateKey,
-    host: str,
 ) -> x509.Certificate:
+    subject = _name("nhagent emulator")
+    issuer = subject if authority_key is key else authority
     identifier = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
     return (
-        _builder(_name("nhagent emulator"), authority.subject, key.public_key(), _SERVER_DAYS)
-        .add_extension(x509.SubjectAlternativeName(_alternative_names(host)), critical=False)
+        _builder(subject, issuer, key.public_key(), start, _SERVER_DAYS)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -91,9 +112,8 @@ def _server_certificate(
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, start: datetime, days: int
 ) -> x509.CertificateBuilder:
-    start = datetime.now(UTC) - _BACKDATED
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -119,14 +139,18 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _alternative_names(host: str) -> list[x509.GeneralName]:
+def _alternative_names(texts: Iterable[str]) -> list[x509.GeneralName]:
     names: list[x509.GeneralName] = []
-    for text in dict.fromkeys(["localhost", "127.0.0.1", "::1", host.lower()]):
+    for text in dict.fromkeys(map(str.lower, texts)):
         try:
             names.append(x509.IPAddress(ipaddress.ip_address(text)))
         except ValueError:
             names.append(x509.DNSName(text))
     return names
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _name(common_name: str) -> x509.Name:

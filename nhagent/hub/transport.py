@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.client import NO_CONTENT, HTTPException
+from http.client import NO_CONTENT, HTTPException, IncompleteRead
 from threading import Timer
-from time import monotonic
+from time import gmtime, monotonic, strftime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -30,6 +30,8 @@ from nhagent.hub.connection import EXCHANGE_SECONDS, is_loopback
 
 CONNECT_SECONDS: Final = 10.0
 MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
+_NOT_YET_VALID: Final = 9  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID
+_EXPIRED: Final = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 
 _log = logging.getLogger(__name__)
 
@@ -82,24 +84,25 @@ class Transport:
         # A socket's timeout starts anew with every byte: only cutting the connection ends a dripping reply.
         deadline = Timer(self._timeout, self._adapter.cut)
         deadline.daemon = True
+        self._adapter.is_cut = False
         deadline.start()
         try:
             response = self._exchange(request)
-        except requests.exceptions.SSLError as error:
-            raise HubUnavailable(
-                f"TLS with {host} failed ({_cause(error)}); check ca_bundle, this device's clock, "
-                "and who stands in between"
-            ) from None
         except requests.exceptions.InvalidHeader:  # its text holds the header: the token
             raise ConfigurationError(
                 "a request header cannot be sent; check the SAS token's characters"
             ) from None
         except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
-            waited = monotonic() - started
-            fact = f"no whole reply within {self._timeout:g} s" if waited >= self._timeout else _cause(error)
-            raise HubUnavailable(f"no answer from {host}: {fact}; tried again later") from None
+            if monotonic() - started >= self._timeout:
+                words = f"no answer from {host}: no whole reply within {self._timeout:g} s"
+            elif isinstance(error, requests.exceptions.SSLError):
+                words = f"TLS with {host} failed {_why_tls_failed(error)}"
+            else:
+                words = f"no answer from {host}: {_cause(error)}"
+            raise HubUnavailable(f"{words}; tried again later") from None
         finally:
             deadline.cancel()
+            deadline.join()  # one that strikes this late must not cut the next exchange
         _log.debug("%s %s: %d in %.3f s", request.method, host, response.status, monotonic() - started)
         return response
 
@@ -149,6 +152,8 @@ class _Session(requests.Session):
 class _Adapter(HTTPAdapter):
     """Keeps hold of the socket in use, so that a deadline can cut it, and keeps queries out of all logs.
 
+    A connection lets go of its socket when a reply says that it is the last one, long before that is read.
+
     A list by channel has a handle in its query, and urllib3 shows what it is asked for in logs and
     exceptions. So it is asked for the path alone; the query is put behind it where the request is written.
     """
@@ -156,6 +161,8 @@ class _Adapter(HTTPAdapter):
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
         self._connection: HTTPConnection | None = None
+        self._socket: Any = None
+        self.is_cut = False
         self._query = ""
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
@@ -166,14 +173,25 @@ class _Adapter(HTTPAdapter):
 
     def cut(self) -> None:
         """End the exchange that is under way, whatever it waits for."""
-        from socket import SHUT_RDWR
+        from socket import SHUT_RDWR, socket
 
-        sock = getattr(self._connection, "sock", None)
-        if sock is not None:
-            try:
-                sock.shutdown(SHUT_RDWR)
-            except OSError:  # it is closed already
-                pass
+        self.is_cut = True
+        for sock in (self._socket, getattr(self._connection, "sock", None)):
+            if sock is not None:
+                try:
+                    # A TLS socket's own shutdown would take the TLS away under the feet of who is reading.
+                    socket.shutdown(sock, SHUT_RDWR)
+                except OSError:  # it is closed already
+                    pass
+
+    def _watch(self, connection: HTTPConnection, connect: Callable[[], None]) -> None:
+        """Let a connection be made, unless time is up: within a TLS handshake there is nothing to cut."""
+        self._connection, self._socket = connection, None
+        connect()
+        self._socket = connection.sock
+        if self.is_cut:
+            connection.close()
+            raise TimeoutError("the connection came too late")
 
     def init_poolmanager(self, *args: Any, **keywords: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._context, **keywords)
@@ -187,8 +205,7 @@ class _Adapter(HTTPAdapter):
     def _pool_classes(adapter) -> dict[str, type[HTTPConnectionPool]]:  # noqa: N805 - self is the connection below
         class Plain(HTTPConnection):
             def connect(self) -> None:
-                adapter._connection = self
-                super().connect()
+                adapter._watch(self, super().connect)
 
             def putrequest(self, method: str, url: str, *args: Any, **keywords: Any) -> None:
                 super().putrequest(method, url + adapter._query, *args, **keywords)
@@ -222,8 +239,37 @@ def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     return context
 
 
+def _why_tls_failed(error: BaseException) -> str:
+    """What TLS had against the other side, and who must do what; a wrong clock is the likeliest of all."""
+    code = getattr(_innermost(error), "verify_code", None)
+    today = f"by this device's clock ({strftime('%Y-%m-%d', gmtime())})"
+    if code == _NOT_YET_VALID:
+        return f"because {today} its certificate is not valid yet; the clock is probably wrong: set it"
+    if code == _EXPIRED:
+        return (
+            f"because {today} its certificate has expired; set the clock if that is wrong, else find out "
+            "whose certificate it is: it has to be renewed"
+        )
+    return f"({_cause(error)}); check ca_bundle, this device's clock, and who stands in between"
+
+
 def _cause(error: BaseException) -> str:
-    """The innermost reason in one line: requests and urllib3 wrap it several times over."""
+    """The innermost reason in one line."""
+    innermost, kind = _innermost(error), type(_innermost(error)).__name__
+    if isinstance(innermost, IncompleteRead):
+        return "the reply broke off"
+    # Two texts quote what could not be read: whatever a server says, and an address with a proxy's password.
+    if isinstance(innermost, HTTPException) and not isinstance(innermost, OSError):
+        return f"what answers is no HTTP as a hub speaks it ({kind})"
+    if isinstance(innermost, ValueError) and not isinstance(innermost, ssl.SSLError):
+        return f"its address, or that of a proxy, cannot be read ({kind})"
+    text = getattr(innermost, "strerror", None) or str(innermost) or kind
+    line = (str(text).splitlines() or [kind])[0]
+    return re.sub(r"//.*@", "//", line)[:200]  # a proxy's address may hold its password
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The reason itself: requests and urllib3 wrap it several times over."""
     seen: list[BaseException] = []
     current: object = error
     while isinstance(current, BaseException) and current not in seen:
@@ -234,12 +280,4 @@ def _cause(error: BaseException) -> str:
             if isinstance(inner, BaseException)
             else next((part for part in current.args if isinstance(part, BaseException)), current.__cause__)
         )
-    innermost, kind = seen[-1], type(seen[-1]).__name__
-    # Two texts quote what could not be read: whatever a server says, and an address with a proxy's password.
-    if isinstance(innermost, HTTPException) and not isinstance(innermost, OSError):
-        return f"what answers is no HTTP as a hub speaks it ({kind})"
-    if isinstance(innermost, ValueError) and not isinstance(innermost, ssl.SSLError):
-        return f"its address, or that of a proxy, cannot be read ({kind})"
-    text = getattr(innermost, "strerror", None) or str(innermost) or kind
-    line = (str(text).splitlines() or [kind])[0]
-    return re.sub(r"//.*@", "//", line)[:200]  # a proxy's address may hold its password
+    return seen[-1]

@@ -227,6 +227,7 @@ def _emulator(options: argparse.Namespace) -> Result:
         port=options.port,
         data=options.data,
         tls=options.tls,
+        certificate=options.certificate,
         rate=options.rate,
         lenient=options.lenient,
         as_json=options.json,
@@ -300,6 +301,12 @@ def _parser() -> argparse.ArgumentParser:
     emulator.add_argument("--hub", metavar="NAME", default="emulated-hub", help="the hub's name")
     emulator.add_argument("--data", metavar="FILE", default=":memory:", help="SQLite file that outlives it")
     emulator.add_argument("--tls", action="store_true", help="serve https with a certificate of its own")
+    emulator.add_argument(
+        "--certificate",
+        choices=("good", "expired", "early", "wrong-name", "self-signed"),
+        default="good",
+        help="with --tls, what is wrong with it (default %(default)s)",
+    )
     emulator.add_argument("--lenient", action="store_true", help="take what real clients write out of order")
     emulator.add_argument("--rate", type=float, metavar="N", help="answer 429 above N requests a second")
     register = command("register", _register, "make the hub know this device: one start", report)

@@ -9,7 +9,16 @@ from threading import Event
 
 
 def serve(
-    *, hub: str, host: str, port: int, data: str, tls: bool, rate: float | None, lenient: bool, as_json: bool
+    *,
+    hub: str,
+    host: str,
+    port: int,
+    data: str,
+    tls: bool,
+    certificate: str,
+    rate: float | None,
+    lenient: bool,
+    as_json: bool,
 ) -> None:
     """Serve until SIGTERM or SIGINT; says on stdout, in one line of JSON or for people, how to reach it.
 
@@ -23,7 +32,9 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     try:
-        emulator = Emulator(hub, host=host, port=port, data=data, tls=tls, rate=rate, lenient=lenient).start()
+        emulator = Emulator(
+            hub, host=host, port=port, data=data, tls=tls, certificate=certificate, rate=rate, lenient=lenient
+        ).start()
     except (OSError, ValueError, OverflowError, sqlite3.Error) as error:
         raise ConfigurationError(f"emulator at {host}:{port}: cannot be started: {error}") from error
     try:

@@ -128,6 +128,43 @@ def lifetime(certificate: x509.Certificate) -> timedelta:
     return naive(certificate, "not_valid_after") - naive(certificate, "not_valid_before")
 
 
+@pytest.mark.parametrize(
+    ("certificate", "code"),
+    [("expired", 10), ("early", 9), ("wrong-name", 62), ("self-signed", 18)],
+)
+def test_a_bad_certificate_is_refused_by_whoever_trusts_the_authority(certificate: str, code: int) -> None:
+    with (
+        Emulator(tls=True, certificate=certificate) as emulator,
+        Caller(emulator.endpoint, emulator.listen, emulator.hub, strict(emulator.ca)) as hub,
+    ):
+        with pytest.raises(ssl.SSLCertVerificationError) as caught:
+            hub.get()
+        assert caught.value.verify_code == code
+        hub.connection.close()
+        heedless = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        heedless.check_hostname = False
+        heedless.verify_mode = ssl.CERT_NONE
+        with Caller(emulator.endpoint, emulator.listen, emulator.hub, heedless) as careless:
+            assert careless.get().status == 404, "nothing but the certificate is wrong"
+
+
+def test_a_certificate_is_for_further_names() -> None:
+    with Emulator(tls=True, names=["Hub.test", "192.0.2.1"]) as emulator:
+        port = int(emulator.endpoint.rpartition(":")[2])
+        for name in ("hub.test", "192.0.2.1", "localhost"):
+            with (
+                socket.create_connection(("127.0.0.1", port), timeout=5) as connection,
+                strict(emulator.ca).wrap_socket(connection, server_hostname=name),
+            ):
+                pass
+
+
+@pytest.mark.parametrize(("tls", "certificate"), [(True, "stale"), (False, "expired")])
+def test_a_certificate_that_cannot_be_shown_is_refused(tls: bool, certificate: str) -> None:
+    with pytest.raises(ValueError, match=certificate):
+        Emulator(tls=tls, certificate=certificate)
+
+
 def test_without_tls_there_is_no_authority(emulator: Emulator) -> None:
     assert emulator.ca is None
     assert emulator.endpoint.startswith("http://127.0.0.1:")

@@ -1,0 +1,304 @@
+"""The wire's tricks: each is one passing error, in time and in little memory."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from nhagent import HubClient, Installation, Platform, errors
+from nhagent.emulator import Emulator
+
+DEVICE = Installation("device", Platform.GCM, "handle")
+TIMEOUT = 1.0
+MEGABYTE = 1 << 20
+HTML = {"Content-Type": "text/html; charset=utf-8"}
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "tls"])
+def hub(request: pytest.FixtureRequest) -> Iterator[Emulator]:
+    with Emulator(tls=request.param) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def client(hub: Emulator) -> Iterator[HubClient]:
+    with HubClient(hub.listen, hub.hub, ca_bundle=hub.ca, timeout=TIMEOUT) as client:
+        assert client.put_installation(DEVICE).status == 200, "the connection is open before the trick"
+        hub.clear_log()
+        yield client
+    hub.clear_faults()
+
+
+@contextmanager
+def little_memory() -> Iterator[None]:
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < 16 * MEGABYTE
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("trick", "words"),
+    [
+        # Python takes a reset below TLS for an end.
+        ({"reset": "before"}, "no answer from .*: .*(reset|closed).*; tried again later"),
+        ({"reset": "after"}, "no answer from .*: .*(reset|closed).*; tried again later"),
+        ({"cut_after": 30}, "no answer from .*: the reply broke off within its head; tried again later"),
+        ({"cut_after": 420}, "no answer from .*: the reply broke off; tried again later"),
+        ({"drip": 0.01}, "no whole reply within 1 s"),
+        ({"status": 200, "headers": {"Content-Length": "9999"}, "body": "{", "drip": 0.002, "size": 9999},
+         "no whole reply within 1 s"),
+        ({"chunked": "garbage"}, "no answer from .*: the reply broke off; tried again later"),
+        ({"chunked": "endless"}, "the reply is larger than 4194304 bytes"),
+        ({"chunked": "endless", "drip": 0.001, "cut_after": 9000}, "no whole reply within 1 s"),
+        ({"encoding": "gzip"}, "the reply is compressed, though no compression was asked for"),
+        ({"encoding": "gzip", "size": 1 << 30}, "the reply is compressed"),
+        ({"encoding": "gzip", "size": 1 << 27, "status": 200, "headers": {"Content-Encoding": "identity"}},
+         "makes no sense|of kind application/xml"),
+        ({"size": 100 * MEGABYTE}, "the reply is larger than 4194304 bytes"),
+        ({"size": 100 * MEGABYTE, "status": 200, "headers": {"Content-Length": str(100 * MEGABYTE)}},
+         "the reply is larger than 4194304 bytes"),
+        ({"size": 100 * MEGABYTE, "status": 503, "headers": HTML}, "the reply is larger than 4194304 bytes"),
+        ({"status": 200, "headers": {"Content-Type": "text/plain"}, "body": "OK"},
+         r"\(200\) is of kind text/plain, which no hub sends; something stands in between"),
+        ({"status": 200, "headers": HTML, "body": "<!DOCTYPE html><form action='/login'>"},
+         r"\(200\) is a web page, .* sign in there"),
+        ({"status": 302, "headers": {"Location": "http://portal.test/login"}}, "302, a redirect"),
+        ({"status": 302, "headers": {"Location": "http://portal.test/login", **HTML}, "body": "<html>"},
+         r"\(302\) is a web page"),
+        ({"status": 307, "headers": {"Location": "https://127.0.0.1:9/"}, "chunked": "endless"},
+         "larger than"),
+    ],
+    ids=lambda value: str(value)[:60] if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_trick_of_the_wire_is_a_passing_error_in_time_and_in_little_memory(
+    hub: Emulator, client: HubClient, trick: dict[str, Any], words: str
+) -> None:
+    hub.fail("GET", **trick)
+    began = time.monotonic()
+    with little_memory(), pytest.raises(errors.HubUnavailable) as caught:
+        client.get_installation("device")
+    assert time.monotonic() - began < TIMEOUT + 1.5
+    assert re.search(words, str(caught.value)), str(caught.value)
+    assert caught.value.retryable
+    assert len(hub.log()) == 1, "nothing is repeated and no redirect followed"
+    assert client.get_installation("device")[0] == DEVICE, "the next exchange is whole"
+
+
+@pytest.mark.parametrize(("reset", "held"), [("before", 0), ("after", 1)])
+def test_write_whose_reply_was_lost_to_a_reset_is_simply_made_again(reset: Any, held: int) -> None:
+    with Emulator() as hub, HubClient(hub.listen, hub.hub) as client:
+        hub.fail("PUT", reset=reset)
+        with pytest.raises(errors.HubUnavailable):
+            client.put_installation(DEVICE)
+        assert len(hub.contents()["installations"]) == held
+        assert client.put_installation(DEVICE).status == 200
+        assert len(hub.contents()["installations"]) == 1
+
+
+@pytest.mark.parametrize("trick", [{"size": 100 * MEGABYTE}, {"chunked": "garbage"}], ids=str)
+def test_body_beside_a_204_is_not_taken_for_the_next_reply(
+    hub: Emulator, client: HubClient, trick: dict[str, Any]
+) -> None:
+    hub.fail("DELETE", **trick)
+    with little_memory(), pytest.raises(errors.HubUnavailable, match=r"larger than|broke off"):
+        client.delete_installation("device")
+    assert client.put_installation(DEVICE).status == 200
+    assert [entry.status for entry in hub.log()] == [204, 200]
+
+
+@pytest.mark.parametrize(
+    ("certificate", "words"),
+    [
+        ("early", "by this device's clock (TODAY) its certificate is not valid yet; the clock is"),
+        ("expired", "by this device's clock (TODAY) its certificate has expired; set the clock if"),
+        ("wrong-name", "certificate is not valid for 'localhost'"),
+        ("self-signed", "certificate"),
+    ],
+)  # fmt: skip
+def test_certificate_that_cannot_be_trusted_is_refused_in_words_that_help(
+    certificate: str, words: str
+) -> None:
+    days = [datetime.now(UTC).strftime("%Y-%m-%d")]
+    with (
+        Emulator(tls=True, certificate=certificate) as hub,
+        HubClient(hub.listen, hub.hub, ca_bundle=hub.ca, timeout=TIMEOUT) as client,
+    ):
+        with pytest.raises(errors.HubUnavailable) as caught:
+            client.put_installation(DEVICE)
+        days.append(datetime.now(UTC).strftime("%Y-%m-%d"))
+        assert hub.log() == [], "no token was sent"
+        port = hub.endpoint.rpartition(":")[2]
+    assert caught.value.retryable
+    assert str(caught.value).startswith(f"TLS with localhost:{port} failed ")
+    assert any(words.replace("TODAY", day) in str(caught.value) for day in days), str(caught.value)
+
+
+class Proxy:
+    """A proxy that opens tunnels, to one place alone, as a name server of its own.
+
+    Args:
+        port: where every tunnel leads.
+        pause: seconds that it takes for each step: the opening, and the first bytes of the way back.
+        refusal: what it answers instead of opening a tunnel.
+    """
+
+    def __init__(self, port: int, *, pause: float = 0.0, refusal: bytes = b"") -> None:
+        self._port = port
+        self._pause = pause
+        self._refusal = refusal
+        self.asked: list[str] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets = [self._listener]
+        self._threads: list[threading.Thread] = []
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._run(self._accept)
+
+    def close(self) -> None:
+        for each in self._sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(5)
+        for each in self._sockets:
+            each.close()
+
+    def _run(self, act: Callable[..., None], *arguments: Any) -> None:
+        def quietly() -> None:
+            with suppress(OSError):
+                act(*arguments)
+
+        thread = threading.Thread(target=quietly)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            client, _ = self._listener.accept()
+            self._sockets.append(client)
+            self._run(self._serve, client)
+
+    def _serve(self, client: socket.socket) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += client.recv(1)
+        self.asked.append(head.split(b"\r\n")[0].decode())
+        time.sleep(self._pause)
+        if self._refusal:
+            client.sendall(self._refusal)
+            client.shutdown(socket.SHUT_WR)
+            return
+        there = socket.create_connection(("127.0.0.1", self._port))
+        self._sockets.append(there)
+        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        self._run(self._pump, client, there, 0.0)
+        self._pump(there, client, self._pause)
+
+    @staticmethod
+    def _pump(source: socket.socket, target: socket.socket, pause: float) -> None:
+        while piece := source.recv(65536):
+            time.sleep(pause)
+            pause = 0.0
+            target.sendall(piece)
+        target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture(scope="module")
+def far_hub() -> Iterator[Emulator]:
+    """A hub whose name only a proxy can resolve."""
+    with Emulator(tls=True, names=["hub.test"]) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def far_client(far_hub: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubClient]:
+    for name in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY", "https_proxy", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    listen = far_hub.listen.replace("localhost", "hub.test")
+    with HubClient(listen, far_hub.hub, ca_bundle=far_hub.ca, timeout=TIMEOUT) as client:
+        yield client
+    far_hub.clear_faults()
+    far_hub.clear_log()
+
+
+def port_of(hub: Emulator) -> int:
+    return int(hub.endpoint.rpartition(":")[2])
+
+
+def test_proxy_of_the_environment_leads_to_a_hub_elsewhere(
+    far_hub: Emulator, far_client: HubClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Proxy(port_of(far_hub))) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        assert far_client.put_installation(DEVICE).status == 200
+        assert far_client.get_installation("device")[0] == DEVICE
+        assert [line.rpartition(" ")[0] for line in proxy.asked] == [f"CONNECT hub.test:{port_of(far_hub)}"]
+        far_hub.fail("GET", chunked="endless")
+        with little_memory(), pytest.raises(errors.HubUnavailable, match="larger than"):
+            far_client.get_installation("device")
+        assert far_client.get_installation("device")[0] == DEVICE
+        with HubClient(far_hub.listen, far_hub.hub, ca_bundle=far_hub.ca) as near:
+            assert near.get_installation("device")[0] == DEVICE
+        assert len(proxy.asked) == 2, "this machine itself is reached without a proxy"
+
+
+def test_hub_that_nobody_can_resolve_is_a_passing_error(far_client: HubClient) -> None:
+    with pytest.raises(errors.HubUnavailable, match=r"no answer from hub\.test"):
+        far_client.put_installation(DEVICE)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://portal.test/\r\nContent-Length: 0\r\n\r\n",
+        b"<html>sign in</html>",
+        b"HTTP/1.1 200 Connection established\r\n\r\nsurprise",
+    ],
+    ids=["407", "portal", "nonsense", "no tunnel"],
+)
+def test_proxy_that_opens_no_tunnel_is_a_passing_error(
+    far_hub: Emulator, far_client: HubClient, monkeypatch: pytest.MonkeyPatch, refusal: bytes
+) -> None:
+    with closing(Proxy(port_of(far_hub), refusal=refusal)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//someone:secret@"))
+        with pytest.raises(errors.HubUnavailable) as caught:
+            far_client.put_installation(DEVICE)
+    assert "hub.test" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert far_hub.log() == []
+
+
+def test_proxy_that_is_not_there_is_a_passing_error(
+    far_client: HubClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("HTTPS_PROXY", f"http://someone:secret@127.0.0.1:{port}")
+    with pytest.raises(errors.HubUnavailable, match=r"no answer from hub\.test") as caught:
+        far_client.put_installation(DEVICE)
+    assert "secret" not in str(caught.value)
+
+
+def test_slow_tunnel_does_not_outlive_the_deadline(
+    far_hub: Emulator, far_client: HubClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deadline strikes within the handshake, when there is no socket to cut; then the reply drips."""
+    far_hub.fail("GET", drip=0.3)
+    with closing(Proxy(port_of(far_hub), pause=0.7)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        began = time.monotonic()
+        with pytest.raises(errors.HubUnavailable, match="no whole reply within 1 s"):
+            far_client.get_installation("device")
+        assert time.monotonic() - began < 3 * TIMEOUT
