@@ -76,17 +76,22 @@ SOURCES_AT_NO_COST: Final[tuple[Callable[[], FoundCredential | None], ...]] = (
 )
 
 
-def find_in_keyring(app: str, hub: str) -> FoundCredential:
+def find_in_keyring(app: str, hub: str, *, seconds: float = KEYRING_SECONDS) -> FoundCredential:
     """The connection string from the first key ring that holds it.
+
+    Args:
+        app: the app's name.
+        hub: the hub's.
+        seconds: how long a key ring may take.
 
     Raises:
         KeyringLocked: it is locked.
         CredentialError: there is no key ring here, it fails, or it holds no connection string.
     """
     user, failure = _user(app, hub), None
-    for backend in _accepted_backends():
+    for backend in _accepted_backends(seconds):
         try:
-            text = _asked(partial(backend.get_password, KEYRING_SERVICE, user), backend)
+            text = _asked(partial(backend.get_password, KEYRING_SERVICE, user), backend, seconds)
         except CredentialError as error:
             failure = failure or error  # another may hold it all the same
             continue
@@ -101,8 +106,17 @@ def find_in_keyring(app: str, hub: str) -> FoundCredential:
     )
 
 
-def store_in_keyring(app: str, hub: str, text: str) -> str:
+def store_in_keyring(app: str, hub: str, text: str, *, seconds: float = KEYRING_SECONDS) -> str:
     """Put the connection string into the first key ring, and read it back: some take what they do not keep.
+
+    One that has never been set up is passed over; what goes past a locked one would be hidden by what it may
+    hold.
+
+    Args:
+        app: the app's name.
+        hub: the hub's.
+        text: the connection string.
+        seconds: how long a key ring may take.
 
     Returns:
         That key ring's name.
@@ -111,24 +125,39 @@ def store_in_keyring(app: str, hub: str, text: str) -> str:
         KeyringLocked: it is locked.
         CredentialError: there is no key ring here, or it did not keep it.
     """
-    user = _user(app, hub)
-    for backend in _accepted_backends():
+    user, failure, backends = _user(app, hub), None, _accepted_backends(seconds)
+    from keyring.errors import InitError
 
-        def store(backend: KeyringBackend = backend) -> bool:
-            backend.set_password(KEYRING_SERVICE, user, text)
+    for backend in backends:
+
+        def store(backend: KeyringBackend = backend) -> bool | InitError:
+            try:
+                backend.set_password(KEYRING_SERVICE, user, text)
+            except InitError as error:
+                return error
             return backend.get_password(KEYRING_SERVICE, user) == text
 
-        if not _asked(store, backend):
+        kept = _asked(store, backend, seconds)
+        if kept is True:
+            return name_of(backend)
+        if kept is False:
             raise CredentialError(f"key ring {name_of(backend)}: did not keep what was stored; repair it")
-        return name_of(backend)
+        failure = failure or _as_ours(kept, backend)
+    if failure is not None:
+        raise failure
     raise CredentialError(
         'key ring: there is none on this machine; run "nhagent vault init" for one of nhagent\'s own, or '
         "name a file that only you can read in $NHAGENT_CONNECTION_STRING_FILE"
     )
 
 
-def remove_from_keyring(app: str, hub: str) -> list[str]:
+def remove_from_keyring(app: str, hub: str, *, seconds: float = KEYRING_SECONDS) -> list[str]:
     """Take the connection string out of every key ring that holds it.
+
+    Args:
+        app: the app's name.
+        hub: the hub's.
+        seconds: how long a key ring may take.
 
     Returns:
         The names of those that did.
@@ -137,16 +166,21 @@ def remove_from_keyring(app: str, hub: str) -> list[str]:
         KeyringLocked: one is locked.
         CredentialError: one fails.
     """
-    user, removed = _user(app, hub), []
-    for backend in _accepted_backends():
+    user, removed, backends = _user(app, hub), list[str](), _accepted_backends(seconds)
+    from keyring.errors import InitError
+
+    for backend in backends:
 
         def remove(backend: KeyringBackend = backend) -> bool:
-            if backend.get_password(KEYRING_SERVICE, user) is None:
+            try:
+                if backend.get_password(KEYRING_SERVICE, user) is None:
+                    return False
+            except InitError:  # never set up: it holds nothing
                 return False
             backend.delete_password(KEYRING_SERVICE, user)
             return True
 
-        if _asked(remove, backend):
+        if _asked(remove, backend, seconds):
             removed.append(name_of(backend))
     return removed
 
@@ -158,27 +192,30 @@ def name_of(backend: KeyringBackend) -> str:
 
 
 def _user(app: str, hub: str) -> str:
-    return f"{app}/{hub}"
+    # A hub's name may be a path, so an app's own slash must not look like the one between the two.
+    return f"{app.replace('%', '%25').replace('/', '%2F')}/{hub}"
 
 
-def _accepted_backends() -> list[KeyringBackend]:
+def _accepted_backends(seconds: float) -> list[KeyringBackend]:
     """The key rings of this machine in the order of their priority, without those that must not be used.
 
     Raises:
+        KeyringLocked: the search for them does not end.
         CredentialError: keyring cannot be used, or there are none but such.
     """
-    try:
-        import keyring
-        from keyring.backends import fail
-        from keyring.backends.chainer import ChainerBackend
-
-        chosen = keyring.get_keyring()
-        backends = list(chosen.backends) if isinstance(chosen, ChainerBackend) else [chosen]
-    except Exception as error:  # noqa: BLE001 - a backend that was named and is not viable raises anything
+    backends, error = _tried(_found_backends, seconds)
+    if error is not None:
         raise CredentialError(
             f"key ring: keyring cannot be used ({_in_short(error)}); correct $PYTHON_KEYRING_BACKEND or "
             "keyringrc.cfg, or name a file in $NHAGENT_CONNECTION_STRING_FILE"
-        ) from None
+        )
+    if backends is None:
+        raise KeyringLocked(
+            f"key ring: none was found within {seconds:g} s, because the session bus or a key ring gives no "
+            "answer; try again, or name a file in $NHAGENT_CONNECTION_STRING_FILE"
+        )
+    from keyring.backends import fail
+
     there = [backend for backend in backends if not isinstance(backend, fail.Keyring)]
     accepted = [backend for backend in there if not _refusal(backend)]
     if there and not accepted:
@@ -199,13 +236,34 @@ def _refusal(backend: KeyringBackend) -> str:
     return ""
 
 
-def _asked(call: Callable[[], _T], backend: KeyringBackend) -> _T:
+def _found_backends() -> list[KeyringBackend]:
+    import keyring
+    from keyring.backends.chainer import ChainerBackend
+
+    chosen = keyring.get_keyring()
+    return list(chosen.backends) if isinstance(chosen, ChainerBackend) else [chosen]
+
+
+def _asked(call: Callable[[], _T], backend: KeyringBackend, seconds: float) -> _T:
     """Ask a key ring, but not for ever: one that waits for a person is as good as locked.
 
     Raises:
         KeyringLocked: it is locked, or did not answer.
         CredentialError: it failed.
     """
+    answer, error = _tried(lambda: (call(),), seconds)
+    if error is not None:
+        raise _as_ours(error, backend)
+    if answer is None:
+        raise KeyringLocked(
+            f"key ring {name_of(backend)}: gave no answer within {seconds:g} s; if it waits for somebody to "
+            "unlock it, unlock it, then try again"
+        )
+    return answer[0]
+
+
+def _tried(call: Callable[[], _T], seconds: float) -> tuple[_T | None, BaseException | None]:
+    """What a call that may never end gave within a time, or raised; neither where it has not ended."""
     from threading import Thread
 
     answers: list[_T] = []
@@ -214,20 +272,13 @@ def _asked(call: Callable[[], _T], backend: KeyringBackend) -> _T:
     def run() -> None:
         try:
             answers.append(call())
-        except BaseException as error:  # noqa: BLE001 - told in the thread that asked
+        except BaseException as error:  # noqa: BLE001 - a backend that was named raises anything
             failures.append(error)
 
     thread = Thread(target=run, name="nhagent-key-ring", daemon=True)
     thread.start()
-    thread.join(KEYRING_SECONDS)
-    if failures:
-        raise _as_ours(failures[0], backend) from None
-    if not answers:
-        raise KeyringLocked(
-            f"key ring {name_of(backend)}: gave no answer within {KEYRING_SECONDS:g} s; does it wait for "
-            "somebody to unlock it?"
-        )
-    return answers[0]
+    thread.join(seconds)
+    return next(iter(answers), None), next(iter(failures), None)
 
 
 def _as_ours(error: BaseException, backend: KeyringBackend) -> CredentialError:
@@ -236,6 +287,9 @@ def _as_ours(error: BaseException, backend: KeyringBackend) -> CredentialError:
 
     name = f"key ring {name_of(backend)}"
     match error:
+        case keyring.errors.KeyringError() if type(backend).__module__ == "nhagent.device.vault":
+            kind = KeyringLocked if isinstance(error, keyring.errors.KeyringLocked) else CredentialError
+            return kind(f"{name}: {error}")  # in words of ours, which hold no secret and tell the next step
         case keyring.errors.KeyringLocked():
             return KeyringLocked(f"{name}: is locked ({_in_short(error)}); unlock it, then try again")
         case keyring.errors.InitError():

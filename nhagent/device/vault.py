@@ -114,13 +114,15 @@ def make_key() -> str:
         CredentialError: there is a key already, or it cannot be written.
     """
     path, disk = vault_key_file(), Disk()
-    if os.path.lexists(path):
-        raise CredentialError(
-            f"vault key {path!r}: is there already; what it sealed would be lost with it, so remove it first"
-        )
     try:
         make_folders(disk, os.path.dirname(path))
-        write_durably(disk, path, b64encode(os.urandom(KEY_BYTES)) + b"\n")
+        with locked(disk, f"{path}.lock", LOCK_SECONDS, sleep):  # of two that come at once, one must lose
+            if os.path.lexists(path):
+                raise CredentialError(
+                    f"vault key {path!r}: is there already; what it sealed would be lost with it, so remove "
+                    "it first"
+                )
+            write_durably(disk, path, b64encode(os.urandom(KEY_BYTES)) + b"\n")
     except OSError as error:
         raise CredentialError(f"vault key {path!r}: cannot be written ({error.strerror})") from error
     return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from nhagent import rules
 from nhagent.access import checked_connection_string
 from nhagent.device import credentials
 from nhagent.device.paths import vault_file
@@ -93,12 +94,19 @@ def make_vault() -> tuple[dict[str, Any], str]:
 
 
 def _asked() -> str:
-    if sys.stdin is not None and sys.stdin.isatty():
-        from getpass import getpass
+    try:
+        if sys.stdin is not None and sys.stdin.isatty():
+            from getpass import getpass
 
-        text = getpass("Connection string (of a policy with Listen alone; it is not shown): ")
-    else:
-        text = "" if sys.stdin is None else sys.stdin.read(MAX_CHARACTERS + 1)
+            text = getpass("Connection string (of a policy with Listen alone; it is not shown): ")
+        else:
+            text = "" if sys.stdin is None else sys.stdin.read(MAX_CHARACTERS + 1)
+    except EOFError:
+        text = ""
+    except UnicodeDecodeError:
+        text = "\udcff"  # as a standard input that is less strict gives it
+    if not rules.is_text(text):
+        raise ConfigurationError("the connection string: is no text; copy it again")
     if not text.strip():
         raise ConfigurationError("the connection string: nothing was given; paste it, or pipe it to stdin")
     if len(text) > MAX_CHARACTERS:

@@ -1,0 +1,227 @@
+"""Key rings that must not be used, and key rings that fail: each is told, none is trusted, none stops us."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nhagent.emulator import Emulator
+from nhagent.errors import CredentialError, KeyringLocked
+
+from .machine import KeyRingProcess, Machine, key_of
+
+SECRET = "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=Listen;SharedAccessKey=c2VjcmV0"
+NEXT_STEP = r"nhagent login|nhagent vault init|\$NHAGENT_CONNECTION_STRING_FILE|then try again|repair it"
+
+
+def refusals(process: KeyRingProcess, *, app: str = "app", removing: bool = True) -> list[CredentialError]:
+    """What finding, storing and removing are answered with, each of which must be told with the next step."""
+    told = []
+    asks: list[Callable[[], object]] = [
+        lambda: process.find(app, "hub"),
+        lambda: process.store(app, "hub", SECRET),
+        lambda: process.remove(app, "hub"),
+    ]
+    for ask in asks if removing else asks[:2]:
+        with pytest.raises(CredentialError, match=NEXT_STEP) as caught:
+            ask()
+        assert len(str(caught.value)) < 400
+        told.append(caught.value)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("backend", "why"),
+    [
+        ("keyring.backends.null.Keyring", "keeps nothing"),
+        ("PlaintextKeyring", "would keep the connection string in plain text"),
+        ("NotSoPlain", "would keep the connection string in plain text"),
+    ],
+)
+def test_key_ring_that_keeps_nothing_or_keeps_it_readable_is_refused(
+    machine: Machine, notification_hub: Emulator, backend: str, why: str
+) -> None:
+    machine.takes(backend)
+    with machine.process() as process:
+        for error in refusals(process):
+            assert why in str(error)
+    machine.belongs_to(notification_hub)
+    login = machine.run("login", "--json", stdin=notification_hub.listen)
+    assert (login.code, login.error["type"], why in login.error["message"]) == (78, "CredentialError", True)
+    assert key_of(notification_hub.listen).encode() not in machine.all_it_keeps()
+
+
+def test_plain_text_that_is_merely_installed_is_refused_and_beside_others_passed_over(
+    machine: Machine, memory: str
+) -> None:
+    machine.has_key_rings(PlaintextKeyring=9)
+    with pytest.raises(
+        CredentialError, match='in plain text; take another \\("nhagent vault init" makes one'
+    ):
+        machine.store(SECRET)
+    machine.has_vault()
+    assert machine.store(SECRET) == "Vault", "the advice was followed"
+    machine.has_key_rings(PlaintextKeyring=9, NotSoPlain=8, InMemory=7)
+    machine.environment["KEYRING_PROPERTY_MEMORY"] = memory
+    assert machine.store("in memory") == "InMemory"
+    assert machine.find() == "in memory"
+    assert machine.remove() == ["InMemory", "Vault"]
+    assert b"c2VjcmV0" not in machine.all_it_keeps()
+    assert not Path(machine.folder, "plain-text").exists()
+
+
+def test_fail_backend_is_no_key_ring(machine: Machine) -> None:
+    machine.takes("keyring.backends.fail.Keyring")
+    with machine.process() as process:
+        with pytest.raises(CredentialError, match='run "nhagent login"'):
+            process.find("app", "hub")
+        with pytest.raises(CredentialError, match="there is none on this machine"):
+            process.store("app", "hub", SECRET)
+        assert process.remove("app", "hub") == []
+
+
+@pytest.mark.parametrize(
+    ("backend", "words"),
+    [
+        ("InMemory", "RuntimeError: 'is not installed'"),
+        ("NoSuchClass", "AttributeError"),
+        ("no.such.module.Keyring", "ModuleNotFoundError"),
+        ("tests.key_ring.backends.", "AttributeError"),
+        ("keyring.backends.Windows.WinVaultKeyring", "RuntimeError: 'Requires Windows"),
+    ],
+)
+def test_named_key_ring_that_cannot_be_used_is_told(machine: Machine, backend: str, words: str) -> None:
+    machine.takes(backend)
+    machine.environment["INSTALLED_KEY_RINGS"] = "{}"
+    with machine.process() as process:
+        for error in refusals(process):
+            assert words in str(error) and "correct $PYTHON_KEYRING_BACKEND" in str(error)
+
+
+def test_settings_of_keyring_that_are_broken_are_told(machine: Machine) -> None:
+    program = "from keyring.util import platform_; print(platform_.config_root())"
+    folder = Path(machine.python("-c", program).out.strip())
+    folder.mkdir(parents=True)
+    for settings in ("no section", "[backend]\ndefault-keyring=no.such.Keyring\n"):
+        (folder / "keyringrc.cfg").write_text(settings)
+        with machine.process() as process:
+            for error in refusals(process):
+                assert "keyringrc.cfg" in str(error)
+
+
+def test_keyring_that_cannot_be_imported_is_told(machine: Machine) -> None:
+    broken = machine.folder / "broken"
+    broken.mkdir()
+    (broken / "keyring.py").write_text("raise ImportError('half an upgrade')")
+    machine.environment["PYTHONPATH"] += os.pathsep + str(broken)
+    with machine.process() as process:
+        for error in refusals(process):
+            assert "keyring cannot be used (ImportError: 'half an upgrade')" in str(error)
+
+
+FAULTS = {
+    "InitError": "has not been set up for this user",
+    "NoKeyringError": "none is available",
+    "PasswordSetError": "failed (PasswordSetError: 'in its own words')",
+    "RuntimeError": "failed (RuntimeError: 'in its own words')",
+    "bus": "failed (DBusErrorResponse: ",
+    "os": "failed (ConnectionRefusedError: '[Errno 111] Connection refused')",
+    "prompt": "failed (EOFError: 'EOF when reading a line')",
+    "exit": "failed (SystemExit: ",
+    "empty": "failed (RuntimeError)",
+    "long": "failed (RuntimeError: 'no no no",
+    "lines": "failed (RuntimeError: 'first line')",
+    "secret": "failed (ValueError: ",
+}
+
+
+def test_whatever_a_key_ring_raises_is_told_with_the_next_step(machine: Machine) -> None:
+    machine.takes("Faulty")
+    with machine.process() as process:
+        for fault, words in FAULTS.items():
+            holds_nothing = fault == "InitError"
+            for error in refusals(process, app=fault, removing=not holds_nothing):
+                assert f"key ring Faulty: {words}" in str(error)
+                assert not isinstance(error, KeyringLocked)
+    assert "c2VjcmV0" not in "".join(machine.shown)
+    assert b"c2VjcmV0" not in machine.all_it_keeps()
+
+
+def test_locked_key_ring_is_told_as_locked(machine: Machine) -> None:
+    machine.takes("Locked")
+    with machine.process() as process:
+        for error in refusals(process):
+            assert isinstance(error, KeyringLocked)
+            assert "key ring Locked: is locked (KeyringLocked: 'in its own words'); unlock it" in str(error)
+
+
+def test_key_ring_that_never_answers_is_as_good_as_locked(machine: Machine) -> None:
+    machine.takes("Faulty")
+    with machine.process() as process:
+        with pytest.raises(CredentialError, match="RuntimeError"):
+            process.find("RuntimeError", "hub")  # from here on the key ring is loaded, and only it takes time
+        for ask in (
+            lambda: process.find("silent", "hub", seconds=0.3),
+            lambda: process.store("silent", "hub", SECRET, seconds=0.3),
+            lambda: process.remove("silent", "hub", seconds=0.3),
+        ):
+            with pytest.raises(KeyringLocked, match=r"gave no answer within 0\.3 s; .*unlock it, then try"):
+                ask()
+
+
+def test_search_for_a_key_ring_that_never_ends_is_given_up(machine: Machine) -> None:
+    machine.takes("Mute")
+    with machine.process() as process:
+        for _ in range(2):
+            with pytest.raises(KeyringLocked, match=r"key ring: none was found within 0\.3 s.*; try again"):
+                process.find("app", "hub", seconds=0.3)
+
+
+def test_key_ring_that_asks_on_standard_input_stops_no_command(
+    machine: Machine, notification_hub: Emulator
+) -> None:
+    machine.takes("Faulty", fault="prompt")
+    machine.belongs_to(notification_hub)
+    register = machine.run("register", "--json")
+    assert (register.code, register.error["type"]) == (78, "CredentialError")
+    assert "EOFError" in register.error["message"]
+    assert notification_hub.log() == []
+
+
+def test_key_ring_that_drops_what_it_is_given_is_found_out(
+    machine: Machine, notification_hub: Emulator
+) -> None:
+    machine.takes("Forgetful")
+    machine.belongs_to(notification_hub)
+    login = machine.run("login", "--json", stdin=notification_hub.listen)
+    assert (login.code, login.error["type"]) == (78, "CredentialError")
+    assert "key ring Forgetful: did not keep what was stored; repair it" in login.error["message"]
+
+
+def test_second_key_ring_is_asked_when_the_first_is_locked(machine: Machine, memory: str) -> None:
+    machine.environment["KEYRING_PROPERTY_MEMORY"] = memory
+    machine.has_key_rings(InMemory=5)
+    machine.store("in memory")
+    machine.has_key_rings(Locked=9, InMemory=5)
+    with machine.process() as process:
+        assert process.find("thermostat", "my-hub") == "in memory"
+        with pytest.raises(KeyringLocked, match="key ring Locked"):
+            process.find("another", "hub")
+        with pytest.raises(KeyringLocked, match="key ring Locked"):
+            process.store("thermostat", "my-hub", "what the locked one might hide")
+        with pytest.raises(KeyringLocked, match="key ring Locked"):
+            process.remove("thermostat", "my-hub")
+
+
+def test_key_ring_that_was_never_set_up_is_passed_over(machine: Machine, memory: str) -> None:
+    machine.environment["KEYRING_PROPERTY_MEMORY"] = memory
+    machine.has_key_rings(NotSetUp=9, InMemory=5)
+    with machine.process() as process:
+        assert process.store("app", "hub", "text") == "InMemory"
+        assert process.find("app", "hub") == "text"
+        assert process.remove("app", "hub") == ["InMemory"]
+        with pytest.raises(CredentialError, match="key ring NotSetUp: has not been set up"):
+            process.find("app", "hub")
