@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,28 @@ settings.load_profile("nhagent")
 TOAST = Template(
     body="<toast><text id='1'>$(message)</text></toast>", headers={"X-WNS-Type": "wns/toast"}, tags=["alerts"]
 )
+
+
+_FAULT_TABLE: dict[tuple[str, str], Counter[str]] = {}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fault-matrix", action="store_true", help="print how each flow ends by each fault")
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if not config.getoption("--fault-matrix"):
+        return
+    terminalreporter.section("fault matrix: how often a flow ends how, for each of its requests")
+    for (flow, fault), outcomes in sorted(_FAULT_TABLE.items()):
+        ends = ", ".join(f"{count} x {outcome}" for outcome, count in sorted(outcomes.items()))
+        terminalreporter.write_line(f"{flow:<46} {fault:<16} {ends}")
+
+
+@pytest.fixture
+def fault_table() -> dict[tuple[str, str], Counter[str]]:
+    """What the fault matrix has shown so far; ``--fault-matrix`` prints it."""
+    return _FAULT_TABLE
 
 
 @pytest.fixture(autouse=True)

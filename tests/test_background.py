@@ -183,7 +183,7 @@ def test_refresh_goes_out_in_the_devices_own_slot_within_the_next_tenth(device: 
     assert len(sent) == 2
     lag = (sent[1] - sent[0]).total_seconds() - DAY
     place = pacing.slot(str(agent.status().installation_id))
-    assert 0 <= lag - place * DAY / 10 < 60
+    assert -1 <= lag - place * DAY / 10 < 60  # the hub dates by whole seconds
 
 
 def test_expiry_is_renewed_at_half_its_life(device: Device) -> None:
@@ -260,7 +260,7 @@ def test_ten_thousand_failed_cycles_leave_nothing_behind(device: Device) -> None
         nonlocal failed
         assert isinstance(error, HubUnavailable)
         failed += 1
-        if failed in {cycles // 10, cycles}:
+        if failed in {cycles // 2, cycles}:
             gc.collect()
             marks.append((_resident(), _resources()))
         if failed == cycles:

@@ -42,7 +42,7 @@ class World:
     tags: list[str] | None = field(default_factory=lambda: ["kitchen"])
     machine: str = "first"
     state_dir: str = FOLDER
-    days: int = 0
+    days: float = 0
 
     def agent(self) -> Agent:
         return Agent(
@@ -138,8 +138,8 @@ def _other_style(world: World) -> None:
     world.style = wanted
 
 
-def _start(world: World) -> None:
-    world.start()
+def _start(world: World) -> Report:
+    return world.start()
 
 
 def _rotate(world: World) -> None:
@@ -165,14 +165,14 @@ def _let_time_pass(world: World) -> None:
     world.days = 2
 
 
-def _unregister(world: World) -> None:
-    world.agent().unregister(timeout=0)
+def _unregister(world: World) -> Report:
+    return world.agent().unregister(timeout=0)
 
 
-def _enable(world: World) -> None:
+def _enable(world: World) -> Report:
     agent = world.agent()
     agent.enable()
-    agent.start(timeout=0)
+    return agent.start(timeout=0)
 
 
 def _enable_again(world: World) -> None:
@@ -209,9 +209,9 @@ class Flow:
 
     name: str
     before: Callable[[World], None]
-    act: Callable[[World], None] = _start
+    act: Callable[[World], Report] = _start
     change: Callable[[World], None] = _nothing
-    again: Callable[[World], None] | None = None
+    again: Callable[[World], object] | None = None
     keeps: bool = True
     off: bool = False
 

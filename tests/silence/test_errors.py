@@ -165,7 +165,10 @@ def before_its_turn(world: World, _: pytest.MonkeyPatch) -> BaseException:
 
 
 def held_back(world: World, _: pytest.MonkeyPatch) -> BaseException:
-    world.fail(429, Retry_After="70", says="slower")
+    assert world.agent().start().error is None
+    world.channel = f"{WNS}&new=2"
+    for method in ("PUT", "PATCH"):
+        world.fail(429, method, Retry_After="70", says="slower")
     world.start()
     return world.start()
 
