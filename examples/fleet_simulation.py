@@ -165,9 +165,9 @@ def plot(outcomes: dict[str, Outcome], path: str) -> None:
         ideal = outcome.devices / outcome.rate
         shares = [100 * (number + 1) / outcome.devices for number in range(len(outcome.registered_at))]
         times = [at / ideal for at in outcome.registered_at]
-        end = max(2.0, times[-1])
+        end, every = max(2.0, times[-1]), max(1, len(times) // 200)
         axes.step(
-            [*times[::50], end], [*shares[::50], shares[-1]], where="post", label=name,
+            [*times[::every], end], [*shares[::every], shares[-1]], where="post", label=name,
             linewidth=2.5 if name == "nhagent" else 1.2,
         )  # fmt: skip
     axes.plot([0, 1, 2], [0, 100, 100], color="grey", linestyle=":", label="as fast as the hub can")

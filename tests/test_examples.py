@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -40,6 +41,37 @@ def test_every_example_is_run() -> None:
     source = Path(__file__).read_text()
     for path in EXAMPLES.glob("*.py"):
         assert f'"{path.name}"' in source
+
+
+def test_fleet_simulation_gives_the_figures_of_every_policy(
+    run_simulation: Callable[..., str],
+) -> None:
+    numbers = json.loads(run_simulation("--devices", "100000", "--json"))
+    assert set(numbers) == {"nhagent", "dotnet", "java", "javascript", "android", "ios"}
+    ours = numbers["nhagent"]
+    assert ours["never_registered_pct"] == 0
+    assert ours["requests_per_device"] <= 3
+    assert ours["t999_vs_ideal"] <= 1.5
+    for name in ("dotnet", "java", "javascript", "android"):
+        assert numbers[name]["never_registered_pct"] > 80
+        assert numbers[name]["t999_vs_ideal"] is None
+
+
+def test_fleet_simulation_prints_a_table_for_any_fleet_and_hub(run_simulation: Callable[..., str]) -> None:
+    for arguments in ((), ("--rate-divisor", "60"), ("--rate-divisor", "3000"), ("--retry-after", "10")):
+        printed = run_simulation("--devices", "2000", *arguments)
+        assert "a lone device whose packet was lost tries again after 0.5 to 1.5 s" in printed
+        [row] = [line for line in printed.splitlines() if line.startswith("nhagent ")]
+        assert row.split()[1] == "0"
+
+
+@pytest.fixture
+def run_simulation() -> Callable[..., str]:
+    def run(*arguments: str) -> str:
+        command = [sys.executable, "-W", "error", str(EXAMPLES / "fleet_simulation.py"), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+
+    return run
 
 
 def test_embedded_start_up_before_and_after_the_gateway_has_written_the_handle(

@@ -70,7 +70,7 @@ def test_keys_that_its_table_names_are_the_keys_that_are_read() -> None:
         "channel": config._CHANNEL,
         "templates": config._TEMPLATE,
         "tiles": config._TILE,
-        "refresh": config._REFRESH[:1],
+        "refresh": config._REFRESH,
     }
     assert rows.keys() == known.keys()
     for table, keys in known.items():
