@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Final
 
 from nhagent import pacing
-from nhagent.device.state import Identity, Trouble
+from nhagent.device.state import Trouble
 from nhagent.device.store import Store
 from nhagent.driver import Counted
 from nhagent.errors import CredentialError, Curve, HeldBack, HubError, NhagentError, StateError
@@ -42,13 +42,13 @@ class DurableTries:
         """Take over what is on disk."""
         self._trouble = trouble
 
-    def check(self, trouble: Trouble | None, spread: timedelta, identity: Identity) -> None:
+    def check(self, trouble: Trouble | None, spread: timedelta, seed: str) -> None:
         """Hold back what it is not time for yet.
 
         Args:
             trouble: what stood in the way last.
             spread: over how long after their boot a fleet's first requests are spread.
-            identity: whose place in that this is.
+            seed: what gives this device its place in that, the same every time.
 
         Raises:
             HeldBack: it is not time yet.
@@ -61,8 +61,9 @@ class DurableTries:
                     f"for {left:.0f} s",
                     retry_after=left,
                 )
-        place = spread.total_seconds() and spread.total_seconds() * pacing.slot(identity.installation_id)
-        left = place and place - self._waited - monotonic()  # which begins with the boot
+        left = 0.0
+        if spread:  # the monotonic clock begins with the boot
+            left = spread.total_seconds() * pacing.slot(seed) - monotonic() - self._waited
         if left > 0:
             raise HeldBack(
                 f"startup_spread: this device's turn after the boot comes in {left:.0f} s", retry_after=left

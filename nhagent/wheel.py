@@ -122,7 +122,8 @@ class Wheel:
         if draft.is_settled:
             return self._report(self._outcome(progress), progress)
         if draft.steps:
-            self.tries.check(memory.state.trouble, self.terms.startup_spread, draft.identity)
+            seed = (memory.identity and memory.identity.installation_id) or self._machine() or ""
+            self.tries.check(memory.state.trouble, self.terms.startup_spread, seed)
         with self.store.lock(left):
             if self.recall() != memory:
                 return None

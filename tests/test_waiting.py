@@ -157,9 +157,12 @@ def test_network_that_was_away_is_tried_at_once_after_a_restart(device: Device) 
 
 
 def test_first_request_after_the_boot_waits_for_the_devices_own_place(device: Device) -> None:
-    spread: dict[str, Any] = {"startup_spread": timedelta(days=20_000)}
+    spread: dict[str, Any] = {"startup_spread": timedelta(days=20_000), "machine": lambda: "a board"}
     report = device.agent(**spread).start(timeout=0)
     assert isinstance(report.error, HeldBack)
+    again = device.agent(**spread).start(timeout=0).error
+    assert isinstance(again, HeldBack)
+    assert again.retry_after == pytest.approx(report.error.retry_after, abs=5), "it keeps its place"
     assert device.seen() == []
     assert device.start(startup_spread=timedelta(milliseconds=1)).outcome == "registered"
     assert device.start(**spread).outcome == "unchanged", "there is nothing to wait for"
