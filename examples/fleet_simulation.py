@@ -167,7 +167,10 @@ def plot(outcomes: dict[str, Outcome], path: str) -> None:
         times = [at / ideal for at in outcome.registered_at]
         end, every = max(2.0, times[-1]), max(1, len(times) // 200)
         axes.step(
-            [*times[::every], times[-1], end], [*shares[::every], *2 * [shares[-1]]], where="post", label=name,
+            [*times[::every], times[-1], end],
+            [*shares[::every], *2 * [shares[-1]]],
+            where="post",
+            label=name,
             linewidth=2.5 if name == "nhagent" else 1.2,
         )  # fmt: skip
     axes.plot([0, 1, 2], [0, 100, 100], color="grey", linestyle=":", label="as fast as the hub can")

@@ -36,6 +36,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import random as real_random
+from time import monotonic
 from time import sleep as real_sleep
 from typing import TYPE_CHECKING, Final
 
@@ -53,7 +54,7 @@ from nhagent.device.machine import (
 )
 from nhagent.device.state import Identity, Sweep
 from nhagent.device.store import STATE, Store
-from nhagent.driver import Background, drive
+from nhagent.driver import Endless, drive
 from nhagent.errors import ConfigurationError, NhagentError, StateUnreadable
 from nhagent.hub.installations import channel_to_json
 from nhagent.models import (
@@ -74,6 +75,7 @@ from nhagent.wheel import Wheel, new_installation_id
 if TYPE_CHECKING:
     import os
 
+    from nhagent.background import Background
     from nhagent.verification import Verification
 
 DEFAULT_TIMEOUT: Final = 30.0
@@ -258,17 +260,40 @@ class Agent:
         over a new channel when it is poked. Results go to ``on_registered`` and ``on_error``; nothing that
         they raise stops it. The thread ends at once at the end of the block.
         """
+        from nhagent.background import Background
+
         self._background = Background(
+            lambda thread: self.live(wait=thread.wait, lived=thread.lived),
+            cut=self._access.cut,
+            sleep=self._wait,
+        )
+        return self._background
+
+    def live(
+        self,
+        *,
+        wait: Callable[[float], bool],
+        lived: Callable[[], float] = monotonic,
+        told: Callable[[Report | NhagentError, float], None] | None = None,
+    ) -> None:
+        """As `keep_fresh`, but in this very thread, until ``wait`` raises something: for daemons.
+
+        Args:
+            wait: waits some seconds, or less where there is something to look at: then it gives True.
+            lived: seconds that have passed, waits included.
+            told: is given what each turn came to, and the seconds until the next.
+        """
+        Endless(
             self._turn_in_background,
             verify=lambda: not self.verify().in_sync,
             interval=(1 + pacing.REFRESH_SLOTS) * self._wheel.terms.refresh_every.total_seconds(),
             clock=self._clock,
-            wait=self._wait,
+            wait=wait,
+            lived=lived,
             random=self._random,
-            cut=self._access.cut,
             tries=self._wheel.tries,
-        )
-        return self._background
+            told=told,
+        ).live()
 
     def poke(self) -> None:
         """Let the background thread look at once whether something has changed: a channel, credentials."""

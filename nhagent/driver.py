@@ -10,16 +10,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from threading import Event, Thread, current_thread
 from time import monotonic
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 from nhagent import pacing
 from nhagent.errors import Curve, HeldBack, NhagentError
 from nhagent.report import Report
 
-STOP_SECONDS: Final = 5.0
-"""How long the end of the background thread is waited for."""
 SOON_SECONDS: Final = 1.0
 IDLE_SECONDS: Final = 60.0
 """The least between two turns in the background, and after one that had nothing to send, whatever is due."""
@@ -127,18 +124,20 @@ def pause_after(error: NhagentError, tries: Tries, random: Callable[[], float]) 
     return pause
 
 
-class Background:
-    """Turns for ever in a thread of its own. A context manager: it stops at the end of its block.
+class Endless:
+    """Turns for ever: tries again as errors ask for, refreshes when that is due, verifies a first write once.
 
     Args:
         turn: one run of the device; True: write the whole whatever its age.
         verify: asks the hub whether it holds what it accepted; True where another turn is due at once.
         interval: seconds after which a refresh is due by uptime alone, where the clock cannot be trusted.
         clock: gives the time, aware.
-        wait: waits some seconds; None: until poked or stopped, if that is earlier.
+        wait: waits some seconds, or less where somebody asks for a turn at once: then it gives True. Whatever
+            it raises ends all of this.
+        lived: seconds that have passed, waits included; nobody can set it back.
         random: gives a number from 0 to 1.
-        cut: ends whatever exchange is under way.
         tries: counts failures.
+        told: is given what each turn came to, and the seconds until the next; None: nobody is.
     """
 
     def __init__(
@@ -148,110 +147,84 @@ class Background:
         verify: Callable[[], bool],
         interval: float,
         clock: Callable[[], datetime],
-        wait: Callable[[float], None] | None,
+        wait: Callable[[float], bool],
+        lived: Callable[[], float],
         random: Callable[[], float],
-        cut: Callable[[], None],
         tries: Tries,
+        told: Callable[[Report | NhagentError, float], None] | None = None,
     ) -> None:
         self._turn = turn
         self._verify = verify
         self._interval = interval
         self._clock = clock
         self._wait = wait
+        self._lived = lived
         self._random = random
-        self._cut = cut
         self._tries = tries
-        self._stopping = False
-        self._woken = Event()
-        self._waited = 0.0
-        self._began = monotonic()
+        self._told = told or (lambda _, __: None)
         self._verify_at: float | None = None
-        self._thread = Thread(target=self._live, name="nhagent", daemon=True)
+        self._refresh_at = lived() + interval
+        self._due: datetime | None = None
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def poke(self) -> None:
-        """Look at once whether something has changed."""
-        self._woken.set()
-
-    def stop(self) -> None:
-        """Stop at once, in the middle of an exchange too, which the next start then makes again."""
-        self._stopping = True
-        self._woken.set()
-        self._cut()
-        if self._thread.is_alive() and current_thread() is not self._thread:
-            self._thread.join(STOP_SECONDS)
-            if self._thread.is_alive():
-                _log.warning("the background thread is still busy, with a channel source perhaps; it is left")
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it has begun and not ended."""
-        return self._thread.is_alive()
-
-    def _live(self) -> None:
-        """The thread: a turn, and the wait that it asks for."""
-        refresh_at = self._interval  # by uptime
-        due_before: datetime | None = None
-        while not self._stopping:
-            report: Report | None = None
-            forced = self._lived() >= refresh_at
+    def live(self) -> None:
+        """Turn until `wait` raises something."""
+        while True:
+            forced = self._lived() >= self._refresh_at
             try:
                 report = self._turn(forced)
-                error = report.error
-            except NhagentError as raised:
-                error = raised
-            except Exception as fault:  # noqa: BLE001 - nothing may end the thread
+            except NhagentError as error:
+                self._rest_after(error, error)
+            except Exception as fault:  # noqa: BLE001 - nothing may end it
                 from nhagent.veil import in_prose
 
                 _log.error("a fault, in nhagent or in the app's clock (%s); tried again", in_prose(fault))
-                error = _Unforeseen("a fault")
-            if report is None or error is not None:
-                assert error is not None
-                self._rest_after(error)
-                continue
-            self._tries.succeeded()
-            if forced or report.next_attempt != due_before:  # the whole was written: its age begins anew
-                due_before, refresh_at = report.next_attempt, self._lived() + self._interval
-            if report.calls_for_verification:
-                self._verify_at = self._lived() + pacing.verify_after(self._random())
-            least = SOON_SECONDS if report.requests else IDLE_SECONDS
-            self._rest_until(report.next_attempt, refresh_at, least)
+                self._rest_after(_Unforeseen(f"a fault: {in_prose(fault)}"))
+            else:
+                if report.error is not None:
+                    self._rest_after(report.error, report)
+                else:
+                    self._went_well(report, forced=forced)
 
-    def _rest_after(self, error: NhagentError) -> None:
-        """Wait as long as an error asks for, or until poked."""
+    def _went_well(self, report: Report, *, forced: bool) -> None:
+        self._tries.succeeded()
+        if forced or report.next_attempt != self._due:  # the whole was written: its age begins anew
+            self._due, self._refresh_at = report.next_attempt, self._lived() + self._interval
+        if report.calls_for_verification:
+            self._verify_at = self._lived() + pacing.verify_after(self._random())
+        least = SOON_SECONDS if report.requests else IDLE_SECONDS
+        self._told(report, max(least, self._left()))
+        self._rest_until_due(least)
+
+    def _rest_after(self, error: NhagentError, came_to: Report | NhagentError | None = None) -> None:
+        """Wait as long as an error asks for, or until somebody asks for a turn."""
         pause = pause_after(error, self._tries, self._random)
+        self._told(came_to or error, pause)
         ends = self._lived() + pause
-        while self._lived() < ends and not self._stopping:
-            if self._rest(ends - self._lived()):
+        while (left := ends - self._lived()) > 0:
+            if self._rest(left):
                 return
         self._tries.waited(pause)
 
-    def _rest_until(self, due: datetime | None, refresh_at: float, least: float) -> None:
+    def _rest_until_due(self, least: float) -> None:
         """Wait until a refresh is due by the wall clock or by uptime, or until poked; verify on the way."""
-        while not self._stopping:
-            left = refresh_at - self._lived()
-            if due is not None:
-                left = min(left, (due - self._clock()).total_seconds())
-            if self._verify_at is not None:
-                left = min(left, self._verify_at - self._lived())
-            if self._rest(max(left, least)):
+        while True:
+            if self._rest(max(least, self._left())):
                 return
             if self._verify_at is not None and self._lived() >= self._verify_at:
                 self._verify_at = None
                 if self._verified_drift():
                     return
-            if self._lived() >= refresh_at or (due is not None and self._clock() >= due):
+            if self._lived() >= self._refresh_at or (self._due is not None and self._clock() >= self._due):
                 return
+
+    def _left(self) -> float:
+        """Seconds until something is due."""
+        left = self._refresh_at - self._lived()
+        if self._due is not None:
+            left = min(left, (self._due - self._clock()).total_seconds())
+        if self._verify_at is not None:
+            left = min(left, self._verify_at - self._lived())
+        return left
 
     def _verified_drift(self) -> bool:
         try:
@@ -262,23 +235,7 @@ class Background:
 
     def _rest(self, seconds: float) -> bool:
         """Wait, but not for long at once: a clock that jumped is then seen soon. Whether somebody poked."""
-        piece = min(seconds, pacing.LONGEST_WAIT_SECONDS)
-        if self._wait is None:
-            self._woken.wait(piece)
-        elif not self._woken.is_set():
-            self._wait(piece)
-            self._waited += piece
-        return self._poked()
-
-    def _poked(self) -> bool:
-        poked = self._woken.is_set()
-        if not self._stopping:
-            self._woken.clear()
-        return poked
-
-    def _lived(self) -> float:
-        """Seconds since it was made. An injected wait counts as asked."""
-        return monotonic() - self._began + self._waited
+        return self._wait(min(seconds, pacing.LONGEST_WAIT_SECONDS))
 
 
 class _Unforeseen(NhagentError):

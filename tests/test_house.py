@@ -22,7 +22,7 @@ FLOORS = [
     ["hub", "device"],
     ["registrars"],
     ["declaration", "report", "access"],
-    ["terms", "driver"],
+    ["terms", "driver", "background"],
     ["startup", "patience", "verification"],
     ["wheel"],
     ["agent"],

@@ -1,0 +1,96 @@
+"""A device kept fresh in a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from threading import Event, Thread, current_thread
+from time import monotonic
+from typing import Final, Self
+
+STOP_SECONDS: Final = 5.0
+"""How long the end of the thread is waited for."""
+
+_log = logging.getLogger(__name__)
+
+
+class Background:
+    """A thread that runs until it is stopped. A context manager: it stops at the end of its block.
+
+    Args:
+        live: what runs, with `wait` to wait by and `lived` to tell the time by.
+        cut: ends whatever exchange is under way.
+        sleep: waits some seconds in place of the thread's own waits, and takes no time; None: real ones.
+    """
+
+    def __init__(
+        self,
+        live: Callable[[Background], None],
+        *,
+        cut: Callable[[], None],
+        sleep: Callable[[float], None] | None = None,
+    ) -> None:
+        self._live = live
+        self._cut = cut
+        self._sleep = sleep
+        self._slept = 0.0
+        self._stopping = False
+        self._woken = Event()
+        self._thread = Thread(target=self._run, name="nhagent", daemon=True)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def poke(self) -> None:
+        """Look at once whether something has changed."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Stop at once, in the middle of an exchange too, which the next start then makes again."""
+        self._stopping = True
+        self._woken.set()
+        self._cut()
+        if self._thread.is_alive() and current_thread() is not self._thread:
+            self._thread.join(STOP_SECONDS)
+            if self._thread.is_alive():
+                _log.warning("the background thread is still busy, with a channel source perhaps; it is left")
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has begun and not ended."""
+        return self._thread.is_alive()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, or less where somebody pokes: then True. For the thread itself."""
+        if self._sleep is None:
+            self._woken.wait(seconds)
+        elif not self._woken.is_set():
+            self._sleep(seconds)
+            self._slept += seconds
+        if self._stopping:
+            raise _Stopped
+        poked = self._woken.is_set()
+        self._woken.clear()
+        return poked
+
+    def lived(self) -> float:
+        """Seconds that have passed; what was slept counts as asked."""
+        return monotonic() + self._slept
+
+    def _run(self) -> None:
+        try:
+            self._live(self)
+        except _Stopped:
+            return
+
+
+class _Stopped(BaseException):
+    """Ends the thread; nothing catches it on the way."""
