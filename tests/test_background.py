@@ -235,7 +235,7 @@ def _resident() -> int:
     """Bytes of this process in memory; 0 where the system does not say."""
     try:
         with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            return int(file.read().split()[1]) * 4096
     except OSError:
         return 0
 

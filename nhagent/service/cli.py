@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdout is None:  # it was closed before we began
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it stays open to the end
     options = _parser().parse_args(arguments)
-    _set_up_logging(options.verbose)
+    _set_up_logging(options.verbose + (1 if options.stays else 0))
     try:
         # Whatever a plug-in prints must not stand beside the one object.
         with redirect_stdout(sys.stderr) if options.json and not options.serves else nullcontext():
@@ -211,6 +211,13 @@ def _vault_init(_: argparse.Namespace) -> Result:
     return OK, *make_vault()
 
 
+def _run(options: argparse.Namespace) -> Result:
+    from nhagent.service.daemon import Daemon
+
+    Daemon(options.config).run()
+    return OK, {"error": None}, ""
+
+
 def _demo(_: argparse.Namespace) -> Result:
     from nhagent.service.demo import run
 
@@ -273,7 +280,15 @@ def _set_up_logging(verbose: int) -> None:
     import logging
 
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    lines = logging.StreamHandler(sys.stderr)
+    form = "%(levelname)s %(name)s: %(message)s"
+    lines.setFormatter(logging.Formatter(form))
+    if "JOURNAL_STREAM" in os.environ:
+        from nhagent.service.systemd import JournalFormatter, writes_to_journal
+
+        if writes_to_journal():
+            lines.setFormatter(JournalFormatter("%(name)s: %(message)s"))
+    logging.basicConfig(handlers=[lines])
     logging.getLogger("nhagent").setLevel(level)
 
 
@@ -290,7 +305,9 @@ def _parser() -> argparse.ArgumentParser:
         name: str, run: Callable[[argparse.Namespace], Result], text: str, shown: Sequence[str] = ()
     ) -> argparse.ArgumentParser:
         added = commands.add_parser(name, parents=[common], help=text, description=text)
-        added.set_defaults(command=run, fields=dict.fromkeys(shown), serves=run is _emulator)
+        added.set_defaults(
+            command=run, fields=dict.fromkeys(shown), serves=run is _emulator, stays=run is _run
+        )
         return added
 
     report = tuple(part.name for part in fields(Report))
@@ -312,6 +329,7 @@ def _parser() -> argparse.ArgumentParser:
     register = command("register", _register, "make the hub know this device: one start", report)
     command("plan", _plan, "show what register would do; changes nothing", ("steps",))
     command("status", _status, "show what is known without asking the hub", ("state",))
+    command("run", _run, "the daemon: keep the device fresh for as long as the machine is on")
     command("verify", _verify, "ask the hub whether it holds what it accepted", ("in_sync", "drift"))
     unregister = command("unregister", _unregister, "take this device off the hub, and keep it off", report)
     command("enable", _enable, "let an unregistered device be registered again", ("state",))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -41,21 +41,42 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 _REQUIRED: Final = object()
 
 
-def read_agent(given: str | None) -> Agent:
-    """Make the agent that a configuration file describes.
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a configuration file describes.
+
+    Attributes:
+        agent: the device.
+        files: absolute paths that its channels are read from, to be looked at for changes.
+    """
+
+    agent: Agent
+    files: tuple[str, ...]
+
+
+def read_settings(given: str | None, **world: Any) -> Settings:
+    """Read a configuration file.
 
     Args:
         given: the file's path; None: $NHAGENT_CONFIG, ``/etc/nhagent/config.toml``, or the user's.
+        world: ``clock``, ``sleep``, ``random``, as for `nhagent.agent.Agent`.
 
     Raises:
         ConfigurationError: there is no such file, or something in it is wrong.
         CredentialError: as `nhagent.agent.Agent`.
     """
     path = paths.config_file(given)
+    folder = os.path.dirname(os.path.abspath(path))
     try:
-        return _agent(_Table(_read(path), "", _TOP), os.path.dirname(os.path.abspath(path)))
+        top = _Table(_read(path), "", _TOP)
+        return Settings(_agent(top, folder, world), tuple(_channel_files(top, folder)))
     except ConfigurationError as error:
         raise ConfigurationError(f"configuration file {path}: {error}") from error.__cause__
+
+
+def read_agent(given: str | None) -> Agent:
+    """Make the agent that a configuration file describes; see `read_settings`."""
+    return read_settings(given).agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +146,16 @@ def _read(path: str) -> dict[str, Any]:
         raise ConfigurationError(f"is not valid TOML: {error}") from None
 
 
-def _agent(top: _Table, folder: str) -> Agent:
+def _channel_files(top: _Table, folder: str) -> Iterator[str]:
+    """The files that the channels of the device and of its tiles are read from."""
+    tables = [top.table("channel", _CHANNEL)]
+    tables += [tile.table("channel", _CHANNEL) for tile in top.tables("tiles", _TILE).values()]
+    for table in tables:
+        if "file" in table.given:
+            yield os.path.join(folder, table.text("file"))
+
+
+def _agent(top: _Table, folder: str, world: Mapping[str, Any]) -> Agent:
     hub = top.table("hub", _HUB)
     device = top.table("device", _DEVICE)
     refresh = top.table("refresh", _REFRESH, {})
@@ -151,6 +181,7 @@ def _agent(top: _Table, folder: str) -> Agent:
         },
         refresh_every=refresh.duration("every", "1d"),
         startup_spread=refresh.duration("startup_spread", "0s"),
+        **world,
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +54,9 @@ class Ran:
         return error
 
 
+_NUMBERS = itertools.count()
+
+
 class Machine:
     """Folders and an environment that no test shares, and nothing of the machine that runs the tests.
 
@@ -62,6 +67,8 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        # Sockets have short names: pytest's own folders are too deep for them.
+        self.runtime = Path(tempfile.gettempdir(), f"nhagent-{os.getpid()}-{next(_NUMBERS)}")
         self.environment = {name: os.environ[name] for name in OF_THE_SYSTEM if name in os.environ}
         self.environment |= {
             "HOME": str(folder / "home"),
@@ -69,7 +76,7 @@ class Machine:
             "XDG_DATA_HOME": str(folder / "data"),
             "XDG_CONFIG_HOME": str(folder / "settings"),
             "XDG_CACHE_HOME": str(folder / "cache"),
-            "XDG_RUNTIME_DIR": str(folder / "runtime"),
+            "XDG_RUNTIME_DIR": str(self.runtime),
             "LANG": "C.UTF-8",
             "PYTHONPATH": str(ROOT),
             "PYTHONWARNINGS": "error::ResourceWarning",
@@ -77,7 +84,6 @@ class Machine:
             "NHAGENT_STATE_DIR": str(folder / "state"),
         }
         (folder / "home").mkdir(parents=True)
-        (folder / "runtime").mkdir(mode=0o700)
         self.shown: list[str] = []
 
     @property

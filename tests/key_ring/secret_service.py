@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -78,16 +77,14 @@ def locked_session(machine: Machine) -> AbstractContextManager[Session]:
 def session_without_a_secret_service(machine: Machine) -> AbstractContextManager[Session]:
     """A session on whose bus nothing is and nothing can be started."""
     config = machine.folder / "bus.conf"
-    config.write_text(EMPTY_BUS.replace("FOLDER", str(machine.folder / "runtime")))
+    config.write_text(EMPTY_BUS.replace("FOLDER", str(machine.runtime)))
     return _session(machine, LOCKED, f"--config-file={config}")
 
 
 @contextmanager
 def _session(machine: Machine, script: str, *options: str) -> Iterator[Session]:
     require_secret_service()
-    runtime = Path(machine.environment["XDG_RUNTIME_DIR"])
-    shutil.rmtree(runtime)
-    runtime.mkdir(mode=0o700)
+    machine.runtime.mkdir(mode=0o700)
     log = machine.folder / "session.log"
     with (
         open(log, "w") as stderr,
@@ -112,6 +109,7 @@ def _session(machine: Machine, script: str, *options: str) -> Iterator[Session]:
         finally:
             machine.environment.pop("DBUS_SESSION_BUS_ADDRESS", None)
             session.end()
+            shutil.rmtree(machine.runtime, ignore_errors=True)
 
 
 def require_secret_service() -> None:

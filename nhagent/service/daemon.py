@@ -1,0 +1,188 @@
+"""``nhagent run``: the device kept fresh for as long as the machine is on.
+
+One thread: turns, waits and signs of life alternate, so that the watchdog watches what does the work. Files
+that channels come from are looked at every two seconds. A signal is obeyed wherever it strikes: what it cuts
+short is as after a power cut, which the device's memory is made for.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from select import select
+from time import monotonic, sleep
+from types import FrameType
+from typing import Final, NoReturn
+
+from nhagent.errors import NhagentError
+from nhagent.report import Report
+from nhagent.service import systemd
+from nhagent.service.config import Settings, read_settings
+
+LOOK_SECONDS: Final = 2.0
+"""Between two looks at the files that channels come from."""
+
+_log = logging.getLogger(__name__)
+
+Seen = tuple[tuple[int, int, int] | None, ...]
+
+
+class Daemon:
+    """Keeps the device of a configuration file fresh.
+
+    Args:
+        config: the file's path; None: the usual one.
+        notify: tells systemd a state.
+        sleep: waits some seconds.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or something in it is wrong.
+    """
+
+    def __init__(
+        self,
+        config: str | None,
+        *,
+        notify: Callable[[str], object] = systemd.notify,
+        sleep: Callable[[float], None] | None = None,
+        read: Callable[[str | None], Settings] = read_settings,
+    ) -> None:
+        self._config = config
+        self._notify = notify
+        self._read = read
+        self._settings = read(config)
+        self._sleep = sleep or self._doze
+        # A signal must end a wait at once: its wish is written into a pipe that the wait listens to.
+        self._listening, self._calling = os.pipe()
+        os.set_blocking(self._calling, False)
+        self._is_ready = False
+        self._wants_reload = self._wants_turn = False
+        self._watchdog = systemd.watchdog_seconds()
+        self._seen = _look(self._settings.files)
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT."""
+        self._obey()
+        try:
+            while True:
+                try:
+                    self._settings.agent.live(wait=self._wait, told=self._told)
+                except _Reload:
+                    self._reload()
+        except _Stop:
+            _log.info("stopping")
+            self._notify("STOPPING=1")
+
+    def _obey(self) -> None:
+        def stop(_: int, __: FrameType | None) -> NoReturn:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)  # once is enough
+            raise _Stop
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        if sys.platform != "win32":
+
+            def reload(_: int, __: FrameType | None) -> None:
+                self._wants_reload = True
+                self._call()
+
+            def poke(_: int, __: FrameType | None) -> None:
+                self._wants_turn = True
+                self._call()
+
+            signal.signal(signal.SIGHUP, reload)
+            signal.signal(signal.SIGUSR1, poke)
+
+    def _told(self, came_to: Report | NhagentError, seconds: float) -> None:
+        """After a turn: it is ready once there was one, whatever came of it; a boot waits for no hub."""
+        again = f"next look in {_span(seconds)}"
+        if isinstance(came_to, NhagentError):
+            status = f"refused: {came_to}; tried again in {_span(seconds)}"
+            _log.error("%s", status)
+        elif came_to.error is not None:
+            status = f"waiting: {came_to.error}; tried again in {_span(seconds)}"
+            _log.warning("%s", status)
+        else:
+            status = f"{came_to.outcome}, {came_to.requests} requests; {again}"
+        ready = "" if self._is_ready else "READY=1\n"
+        self._is_ready = True
+        self._notify(f"{ready}STATUS={' '.join(status.split())}\nWATCHDOG=1")
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait; True as soon as there is something to look at."""
+        ends = monotonic() + seconds
+        while True:
+            if self._wants_reload:
+                self._wants_reload = False
+                raise _Reload
+            if self._wants_turn or self._has_changed():
+                self._wants_turn = False
+                return True
+            left = min(ends - monotonic(), seconds)
+            if left <= 0:
+                return False
+            step = min(left, LOOK_SECONDS, (self._watchdog or LOOK_SECONDS * 2) / 2)
+            self._sleep(step)
+            seconds -= step  # counted as asked, for a sleep that takes no time
+            self._notify("WATCHDOG=1")
+
+    def _call(self) -> None:
+        try:
+            os.write(self._calling, b".")
+        except BlockingIOError:  # it is full of calls already
+            pass
+
+    def _doze(self, seconds: float) -> None:
+        """Sleep, but not through a signal."""
+        if sys.platform == "win32":  # where there are none but the one that stops it
+            sleep(seconds)
+        elif select([self._listening], [], [], seconds)[0]:
+            os.read(self._listening, 4096)
+
+    def _has_changed(self) -> bool:
+        now = _look(self._settings.files)
+        changed, self._seen = now != self._seen, now
+        return changed
+
+    def _reload(self) -> None:
+        """Read the configuration anew; a bad one changes nothing, and says so."""
+        self._notify(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic() * 1_000_000)}")
+        try:
+            self._settings = self._read(self._config)
+            self._seen = _look(self._settings.files)
+            _log.info("the configuration was read anew")
+            said = "configuration read anew"
+        except NhagentError as error:
+            _log.error("the new configuration is not used, the old one stays: %s", error)
+            said = f"the new configuration is not used: {' '.join(str(error).split())}"
+        self._notify(f"READY=1\nSTATUS={said}")
+
+
+class _Stop(BaseException):
+    """Ends the daemon wherever it is; nothing catches it on the way."""
+
+
+class _Reload(Exception):
+    """Ends the wait, to read the configuration anew."""
+
+
+def _look(files: Iterable[str]) -> Seen:
+    """What tells whether a file is still the same: replaced, written to, come or gone."""
+    seen: list[tuple[int, int, int] | None] = []
+    for path in files:
+        try:
+            facts = os.stat(path)
+            seen.append((facts.st_mtime_ns, facts.st_ino, facts.st_size))
+        except OSError:
+            seen.append(None)
+    return tuple(seen)
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
