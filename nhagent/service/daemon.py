@@ -55,11 +55,9 @@ class Daemon:
         self._read = read
         self._settings = read(config)
         self._sleep = sleep or self._doze
-        # A signal must end a wait at once: its wish is written into a pipe that the wait listens to.
-        self._listening, self._calling = os.pipe()
-        os.set_blocking(self._calling, False)
         self._is_ready = False
         self._wants_reload = self._wants_turn = False
+        self._listening, self._calling = os.pipe()
         self._watchdog = systemd.watchdog_seconds()
         self._seen = _look(self._settings.files)
 
@@ -85,6 +83,8 @@ class Daemon:
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         if sys.platform != "win32":
+            # A signal must end a wait at once: it is written into a pipe that the wait listens to.
+            os.set_blocking(self._calling, False)
 
             def reload(_: int, __: FrameType | None) -> None:
                 self._wants_reload = True
