@@ -55,6 +55,8 @@ class Daemon:
         self._read = read
         self._settings = read(config)
         self._sleep = sleep or self._doze
+        self._slept = 0.0  # by a sleep that takes no time
+        self._counts_sleep = sleep is not None
         self._is_ready = False
         self._wants_reload = self._wants_turn = False
         self._listening, self._calling = os.pipe()
@@ -67,7 +69,7 @@ class Daemon:
         try:
             while True:
                 try:
-                    self._settings.agent.live(wait=self._wait, told=self._told)
+                    self._settings.agent.live(wait=self._wait, lived=self._lived, told=self._told)
                 except _Reload:
                     self._reload()
         except _Stop:
@@ -112,9 +114,12 @@ class Daemon:
         self._is_ready = True
         self._notify(f"{ready}STATUS={' '.join(status.split())}\nWATCHDOG=1")
 
+    def _lived(self) -> float:
+        return monotonic() + self._slept
+
     def _wait(self, seconds: float) -> bool:
         """Wait; True as soon as there is something to look at."""
-        ends = monotonic() + seconds
+        ends = self._lived() + seconds
         while True:
             if self._wants_reload:
                 self._wants_reload = False
@@ -122,12 +127,13 @@ class Daemon:
             if self._wants_turn or self._has_changed():
                 self._wants_turn = False
                 return True
-            left = min(ends - monotonic(), seconds)
+            left = ends - self._lived()
             if left <= 0:
                 return False
             step = min(left, LOOK_SECONDS, (self._watchdog or LOOK_SECONDS * 2) / 2)
             self._sleep(step)
-            seconds -= step  # counted as asked, for a sleep that takes no time
+            if self._counts_sleep:
+                self._slept += step
             self._notify("WATCHDOG=1")
 
     def _call(self) -> None:

@@ -1,0 +1,322 @@
+"""The daemon: what it says to systemd, what wakes it, what it survives, and what a day of it costs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nhagent import pacing
+from nhagent.emulator import Emulator
+from nhagent.errors import ConfigurationError
+from nhagent.service import systemd
+from nhagent.service.config import Settings, read_settings
+from nhagent.service.daemon import Daemon
+
+if sys.platform == "win32":
+    pytest.skip("the daemon is steered by signals that Windows has not", allow_module_level=True)
+
+CONFIG = """
+app = "thermostat"
+hub = {{ name = "{hub}" }}
+device = {{ platform = "gcm", tags = {tags} }}
+channel = {{ file = "channel" }}
+"""
+DAY = 86400.0
+
+
+class Running:
+    """The daemon in a process of its own, and a manager that hears what it says."""
+
+    def __init__(self, folder: Path, hub: Emulator, **environment: str) -> None:
+        self.folder, self.hub = folder, hub
+        self.log = folder / "log"
+        self._door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._door.bind(str(folder / "notify"))
+        self._door.settimeout(10)
+        self.heard: list[str] = []
+        self.configure()
+        self.give("handle-1")
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "nhagent", "run", "--config", str(folder / "config.toml")],
+                env={
+                    **os.environ,
+                    "NOTIFY_SOCKET": str(folder / "notify"),
+                    "NHAGENT_STATE_DIR": str(folder / "state"),
+                    "NHAGENT_CONNECTION_STRING": hub.listen,
+                    **environment,
+                },
+                stderr=log,
+                stdout=log,
+            )
+
+    def configure(self, tags: tuple[str, ...] = ("kitchen",), text: str | None = None) -> None:
+        text = CONFIG.format(hub=self.hub.hub, tags=json.dumps(tags)) if text is None else text
+        self._replace("config.toml", text)
+
+    def give(self, handle: str) -> None:
+        """A new channel, written as others do: beside it, then in its place."""
+        self._replace("channel", handle)
+
+    def hears(self, words: str, seconds: float = 10) -> str:
+        """Wait until it says this."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self._door.settimeout(max(0.01, deadline - time.monotonic()))
+            try:
+                self.heard.append(self._door.recv(4096).decode())
+            except TimeoutError:
+                break
+            if words in self.heard[-1]:
+                return self.heard[-1]
+        raise AssertionError(f"{words!r} was not said: {self.heard} {self.log.read_text()}")
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def channel(self) -> Any:
+        held = self.hub.contents()["installations"]
+        return held[0]["pushChannel"] if held else None
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._door.close()
+
+    def _replace(self, name: str, text: str) -> None:
+        (self.folder / f"{name}.new").write_text(text)
+        os.replace(self.folder / f"{name}.new", self.folder / name)
+
+
+@pytest.fixture
+def run(tmp_path: Path, notification_hub: Emulator) -> Iterator[Callable[..., Running]]:
+    running: list[Running] = []
+    # A socket's name is short: pytest's own folders are too deep for it.
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+
+        def start(**environment: str) -> Running:
+            running.append(Running(Path(folder), notification_hub, **environment))
+            return running[-1]
+
+        yield start
+        for daemon in running:
+            daemon.close()
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not holds():
+        time.sleep(0.02)
+    return holds()
+
+
+def test_daemon_is_ready_after_its_first_turn_and_follows_the_channel_file(
+    run: Callable[..., Running],
+) -> None:
+    daemon = run()
+    said = daemon.hears("READY=1")
+    assert "STATUS=registered, 2 requests" in said
+    daemon.give("handle-2")
+    assert within(3, lambda: bool(daemon.channel() == "handle-2"))
+    daemon.hears("STATUS=updated, 1 requests")
+
+
+def test_daemon_is_ready_though_the_hub_is_away_and_goes_on(run: Callable[..., Running]) -> None:
+    daemon = run(
+        NHAGENT_CONNECTION_STRING="Endpoint=sb://127.0.0.1:9/;SharedAccessKeyName=L;SharedAccessKey=QQ=="
+    )
+    said = daemon.hears("READY=1")
+    assert "STATUS=waiting: no answer from 127.0.0.1:9" in said
+    daemon.hears("STATUS=waiting")
+    assert daemon.process.poll() is None
+
+
+def test_daemon_does_not_exit_for_credentials_that_are_missing_or_refused(
+    run: Callable[..., Running],
+) -> None:
+    daemon = run(NHAGENT_CONNECTION_STRING="")
+    assert "STATUS=refused: no connection string was found" in daemon.hears("READY=1")
+    assert daemon.process.poll() is None
+
+
+def test_poke_is_obeyed_at_once(run: Callable[..., Running]) -> None:
+    daemon = run()
+    daemon.hears("READY=1")
+    time.sleep(0.2)
+    daemon.give("handle-2")
+    began = time.monotonic()
+    daemon.send(signal.SIGUSR1)
+    assert within(1, lambda: bool(daemon.channel() == "handle-2")), time.monotonic() - began
+
+
+def test_stop_is_obeyed_within_a_second_in_the_middle_of_an_exchange_too(run: Callable[..., Running]) -> None:
+    daemon = run()
+    daemon.hears("READY=1")
+    daemon.hub.fail("*", delay=20)
+    daemon.hub.clear_log()
+    daemon.give("handle-2")
+    daemon.send(signal.SIGUSR1)
+    assert within(3, lambda: len(daemon.hub.log()) == 1)
+    began = time.monotonic()
+    daemon.send(signal.SIGTERM)
+    assert daemon.process.wait(5) == 0
+    assert time.monotonic() - began < 1
+    daemon.hears("STOPPING=1")
+
+
+def test_daemon_that_is_killed_comes_back_as_itself(run: Callable[..., Running]) -> None:
+    first = run()
+    first.hears("READY=1")
+    first.send(signal.SIGKILL)
+    first.process.wait()
+    [before] = first.hub.contents()["installations"]
+    first._door.close()
+    (first.folder / "notify").unlink()
+    second = run()
+    assert "STATUS=unchanged, 0 requests" in second.hears("READY=1")
+    assert second.hub.contents()["installations"] == [before]
+
+
+def test_reload_takes_a_good_configuration_and_keeps_the_old_one_for_a_bad(
+    run: Callable[..., Running],
+) -> None:
+    daemon = run()
+    daemon.hears("READY=1")
+    daemon.configure(("cellar",))
+    daemon.send(signal.SIGHUP)
+    assert "MONOTONIC_USEC=" in daemon.hears("RELOADING=1")
+    daemon.hears("STATUS=configuration read anew")
+    assert within(3, lambda: daemon.hub.contents()["installations"][0].get("tags") == ["cellar"])
+    daemon.configure(text="app = 7")
+    daemon.send(signal.SIGHUP)
+    assert "is not used" in daemon.hears("STATUS=the new configuration")
+    assert daemon.process.poll() is None
+    assert "the old one stays" in daemon.log.read_text()
+    daemon.give("handle-2")
+    assert within(3, lambda: bool(daemon.channel() == "handle-2"))
+
+
+def test_watchdog_hears_from_the_loop_as_often_as_it_wants(run: Callable[..., Running]) -> None:
+    daemon = run(WATCHDOG_USEC="600000")
+    daemon.hears("READY=1")
+    for _ in range(4):
+        began = time.monotonic()
+        daemon.hears("WATCHDOG=1", 0.6)
+        assert time.monotonic() - began < 0.6
+
+
+def test_configuration_that_cannot_be_read_at_the_start_is_78(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("app = 7")
+    result = subprocess.run(
+        [sys.executable, "-m", "nhagent", "run", "--config", str(config)],
+        capture_output=True, text=True, check=False, timeout=20,
+    )  # fmt: skip
+    assert result.returncode == 78
+    assert "hub: is missing" in result.stderr
+
+
+def test_journal_lines_carry_their_priorities(tmp_path: Path, notification_hub: Emulator) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG.format(hub=notification_hub.hub, tags="[]"))
+    log = tmp_path / "journal"
+    with open(log, "w") as stream:
+        facts = os.fstat(stream.fileno())
+        process = subprocess.Popen(
+            [sys.executable, "-m", "nhagent", "run", "--config", str(config)],
+            env={
+                **os.environ,
+                "JOURNAL_STREAM": f"{facts.st_dev}:{facts.st_ino}",
+                "NHAGENT_STATE_DIR": str(tmp_path / "state"),
+                "NHAGENT_CONNECTION_STRING": notification_hub.listen,
+            },
+            stderr=stream,
+        )
+    assert within(10, lambda: "is not there yet" in log.read_text())
+    process.send_signal(signal.SIGTERM)
+    process.wait(5)
+    lines = log.read_text().splitlines()
+    assert all(line.startswith(("<3>", "<4>", "<6>")) for line in lines)
+    assert any(line.startswith("<4>nhagent.service.daemon: waiting") for line in lines)
+
+
+def test_priorities_stand_before_every_line() -> None:
+    form = systemd.JournalFormatter("%(message)s")
+    for level, mark in ((logging.ERROR, "<3>"), (logging.INFO, "<6>"), (logging.DEBUG, "<7>")):
+        record = logging.LogRecord("n", level, "f", 1, "a\nb", (), None)
+        assert form.format(record) == f"{mark}a\n{mark}b"
+
+
+def test_nobody_listening_is_no_failure(tmp_path: Path) -> None:
+    assert not systemd.notify("READY=1", {})
+    assert not systemd.notify("READY=1", {"NOTIFY_SOCKET": str(tmp_path / "absent")})
+    assert systemd.watchdog_seconds({}) is None
+    assert systemd.watchdog_seconds({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}) is None
+    assert systemd.watchdog_seconds({"WATCHDOG_USEC": "1000000"}) == 1.0
+    assert not systemd.writes_to_journal({"JOURNAL_STREAM": "nonsense"})
+
+
+class _Over(BaseException):
+    """The story is over."""
+
+
+def test_a_day_of_the_daemon_costs_what_it_should(tmp_path: Path, notification_hub: Emulator) -> None:
+    """Ten days in fake time: one registration, one look at it, a refresh a day; no busy loop."""
+    (tmp_path / "config.toml").write_text(CONFIG.format(hub=notification_hub.hub, tags="[]"))
+    (tmp_path / "channel").write_text("handle-1")
+    os.environ |= {
+        "NHAGENT_CONNECTION_STRING": notification_hub.listen,
+        "NHAGENT_STATE_DIR": str(tmp_path / "state"),
+    }
+    began = datetime.now(UTC)
+    lived = 0.0
+    waits: list[float] = []
+    told: list[str] = []
+
+    def sleep(seconds: float) -> None:
+        nonlocal lived
+        lived += seconds
+        waits.append(seconds)
+        notification_hub.set_clock(lived)
+        if lived > 10 * DAY:
+            raise _Over
+
+    def read(path: str | None) -> Settings:
+        return read_settings(path, clock=lambda: began + timedelta(seconds=lived))
+
+    daemon = Daemon(str(tmp_path / "config.toml"), notify=told.append, sleep=sleep, read=read)
+    try:
+        with pytest.raises(_Over):
+            daemon.run()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        del os.environ["NHAGENT_CONNECTION_STRING"], os.environ["NHAGENT_STATE_DIR"]
+    methods = [entry.method for entry in notification_hub.log()]
+    assert methods[:3] == ["GET", "PUT", "GET"]
+    assert set(methods[3:]) == {"PUT"}
+    assert len(methods[3:]) in {9, 10}
+    assert max(waits) <= 2.0
+    turns = [said for said in told if "STATUS=" in said]
+    assert len(turns) < 30, "a turn only when something is due"
+    assert pacing.LONGEST_WAIT_SECONDS == 900
+
+
+def test_daemon_needs_a_configuration_that_can_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="is not there"):
+        Daemon(str(tmp_path / "absent.toml"))
