@@ -283,10 +283,12 @@ class Agent:
             lived: seconds that have passed, waits included.
             told: is given what each turn came to, and the seconds until the next.
         """
+        terms = self._wheel.terms
         Endless(
             self._turn_in_background,
             verify=lambda: not self.verify().in_sync,
-            interval=(1 + pacing.REFRESH_SLOTS) * self._wheel.terms.refresh_every.total_seconds(),
+            interval=(1 + pacing.REFRESH_SLOTS) * terms.refreshed_in_background_every.total_seconds(),
+            refresh_first=not terms.refresh_every,
             clock=self._clock,
             wait=wait,
             lived=lived,

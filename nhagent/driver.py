@@ -131,6 +131,7 @@ class Endless:
         turn: one run of the device; True: write the whole whatever its age.
         verify: asks the hub whether it holds what it accepted; True where another turn is due at once.
         interval: seconds after which a refresh is due by uptime alone, where the clock cannot be trusted.
+        refresh_first: whether the first turn is a refresh whatever the age.
         clock: gives the time, aware.
         wait: waits some seconds, or less where somebody asks for a turn at once: then it gives True. Whatever
             it raises ends all of this.
@@ -146,6 +147,7 @@ class Endless:
         *,
         verify: Callable[[], bool],
         interval: float,
+        refresh_first: bool,
         clock: Callable[[], datetime],
         wait: Callable[[float], bool],
         lived: Callable[[], float],
@@ -163,7 +165,7 @@ class Endless:
         self._tries = tries
         self._told = told or (lambda _, __: None)
         self._verify_at: float | None = None
-        self._refresh_at = lived() + interval
+        self._refresh_at = lived() + (0.0 if refresh_first else interval)
         self._due: datetime | None = None
 
     def live(self) -> None:

@@ -158,7 +158,7 @@ def draft_start(
     desired = Desired(
         installation,
         terms.expires_after,
-        terms.refresh_every,
+        terms.refreshed_in_background_every if in_background else terms.refresh_every,
         terms.owns_tags,
         force,
         _refresh_lag(terms, identity) if in_background else timedelta(),
@@ -304,7 +304,7 @@ def _early_starts(state: State, now: datetime) -> int:
 
 
 def _refresh_lag(terms: Terms, identity: Identity) -> timedelta:
-    every = terms.refresh_every.total_seconds()
+    every = terms.refreshed_in_background_every.total_seconds()
     return timedelta(seconds=pacing.refresh_lag(every, identity.installation_id))
 
 

@@ -37,6 +37,11 @@ class Terms:
     first_run_list: bool = True
     startup_spread: timedelta = timedelta()
 
+    @property
+    def refreshed_in_background_every(self) -> timedelta:
+        """As `refresh_every`; a refresh at every start is, for one that goes on, one at its start and daily."""
+        return self.refresh_every or timedelta(days=1)
+
 
 def check_terms(terms: Terms, style: str, fixed_channel: PushChannel | None) -> None:
     """Check that an agent's terms fit together, and its style, and a channel that is given as it is.

@@ -186,6 +186,15 @@ def test_refresh_goes_out_in_the_devices_own_slot_within_the_next_tenth(device: 
     assert -1 <= lag - place * DAY / 10 < 60  # the hub dates by whole seconds
 
 
+def test_refresh_at_every_start_is_in_the_background_one_at_its_start_and_daily(device: Device) -> None:
+    device.start(**PLAIN)
+    device.seen()
+    days = Days(device.hub, 2.5 * DAY)
+    daily: dict[str, Any] = {**PLAIN, "refresh_every": timedelta(), "clock": days.clock, "sleep": days.sleep}
+    days.live(device.agent(**daily))
+    assert device.seen() == ["PUT"] * 3
+
+
 def test_expiry_is_renewed_at_half_its_life(device: Device) -> None:
     days = Days(device.hub, 4 * DAY)
     expires_after = timedelta(days=2)
