@@ -39,7 +39,7 @@ class Terms:
 
     @property
     def refreshed_in_background_every(self) -> timedelta:
-        """As `refresh_every`; a refresh at every start is, for one that goes on, one at its start and daily."""
+        """As `refresh_every`; where that is every start, one that goes on is refreshed daily."""
         return self.refresh_every or timedelta(days=1)
 
 

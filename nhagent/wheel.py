@@ -132,9 +132,8 @@ class Wheel:
                 _warn_of_move(memory, namespace)
                 self._access.open(left)  # what is wrong with the settings is told before anything is written
             if draft.must_learn and not draft.is_known and STATE not in memory.unreadable:
-                self.store.save_state(
-                    memory.state
-                )  # a disk that takes nothing is told before the hub is asked
+                # As it is on disk: one that takes nothing is then told before the hub is asked.
+                self.store.save_state(memory.state)
             draft = self.learnt_draft(memory, asked, namespace, force=force, in_background=in_background)
             draft = progress.draft = self._settled(draft)
             progress.installation_id = draft.identity.installation_id

@@ -297,7 +297,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--config", metavar="FILE", help="configuration file (TOML)")
     common.add_argument("--json", action="store_true", help="print one JSON object")
     common.add_argument("-v", "--verbose", action="count", default=0, help="log more; twice for everything")
-    parser = _Parser(prog="nhagent", description="Keeps a device known to a notification hub.")
+    parser = _Parser(prog="nhagent", description="Keeps a device known to a notification hub.", epilog=EPILOG)
     parser.add_argument("--version", action="version", version=f"nhagent {__version__}")
     commands: argparse._SubParsersAction[_Parser] = parser.add_subparsers(metavar="COMMAND", required=True)
 
