@@ -54,7 +54,7 @@ from nhagent.device.machine import (
 )
 from nhagent.device.state import Identity, Sweep
 from nhagent.device.store import STATE, Store
-from nhagent.driver import Endless, drive
+from nhagent.driver import Endless, drive, pause_after
 from nhagent.errors import ConfigurationError, NhagentError, StateUnreadable
 from nhagent.hub.installations import channel_to_json
 from nhagent.models import (
@@ -314,10 +314,16 @@ class Agent:
         """
         from nhagent.verification import Verifier
 
-        with self._wheel.turning:
-            return Verifier(
-                self._store, self._access, self._registrar, self._wheel.terms, self._wheel.recall
-            ).verify()
+        wheel = self._wheel
+        with wheel.turning:
+            wheel.tries.check(wheel.recall().state.trouble)
+            try:
+                return Verifier(
+                    self._store, self._access, self._registrar, wheel.terms, wheel.recall
+                ).verify()
+            except NhagentError as error:
+                pause_after(error, wheel.tries, self._random)
+                raise
 
     def refresh(self, *, force: bool = False, timeout: float = DEFAULT_TIMEOUT) -> Report:
         """As `start`; with ``force`` the whole is written whatever its age."""
@@ -393,6 +399,7 @@ class Agent:
             asked, namespace = self._wheel.ask(memory), self._access.namespace()
             draft = self._wheel.draft(memory, asked, namespace, new_id=lambda: "(new)")
             if draft.must_learn:
+                self._wheel.tries.check(memory.state.trouble)
                 namespace = self._access.namespace_at_any_cost()
                 draft = self._access.authorized(
                     lambda: self._wheel.learnt_draft(memory, asked, namespace, new_id=lambda: "(new)")

@@ -42,7 +42,7 @@ class DurableTries:
         """Take over what is on disk."""
         self._trouble = trouble
 
-    def check(self, trouble: Trouble | None, spread: timedelta, seed: str) -> None:
+    def check(self, trouble: Trouble | None, spread: timedelta = timedelta(), seed: str = "") -> None:
         """Hold back what it is not time for yet.
 
         Args:

@@ -111,6 +111,18 @@ def test_reboot_does_not_make_the_hubs_wish_forgotten(device: Device, retry_afte
     assert device.agent().status().last_error is None
 
 
+def test_hub_that_asked_for_time_is_not_asked_anything_else_either(device: Device) -> None:
+    device.start()
+    device.hub.fail("GET", status=429)
+    with pytest.raises(Throttled):
+        device.agent().verify()
+    device.channel = "https://push.example/2"
+    assert isinstance(device.agent().start(timeout=0).error, HeldBack)
+    with pytest.raises(HeldBack):
+        device.agent().verify()
+    assert device.seen() == ["PUT", "GET"]
+
+
 def test_tries_go_on_being_counted_after_a_restart(device: Device) -> None:
     device.start()
     device.channel = "https://push.example/2"
