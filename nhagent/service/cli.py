@@ -174,7 +174,9 @@ def _status(options: argparse.Namespace) -> Result:
         "kept in": status.folder,
     }
     lines += [f"  {name + ':':<14}{fact}" for name, fact in facts.items() if fact]
-    return OK, {**to_json(status), "error": None}, "\n".join(lines)
+    moments = {"accepted": status.accepted_at, "verified": status.verified_at}
+    ages = {name: _age(moment) for name, moment in moments.items()}
+    return OK, {**to_json(status), "ages": ages, "error": None}, "\n".join(lines)
 
 
 def _verify(options: argparse.Namespace) -> Result:
@@ -273,7 +275,16 @@ def _of_report(report: Report) -> Result:
 
 
 def _when(moment: datetime | None) -> str:
-    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    age = _age(moment)
+    if moment is None or age is None:
+        return ""
+    span = f"{abs(age) / 3600:.1f} h" if abs(age) >= 5400 else f"{abs(age) / 60:.0f} min"
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S UTC} ({f'{span} ago' if age >= 0 else f'in {span}'})"
+
+
+def _age(moment: datetime | None) -> float | None:
+    """Seconds since then by this device's clock."""
+    return None if moment is None else (datetime.now(UTC) - moment).total_seconds()
 
 
 def _set_up_logging(verbose: int) -> None:
