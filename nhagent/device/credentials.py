@@ -113,7 +113,7 @@ def find_in_keyring(app: str, hub: str, *, seconds: float = KEYRING_SECONDS) -> 
     if failure is not None:
         raise failure
     raise CredentialError(
-        f'no connection string was found for app "{app}" and hub "{hub}": run "nhagent login" (and '
+        f'no connection string was found for app "{app}" and hub "{hub}"; run "nhagent login" (and '
         '"nhagent vault init" before it on a machine without a key ring), name a file that holds it and that '
         "only you can read in $NHAGENT_CONNECTION_STRING_FILE, or set $NHAGENT_CONNECTION_STRING"
     )

@@ -300,10 +300,7 @@ def _why_tls_failed(error: BaseException) -> str:
             "whose certificate it is: it has to be renewed"
         )
     if code in _ANOTHER_NAME:
-        return (
-            "because its certificate is for another name; check the address, and who answers in the "
-            "namespace's place"
-        )
+        return f"({_cause(error)}); check the address, and who answers in the namespace's place"
     if code in _UNKNOWN_AUTHORITY:
         return (
             "because its certificate is of an authority that is not known here; give that authority's own "

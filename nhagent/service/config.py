@@ -202,7 +202,7 @@ def _read(path: str) -> dict[str, Any]:
     except OSError as error:
         raise ConfigurationError(f"cannot be read ({error.strerror}); check it") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigurationError(f"is not valid TOML: {error}") from None
+        raise ConfigurationError(f"is not valid TOML: {error}; correct the file") from None
 
 
 def _arguments(top: _Table, folder: str) -> dict[str, Any]:

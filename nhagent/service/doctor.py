@@ -40,6 +40,7 @@ WNS_LIFE: Final = timedelta(days=30)
 """How long the platform keeps a WNS channel alive: apps ask for it anew at each start."""
 UNITS: Final = ("nhagent.service", "nhagent-refresh.service", "nhagent-refresh.timer")
 UNITS_SECONDS: Final = 5.0
+SET_THE_CLOCK: Final = "set this device's clock; with systemd: timedatectl set-ntp true"
 _NEW_STATES: Final = {StartState.NEW, StartState.IDENTIFIED}
 
 
@@ -301,13 +302,13 @@ class _Examination:
             ):
                 raise _Red(
                     f"it is before {_when(accepted_at)}, when the hub last accepted something",
-                    "set this device's clock: timedatectl set-ntp true",
+                    SET_THE_CLOCK,
                 )
             raise _Open("no hub has told the time")
         side = "behind" if self._skew > 0 else "ahead of"
         fact = f"{abs(self._skew):.0f} s {side} the hub's"
         if abs(self._skew) > GOOD_CLOCK_SECONDS:
-            raise _Red(fact, "set this device's clock: timedatectl set-ntp true")
+            raise _Red(fact, SET_THE_CLOCK)
         return fact
 
     def _hub(self) -> str:
@@ -475,7 +476,7 @@ def _told(error: NhagentError) -> tuple[str, str]:
     next_step = next_step.removesuffix("; tried again later")
     if isinstance(error, HubError) and (not next_step or next_step.startswith("tried again")):
         next_step = "wait: nhagent tries again by itself; if it stays so, ask who runs the hub"
-    return fact, next_step or "see the README"
+    return fact, next_step or "correct what it names"
 
 
 def _reason(error: Exception) -> str:
