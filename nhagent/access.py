@@ -92,6 +92,19 @@ class HubAccess:
         self._channels: tuple[PushChannel, ...] = ()
 
     @property
+    def source(self) -> Source | None:
+        """The key in use and where it came from; None before `namespace`, and where none was found."""
+        return self._source
+
+    @property
+    def address(self) -> str | None:
+        """The namespace's base URL, as far as it is known."""
+        if self._endpoint is not None or self._source is None:
+            return self._endpoint
+        key = self._source.key
+        return key.endpoint if isinstance(key, ConnectionString) else None
+
+    @property
     def requests_sent(self) -> int:
         """How many requests were sent since the last `close`."""
         return self._sent_before + (0 if self._client is None else self._client.requests_sent)

@@ -227,6 +227,11 @@ class Agent:
     def __repr__(self) -> str:
         return f"<agent of app {self._app!r} for hub {self._hub!r}>"
 
+    @property
+    def state_folder(self) -> str:
+        """Where what it remembers is kept; it may not be there yet."""
+        return self._store.folder
+
     def start(self, timeout: float = DEFAULT_TIMEOUT) -> Report:
         """Make the hub hold what is true: once at the app's start-up, and whenever that may have changed.
 

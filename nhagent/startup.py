@@ -147,7 +147,7 @@ def draft_start(
         declaration = declaration.without_tags()
     learnt_channels = {} if learnt is None or learnt.declared is None else channels_of(learnt.declared)
     channels = {**learnt_channels, **remembered_channels(terms.platform, state.channels), **asked.given}
-    channels = {name: given for name, given in channels.items() if not _refusal(terms.platform, given, state)}
+    channels = {name: given for name, given in channels.items() if not refusal(terms.platform, given, state)}
     if PRIMARY not in channels:
         return Draft(memory, identity, state, asked=asked, is_cloned=is_cloned)
     is_new = is_cloned or _is_new(memory, namespace)
@@ -277,14 +277,14 @@ def _without_refused(asked: Asked, platform: Platform, state: State) -> Asked:
     """What the channel sources said, without the channels that must not be sent."""
     given, errors = dict(asked.given), dict(asked.errors)
     for name, channel in asked.given.items():
-        reason = _refusal(platform, channel, state)
+        reason = refusal(platform, channel, state)
         if reason:
             del given[name]
             errors[name] = ChannelError(f"{name}: {fingerprint(channel)} {reason}", pending=True)
     return Asked(given, errors)
 
 
-def _refusal(platform: Platform, channel: PushChannel, state: State) -> str:
+def refusal(platform: Platform, channel: PushChannel, state: State) -> str:
     """Why a channel must not be sent; "" where it may."""
     identity = identity_of_channel(platform, channel)
     if identity in state.foreign:

@@ -21,7 +21,7 @@ from nhagent import pacing
 from nhagent.emulator import Emulator
 from nhagent.errors import ConfigurationError
 from nhagent.service import systemd
-from nhagent.service.config import Settings, read_settings
+from nhagent.service.config import Setup, read_setup
 from nhagent.service.daemon import Daemon
 
 if sys.platform == "win32":
@@ -295,8 +295,8 @@ def test_a_day_of_the_daemon_costs_what_it_should(tmp_path: Path, notification_h
         if lived > 10 * DAY:
             raise _Over
 
-    def read(path: str | None) -> Settings:
-        return read_settings(path, clock=lambda: began + timedelta(seconds=lived))
+    def read(path: str | None) -> Setup:
+        return read_setup(path, clock=lambda: began + timedelta(seconds=lived))
 
     daemon = Daemon(str(tmp_path / "config.toml"), notify=told.append, sleep=sleep, read=read)
     try:

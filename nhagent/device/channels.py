@@ -203,7 +203,9 @@ def _one(content: bytes, name: str) -> str:
     """The one channel that a file or a program gives."""
     text = _text(content, name).strip()
     if not text:
-        raise ChannelError(f"{name}: is empty; there is no push channel yet", pending=True)
+        raise ChannelError(
+            f"{name}: is empty; there is no push channel yet: see that it gets one", pending=True
+        )
     if "\n" in text and not text.startswith("{"):
         raise ChannelError(f"{name}: holds several lines; it must hold one push channel")
     return text

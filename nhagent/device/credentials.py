@@ -76,6 +76,19 @@ SOURCES_AT_NO_COST: Final[tuple[Callable[[], FoundCredential | None], ...]] = (
 )
 
 
+def present() -> list[str]:
+    """The sources before the key ring that are there, in order, whether they can be used or not."""
+    names: list[str] = []
+    for find in SOURCES_AT_NO_COST:
+        try:
+            found = find()
+        except CredentialError as error:
+            names.append(str(error).partition(":")[0])
+        else:
+            names += [] if found is None else [found.source]
+    return names
+
+
 def find_in_keyring(app: str, hub: str, *, seconds: float = KEYRING_SECONDS) -> FoundCredential:
     """The connection string from the first key ring that holds it.
 
@@ -100,7 +113,7 @@ def find_in_keyring(app: str, hub: str, *, seconds: float = KEYRING_SECONDS) -> 
     if failure is not None:
         raise failure
     raise CredentialError(
-        f'no connection string was found for app "{app}" and hub "{hub}": run "nhagent login" (and '
+        f'no connection string was found for app "{app}" and hub "{hub}"; run "nhagent login" (and '
         '"nhagent vault init" before it on a machine without a key ring), name a file that holds it and that '
         "only you can read in $NHAGENT_CONNECTION_STRING_FILE, or set $NHAGENT_CONNECTION_STRING"
     )

@@ -8,11 +8,14 @@ It follows no redirect, repeats nothing, always verifies TLS, and turns whatever
 from __future__ import annotations
 
 import logging
+import os
 import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.client import NO_CONTENT, HTTPException, IncompleteRead
+from socket import socket
 from threading import Timer
 from time import gmtime, monotonic, strftime
 from typing import Any, Final
@@ -32,6 +35,13 @@ CONNECT_SECONDS: Final = 10.0
 MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
 _NOT_YET_VALID: Final = 9  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID
 _EXPIRED: Final = 10  # X509_V_ERR_CERT_HAS_EXPIRED
+_UNKNOWN_AUTHORITY: Final = {
+    18,
+    19,
+    20,
+    21,
+}  # self-signed, alone or in the chain, or an issuer that is not known
+_ANOTHER_NAME: Final = {62, 64}  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 
 _log = logging.getLogger(__name__)
 
@@ -143,6 +153,45 @@ class Transport:
             return Response(reply.status_code, headers, body)
 
 
+def proxy_of(url: str) -> str | None:
+    """The proxy that the environment names for a URL, without its password; None: there is none."""
+    if is_loopback(url):
+        return None
+    proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+    return None if proxy is None else proxy.rpartition("@")[2].rpartition("//")[2]
+
+
+def certificate_end(connected: socket, url: str, ca_bundle: str | None) -> datetime:
+    """Shake hands over a connection as `Transport` would, and look at the certificate. Closes the connection.
+
+    Args:
+        connected: leads to the host of the URL.
+        url: https.
+        ca_bundle: as in `Transport`.
+
+    Returns:
+        When the certificate will expire, aware.
+
+    Raises:
+        HubUnavailable: it is not to be trusted, or there is no TLS.
+        ConfigurationError: the CA bundle cannot be read.
+    """
+    host, context = urlsplit(url).hostname or "", _tls_context(ca_bundle)
+    context.verify_mode, context.check_hostname = ssl.CERT_REQUIRED, True
+    with requests.Session() as session:
+        session.trust_env = not is_loopback(url)
+        usual = session.merge_environment_settings(url, {}, None, None, None)["verify"]
+    path = requests.utils.DEFAULT_CA_BUNDLE_PATH if usual is True else str(usual)
+    try:
+        context.load_verify_locations(**{"capath" if os.path.isdir(path) else "cafile": path})
+        with context.wrap_socket(connected, server_hostname=host) as secure:
+            facts = secure.getpeercert() or {}
+    except (OSError, ValueError) as error:
+        words = f"TLS with {urlsplit(url).netloc} failed {_why_tls_failed(error)}"
+        raise HubUnavailable(f"{words}; tried again later") from None
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(facts["notAfter"])), UTC)
+
+
 class _Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - as in its base
         """None: else requests reads a redirect's whole body, and trips over its address, followed or not."""
@@ -173,7 +222,7 @@ class _Adapter(HTTPAdapter):
 
     def cut(self) -> None:
         """End the exchange that is under way, whatever it waits for."""
-        from socket import SHUT_RDWR, socket
+        from socket import SHUT_RDWR
 
         self.is_cut = True
         for sock in (self._socket, getattr(self._connection, "sock", None)):
@@ -249,6 +298,13 @@ def _why_tls_failed(error: BaseException) -> str:
         return (
             f"because {today} its certificate has expired; set the clock if that is wrong, else find out "
             "whose certificate it is: it has to be renewed"
+        )
+    if code in _ANOTHER_NAME:
+        return f"({_cause(error)}); check the address, and who answers in the namespace's place"
+    if code in _UNKNOWN_AUTHORITY:
+        return (
+            "because its certificate is of an authority that is not known here; give that authority's own "
+            "certificate as ca_bundle if it is to be trusted, else find out who stands in between"
         )
     return f"({_cause(error)}); check ca_bundle, this device's clock, and who stands in between"
 

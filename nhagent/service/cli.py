@@ -1,8 +1,8 @@
 """The ``nhagent`` command.
 
 Results go to stdout (with ``--json`` one object, on failure too), logs to stderr. Exit codes: 0 done; 1
-verify found drift; 2 wrong usage; 70 a fault of ours; 75 waiting, try again later; 77 the hub refuses the
-key; 78 configure something.
+verify found drift, or doctor something red; 2 wrong usage; 70 a fault of ours; 75 waiting, try again later;
+77 the hub refuses the key; 78 configure something.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ NOPERM: Final = 77  # EX_NOPERM
 CONFIG: Final = 78  # EX_CONFIG
 
 EPILOG: Final = (
-    "Exit codes: 0 done; 1 verify found drift; 2 wrong usage; 70 a fault of nhagent's; 75 waiting, try again "
-    "later; 77 the hub refuses the key; 78 something must be configured. Configuration: --config, "
-    "$NHAGENT_CONFIG, /etc/nhagent/config.toml or the user's configuration folder."
+    "Exit codes: 0 done; 1 verify found drift, or doctor something red; 2 wrong usage; 70 a fault of "
+    "nhagent's; 75 waiting, try again later; 77 the hub refuses the key; 78 something must be configured. "
+    "Configuration: --config, $NHAGENT_CONFIG, /etc/nhagent/config.toml or the user's configuration folder."
 )
 DISABLED_TEXT: Final = 'unregistered by request; "nhagent enable" lifts it'
 
@@ -220,6 +220,13 @@ def _run(options: argparse.Namespace) -> Result:
     return OK, {"error": None}, ""
 
 
+def _doctor(options: argparse.Namespace) -> Result:
+    from nhagent.service.doctor import examine
+
+    healthy, document, text = examine(options.config)
+    return OK if healthy else FOUND, document, text
+
+
 def _demo(_: argparse.Namespace) -> Result:
     from nhagent.service.demo import run
 
@@ -349,6 +356,7 @@ def _parser() -> argparse.ArgumentParser:
         "--allow-full-access", action="store_true", help="take a key that may do more than listen"
     )
     command("logout", _logout, "take the connection string out of the key ring", ("removed_from",))
+    command("doctor", _doctor, "look for what is wrong, and say what to do next", ("healthy", "checks"))
     vault = commands.add_parser("vault", help="a key ring for machines without one")
     commands = vault.add_subparsers(metavar="COMMAND", required=True)
     command("init", _vault_init, "make the key of the vault, an encrypted file", ("key_file",))

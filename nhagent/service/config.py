@@ -10,15 +10,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from nhagent import rules
+from nhagent.access import HubAccess
 from nhagent.agent import Agent
+from nhagent.declaration import PRIMARY, tile_name
 from nhagent.device import channels, paths
 from nhagent.errors import ConfigurationError
-from nhagent.models import RawChannel, SecondaryTile, Template
+from nhagent.models import Platform, RawChannel, SecondaryTile, Template
 
 _TOP: Final = ("app", "hub", "device", "channel", "templates", "tiles", "refresh")
 _HUB: Final = ("name", "style", "endpoint", "ca_bundle", "allow_full_access")
@@ -42,20 +45,32 @@ _REQUIRED: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What a configuration file describes.
+class Setup:
+    """What a configuration file describes, to be looked at part by part; nothing is read or sent yet.
 
     Attributes:
-        agent: the device.
-        files: absolute paths that its channels are read from, to be looked at for changes.
+        path: the file's.
+        agent: the agent.
+        access: a way to the hub of the same settings.
+        hub: the hub's name.
+        ca_bundle: the certificate authority to trust beside the usual ones, or None.
+        platform: the device's.
+        sources: the channel sources, by name.
+        channel_files: the files that some of them read, by name.
     """
 
+    path: str
     agent: Agent
-    files: tuple[str, ...]
+    access: HubAccess
+    hub: str
+    ca_bundle: str | None
+    platform: Platform
+    sources: Mapping[str, channels.ChannelSource]
+    channel_files: Mapping[str, str]
 
 
-def read_settings(given: str | None, **world: Any) -> Settings:
-    """Read a configuration file.
+def read_setup(given: str | None, **world: Any) -> Setup:
+    """Make the parts of what a configuration file describes.
 
     Args:
         given: the file's path; None: $NHAGENT_CONFIG, ``/etc/nhagent/config.toml``, or the user's.
@@ -63,20 +78,52 @@ def read_settings(given: str | None, **world: Any) -> Settings:
 
     Raises:
         ConfigurationError: there is no such file, or something in it is wrong.
-        CredentialError: as `nhagent.agent.Agent`.
     """
-    path = paths.config_file(given)
-    folder = os.path.dirname(os.path.abspath(path))
-    try:
-        top = _Table(_read(path), "", _TOP)
-        return Settings(_agent(top, folder, world), tuple(_channel_files(top, folder)))
-    except ConfigurationError as error:
-        raise ConfigurationError(f"configuration file {path}: {error}") from error.__cause__
+    with _naming(paths.config_file(given)) as path:
+        top, folder = _Table(_read(path), "", _TOP), _folder_of(path)
+        arguments = _arguments(top, folder)
+        agent = Agent(**arguments, **world)
+        platform = Platform.parse(arguments["platform"])
+        given_channels = {PRIMARY: arguments["channel"]}
+        tables = {PRIMARY: top.table("channel", _CHANNEL)}
+        for tile_id, tile in top.tables("tiles", _TILE).items():
+            given_channels[tile_name(tile_id)] = arguments["secondary_tiles"][tile_id].channel
+            tables[tile_name(tile_id)] = tile.table("channel", _CHANNEL)
+        return Setup(
+            path=path,
+            agent=agent,
+            access=HubAccess(
+                arguments["app"],
+                arguments["hub"],
+                None,
+                endpoint=arguments["endpoint"],
+                ca_bundle=arguments["ca_bundle"],
+                allow_full_access=arguments["allow_full_access"],
+                clock=lambda: datetime.now(UTC),
+            ),
+            hub=arguments["hub"],
+            ca_bundle=arguments["ca_bundle"],
+            platform=platform,
+            sources={
+                name: channels.as_source(platform, channel, name) for name, channel in given_channels.items()
+            },
+            channel_files={
+                name: os.path.join(folder, table.text("file"))
+                for name, table in tables.items()
+                if "file" in table.given
+            },
+        )
 
 
 def read_agent(given: str | None) -> Agent:
-    """Make the agent that a configuration file describes; see `read_settings`."""
-    return read_settings(given).agent
+    """Make the agent that a configuration file describes; see `read_setup`.
+
+    Raises:
+        ConfigurationError: there is no such file, or something in it is wrong.
+        CredentialError: as `nhagent.agent.Agent`.
+    """
+    with _naming(paths.config_file(given)) as path:
+        return Agent(**_arguments(_Table(_read(path), "", _TOP), _folder_of(path)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +149,7 @@ def read_login(given: str | None) -> Login:
     Raises:
         ConfigurationError: there is no such file, or something in what is read of it is wrong.
     """
-    path = paths.config_file(given)
-    try:
+    with _naming(paths.config_file(given)) as path:
         top = _Table(_read(path), "", _TOP)
         hub = top.table("hub", _HUB)
         return Login(
@@ -111,8 +157,6 @@ def read_login(given: str | None) -> Login:
             rules.checked_hub_name(hub.text("name")),
             hub.boolean("allow_full_access", default=False),
         )
-    except ConfigurationError as error:
-        raise ConfigurationError(f"configuration file {path}: {error}") from error.__cause__
 
 
 def read_duration(text: str, name: str) -> timedelta:
@@ -130,6 +174,19 @@ def read_duration(text: str, name: str) -> timedelta:
         raise ConfigurationError(f'{name} "{text}": is longer than can be reckoned with') from None
 
 
+@contextmanager
+def _naming(path: str) -> Iterator[str]:
+    """Name the file in whatever is wrong with it."""
+    try:
+        yield path
+    except ConfigurationError as error:
+        raise ConfigurationError(f"configuration file {path}: {error}") from error.__cause__
+
+
+def _folder_of(path: str) -> str:
+    return os.path.dirname(os.path.abspath(path))
+
+
 def _read(path: str) -> dict[str, Any]:
     import tomllib
 
@@ -143,24 +200,16 @@ def _read(path: str) -> dict[str, Any]:
     except OSError as error:
         raise ConfigurationError(f"cannot be read ({error.strerror}); check it") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigurationError(f"is not valid TOML: {error}") from None
+        raise ConfigurationError(f"is not valid TOML: {error}; correct the file") from None
 
 
-def _channel_files(top: _Table, folder: str) -> Iterator[str]:
-    """The files that the channels of the device and of its tiles are read from."""
-    tables = [top.table("channel", _CHANNEL)]
-    tables += [tile.table("channel", _CHANNEL) for tile in top.tables("tiles", _TILE).values()]
-    for table in tables:
-        if "file" in table.given:
-            yield os.path.join(folder, table.text("file"))
-
-
-def _agent(top: _Table, folder: str, world: Mapping[str, Any]) -> Agent:
+def _arguments(top: _Table, folder: str) -> dict[str, Any]:
+    """The agent's arguments; a path is relative to the configuration file's folder."""
     hub = top.table("hub", _HUB)
     device = top.table("device", _DEVICE)
     refresh = top.table("refresh", _REFRESH, {})
     ca_bundle = hub.text("ca_bundle", None)
-    return Agent(
+    return dict(
         app=top.text("app"),
         hub=hub.text("name"),
         style=hub.text("style", "installation"),
@@ -181,7 +230,6 @@ def _agent(top: _Table, folder: str, world: Mapping[str, Any]) -> Agent:
         },
         refresh_every=refresh.duration("every", "1d"),
         startup_spread=refresh.duration("startup_spread", "0s"),
-        **world,
     )
 
 

@@ -20,7 +20,7 @@ from typing import Final, NoReturn
 from nhagent.errors import NhagentError
 from nhagent.report import Report
 from nhagent.service import systemd
-from nhagent.service.config import Settings, read_settings
+from nhagent.service.config import Setup, read_setup
 
 LOOK_SECONDS: Final = 2.0
 """Between two looks at the files that channels come from."""
@@ -48,12 +48,12 @@ class Daemon:
         *,
         notify: Callable[[str], object] = systemd.notify,
         sleep: Callable[[float], None] | None = None,
-        read: Callable[[str | None], Settings] = read_settings,
+        read: Callable[[str | None], Setup] = read_setup,
     ) -> None:
         self._config = config
         self._notify = notify
         self._read = read
-        self._settings = read(config)
+        self._setup = read(config)
         self._sleep = sleep or self._doze
         self._slept = 0.0  # by a sleep that takes no time
         self._counts_sleep = sleep is not None
@@ -61,7 +61,7 @@ class Daemon:
         self._wants_reload = self._wants_turn = False
         self._listening, self._calling = os.pipe()
         self._watchdog = systemd.watchdog_seconds()
-        self._seen = _look(self._settings.files)
+        self._seen = _look(self._setup.channel_files.values())
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
@@ -69,7 +69,7 @@ class Daemon:
         try:
             while True:
                 try:
-                    self._settings.agent.live(wait=self._wait, lived=self._lived, told=self._told)
+                    self._setup.agent.live(wait=self._wait, lived=self._lived, told=self._told)
                 except _Reload:
                     self._reload()
         except _Stop:
@@ -150,7 +150,7 @@ class Daemon:
             os.read(self._listening, 4096)
 
     def _has_changed(self) -> bool:
-        now = _look(self._settings.files)
+        now = _look(self._setup.channel_files.values())
         changed, self._seen = now != self._seen, now
         return changed
 
@@ -158,8 +158,8 @@ class Daemon:
         """Read the configuration anew; a bad one changes nothing, and says so."""
         self._notify(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic() * 1_000_000)}")
         try:
-            self._settings = self._read(self._config)
-            self._seen = _look(self._settings.files)
+            self._setup = self._read(self._config)
+            self._seen = _look(self._setup.channel_files.values())
             _log.info("the configuration was read anew")
             said = "configuration read anew"
         except NhagentError as error:

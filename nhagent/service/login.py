@@ -9,7 +9,7 @@ from nhagent import rules
 from nhagent.access import checked_connection_string
 from nhagent.device import credentials
 from nhagent.device.paths import vault_file
-from nhagent.errors import ConfigurationError, NhagentError
+from nhagent.errors import ConfigurationError
 from nhagent.service.config import read_login
 
 MAX_CHARACTERS = 16 * 1024
@@ -41,7 +41,7 @@ def log_in(config: str | None, *, allow_full_access: bool) -> tuple[dict[str, An
         f"stored in the key ring {kept_in}: key {connection.key_name!r} at {connection.namespace}, "
         f"for app {settings.app!r} and hub {settings.hub!r}"
     )
-    before = _found_before()
+    before = next(iter(credentials.present()), None)
     if before is not None:
         shown += f"\n  but {before} comes before the key ring, and is what will be used"
     document = {
@@ -112,15 +112,3 @@ def _asked() -> str:
     if len(text) > MAX_CHARACTERS:
         raise ConfigurationError("the connection string: is longer than any; give it alone")
     return text.strip()
-
-
-def _found_before() -> str | None:
-    """The source that comes before the key ring and is there, whether it can be used or not."""
-    for find in credentials.SOURCES_AT_NO_COST:
-        try:
-            found = find()
-        except NhagentError as error:
-            return str(error).partition(":")[0]
-        if found is not None:
-            return found.source
-    return None

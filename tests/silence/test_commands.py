@@ -113,6 +113,10 @@ def live(person: Person) -> None:
     assert "urllib3.connectionpool DEBUG" in shown, "the logs of others are on, and say something"
     assert "registrations HTTP/" in shown
     person.run("register")
+    person.run("doctor")
+    person.hub.fail("GET", status=401, body=f"<Error><Detail>{quoting(listen, WNS)}</Detail></Error>")
+    person.run("doctor", wanted=1)
+    person.run("doctor", wanted=1, NHAGENT_CONNECTION_STRING=full)
     person.channel = '{ env = "PUSH_CHANNEL" }'
     person.run("register", "--timeout", "0", PUSH_CHANNEL=f"{WNS}&2", NHAGENT_CONNECTION_STRING=listen)
     person.run("status")
