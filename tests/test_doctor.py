@@ -529,7 +529,8 @@ def test_source_that_hides_another_is_named(make: Callable[..., Doctored]) -> No
 def test_units_are_looked_at_where_they_are_installed() -> None:
     absent = "Id=nhagent.service\nLoadState=not-found\nActiveState=inactive\nResult=success"
     timer = "Id=nhagent-refresh.timer\nLoadState=loaded\nActiveState=active\nResult=success"
-    failed = "Id=nhagent-refresh.service\nLoadState=loaded\nActiveState=failed\nResult=exit-code\nExecMainStatus=77"
+    failed = absent.replace("nhagent.", "nhagent-refresh.").replace("not-found", "loaded")
+    failed = failed.replace("inactive", "failed").replace("success", "exit-code\nExecMainStatus=77")
     assert list(units_of("")) == []
     seen = list(units_of(f"{absent}\n\n{timer}\n\n{failed}\n"))
     assert [(check.name, check.ok) for check in seen] == [
