@@ -209,28 +209,28 @@ def _arguments(top: _Table, folder: str) -> dict[str, Any]:
     device = top.table("device", _DEVICE)
     refresh = top.table("refresh", _REFRESH, {})
     ca_bundle = hub.text("ca_bundle", None)
-    return dict(
-        app=top.text("app"),
-        hub=hub.text("name"),
-        style=hub.text("style", "installation"),
-        endpoint=hub.text("endpoint", None),
-        ca_bundle=None if ca_bundle is None else os.path.join(folder, ca_bundle),
-        allow_full_access=hub.boolean("allow_full_access", default=False),
-        platform=device.text("platform"),
-        tags=device.texts("tags"),
-        user_id=device.text("user_id", ""),
-        push_variables=device.text_map("push_variables"),
-        expires_after=device.duration("expires_after", None),
-        owns_tags=device.boolean("owns_tags", default=True),
-        installation_id=device.text("installation_id", None),
-        channel=_channel(top.table("channel", _CHANNEL), folder),
-        templates=_templates(top),
-        secondary_tiles={
+    return {
+        "app": top.text("app"),
+        "hub": hub.text("name"),
+        "style": hub.text("style", "installation"),
+        "endpoint": hub.text("endpoint", None),
+        "ca_bundle": None if ca_bundle is None else os.path.join(folder, ca_bundle),
+        "allow_full_access": hub.boolean("allow_full_access", default=False),
+        "platform": device.text("platform"),
+        "tags": device.texts("tags"),
+        "user_id": device.text("user_id", ""),
+        "push_variables": device.text_map("push_variables"),
+        "expires_after": device.duration("expires_after", None),
+        "owns_tags": device.boolean("owns_tags", default=True),
+        "installation_id": device.text("installation_id", None),
+        "channel": _channel(top.table("channel", _CHANNEL), folder),
+        "templates": _templates(top),
+        "secondary_tiles": {
             tile_id: _tile(tile, folder) for tile_id, tile in top.tables("tiles", _TILE).items()
         },
-        refresh_every=refresh.duration("every", "1d"),
-        startup_spread=refresh.duration("startup_spread", "0s"),
-    )
+        "refresh_every": refresh.duration("every", "1d"),
+        "startup_spread": refresh.duration("startup_spread", "0s"),
+    }
 
 
 def _channel(table: _Table, folder: str) -> RawChannel | Callable[[], RawChannel]:
