@@ -14,10 +14,14 @@ from typing import Any
 
 import pytest
 
-from .machine import boot, require_systemd
+from .machine import boot, cannot, forbidden, missing
 
 if sys.platform != "linux":
     pytest.skip("systemd is Linux's", allow_module_level=True)
+if reason := forbidden():
+    pytest.skip(reason, allow_module_level=True)
+if (reason := missing()) and os.environ.get("NHAGENT_CI") != "1":
+    pytest.skip(reason, allow_module_level=True)
 
 ERROR, INFORMATION = 3, 6
 
@@ -39,7 +43,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     """What was told by the one machine of this run; the workers of a run share it."""
     import fcntl
 
-    require_systemd()
+    if reason:  # what is missing
+        cannot(reason)
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
