@@ -204,10 +204,15 @@ def test_reload_takes_a_good_configuration_and_keeps_the_old_one_for_a_bad(
     daemon.configure(text="app = 7")
     daemon.send(signal.SIGHUP)
     assert "is not used" in daemon.hears("STATUS=the new configuration")
+    assert "; the new configuration is not used: " in daemon.hears("STATUS=unchanged")
     assert daemon.process.poll() is None
     assert "the old one stays" in daemon.log.read_text()
     daemon.give("handle-2")
     assert within(3, lambda: bool(daemon.channel() == "handle-2"))
+    daemon.configure()
+    daemon.send(signal.SIGHUP)
+    daemon.hears("STATUS=configuration read anew")
+    assert "is not used" not in daemon.hears("STATUS=updated")
 
 
 def test_watchdog_hears_from_the_loop_as_often_as_it_wants(run: Callable[..., Running]) -> None:

@@ -112,10 +112,17 @@ def find_in_keyring(app: str, hub: str, *, seconds: float = KEYRING_SECONDS) -> 
             return FoundCredential(text, f"key ring entry {KEYRING_SERVICE!r}, {user!r}")
     if failure is not None:
         raise failure
+    missing = f'no connection string was found for app "{app}" and hub "{hub}"'
+    if os.environ.get("CREDENTIALS_DIRECTORY"):  # a service of the system: nobody logs in there
+        raise CredentialError(
+            f"{missing}: this service was given no systemd credential {SYSTEMD_CREDENTIAL}; write it to "
+            f"/etc/credstore/{SYSTEMD_CREDENTIAL}, which only root can read, or name another file in the "
+            "unit's LoadCredential=, and restart the service"
+        )
     raise CredentialError(
-        f'no connection string was found for app "{app}" and hub "{hub}"; run "nhagent login" (and '
-        '"nhagent vault init" before it on a machine without a key ring), name a file that holds it and that '
-        "only you can read in $NHAGENT_CONNECTION_STRING_FILE, or set $NHAGENT_CONNECTION_STRING"
+        f'{missing}: run "nhagent login" (and "nhagent vault init" before it on a machine without a key '
+        "ring), name a file that holds it and that only you can read in $NHAGENT_CONNECTION_STRING_FILE, or "
+        "set $NHAGENT_CONNECTION_STRING"
     )
 
 

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code, document, text = result
     except errors.NhagentError as error:
         code, document, text = exit_code(error), {**options.fields, "error": error_to_json(error)}, ""
-        print(f"nhagent: {error}", file=sys.stderr)
+        _complain(f"nhagent: {error}")
     except KeyboardInterrupt:
         return 130
     except SystemExit:
@@ -71,9 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code, document, text = SOFTWARE, {**options.fields, "error": error_to_json(error)}, ""
         # The places and plain words alone: nobody can vouch for the rest of its text, or a plug-in's lines.
         for place in traceback.extract_tb(error.__traceback__):
-            print(f"  {place.filename}:{place.lineno} in {place.name}", file=sys.stderr)
-        print(in_prose(error), file=sys.stderr)
-        print("nhagent: this is a fault in nhagent; please report it with the lines above", file=sys.stderr)
+            _complain(f"  {place.filename}:{place.lineno} in {place.name}")
+        _complain(in_prose(error))
+        _complain("nhagent: this is a fault in nhagent; please report it with the lines above")
     try:
         if options.json:
             print(json.dumps(document))
@@ -125,6 +125,16 @@ def to_json(value: object) -> Any:
     if isinstance(value, list | tuple):
         return [to_json(part) for part in value]
     return value
+
+
+def _complain(text: str) -> None:
+    """An error on stderr; where that is the journal, as one."""
+    if "JOURNAL_STREAM" in os.environ:
+        from nhagent.service.systemd import as_error, writes_to_journal
+
+        if writes_to_journal():
+            text = as_error(text)
+    print(text, file=sys.stderr)
 
 
 def _register(options: argparse.Namespace) -> Result:

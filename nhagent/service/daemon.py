@@ -22,7 +22,7 @@ from nhagent.report import Report
 from nhagent.service import systemd
 from nhagent.service.config import Setup, read_setup
 
-LOOK_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 1.5
 """Between two looks at the files that channels come from."""
 
 _log = logging.getLogger(__name__)
@@ -58,6 +58,7 @@ class Daemon:
         self._slept = 0.0  # by a sleep that takes no time
         self._counts_sleep = sleep is not None
         self._is_ready = False
+        self._refused = ""  # why the newest configuration is not the one in force
         self._wants_reload = self._wants_turn = False
         self._listening, self._calling = os.pipe()
         self._watchdog = systemd.watchdog_seconds()
@@ -110,6 +111,8 @@ class Daemon:
             _log.warning("%s", status)
         else:
             status = f"{came_to.outcome}, {came_to.requests} requests; {again}"
+        if self._refused:  # a turn follows a reload at once, and would hide it
+            status = f"{status}; {self._refused}"
         ready = "" if self._is_ready else "READY=1\n"
         self._is_ready = True
         self._notify(f"{ready}STATUS={' '.join(status.split())}\nWATCHDOG=1")
@@ -161,11 +164,11 @@ class Daemon:
             self._setup = self._read(self._config)
             self._seen = _look(self._setup.channel_files.values())
             _log.info("the configuration was read anew")
-            said = "configuration read anew"
+            self._refused = ""
         except NhagentError as error:
             _log.error("the new configuration is not used, the old one stays: %s", error)
-            said = f"the new configuration is not used: {' '.join(str(error).split())}"
-        self._notify(f"READY=1\nSTATUS={said}")
+            self._refused = f"the new configuration is not used: {' '.join(str(error).split())}"
+        self._notify(f"READY=1\nSTATUS={self._refused or 'configuration read anew'}")
 
 
 class _Stop(BaseException):

@@ -62,3 +62,8 @@ class JournalFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         priority = next(number for level, number in _PRIORITIES if record.levelno >= level)
         return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
+
+
+def as_error(text: str) -> str:
+    """Text with the priority of an error before each line."""
+    return "\n".join(f"<3>{line}" for line in text.splitlines())
