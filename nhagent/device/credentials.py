@@ -120,7 +120,7 @@ def find_in_keyring(app: str, hub: str, *, seconds: float = KEYRING_SECONDS) -> 
             "unit's LoadCredential=, and restart the service"
         )
     raise CredentialError(
-        f'{missing}: run "nhagent login" (and "nhagent vault init" before it on a machine without a key '
+        f'{missing}; run "nhagent login" (and "nhagent vault init" before it on a machine without a key '
         "ring), name a file that holds it and that only you can read in $NHAGENT_CONNECTION_STRING_FILE, or "
         "set $NHAGENT_CONNECTION_STRING"
     )

@@ -1,7 +1,7 @@
 """``nhagent run``: the device kept fresh for as long as the machine is on.
 
 One thread: turns, waits and signs of life alternate, so that the watchdog watches what does the work. Files
-that channels come from are looked at every two seconds. A signal is obeyed wherever it strikes: what it cuts
+that channels come from are looked at every other second. A signal is obeyed wherever it strikes: what it cuts
 short is as after a power cut, which the device's memory is made for.
 """
 
