@@ -95,8 +95,8 @@ class DurableTries:
         try:
             until = now + timedelta(seconds=pause)
             trouble = Trouble(type(error).__name__, error.curve.value, now, tries, until)
-            if self._store.load().identity is None:  # nothing was written yet, and nothing is for this
-                return
+            if error.curve is Curve.BLOCKED and self._store.load().identity is None:
+                return  # nothing was written yet, and nothing is for this
             with self._store.lock(0.0):
                 self._store.note(trouble)
         except (StateError, OverflowError):  # the error itself is told

@@ -111,6 +111,17 @@ def test_reboot_does_not_make_the_hubs_wish_forgotten(device: Device, retry_afte
     assert device.agent().status().last_error is None
 
 
+def test_first_start_that_was_throttled_is_held_back_after_a_reboot_too(device: Device) -> None:
+    device.hub.fail("*", status=429)
+    assert isinstance(device.agent(first_run_list=True).start(timeout=0).error, Throttled)
+    report = device.agent(first_run_list=True).start(timeout=0)
+    assert isinstance(report.error, HeldBack)
+    assert device.seen() == ["GET"]
+    device.offset = timedelta(hours=1)
+    assert first_run(device).outcome == "registered"
+    assert device.agent().status().last_error is None
+
+
 def test_hub_that_asked_for_time_is_not_asked_anything_else_either(device: Device) -> None:
     device.start()
     device.hub.fail("GET", status=429)

@@ -116,10 +116,15 @@ class Store:
         return True
 
     def note(self, trouble: Trouble) -> None:
-        """Add to the state what stands in the way, as `remember` does; an unreadable one is left alone."""
+        """Add to the state what stands in the way; an unreadable one is left alone. Under the lock.
+
+        Raises:
+            StateUnwritable: it is not on disk, and no identity is there for which it could be kept in memory.
+        """
         memory = self.load()
         if STATE not in memory.unreadable:
-            self.remember(replace(memory.state, trouble=trouble))
+            write = self.save_state if memory.identity is None else self.remember
+            write(replace(memory.state, trouble=trouble))
 
     def keep_aside(self, name: str, now: datetime) -> str | None:
         """Keep a file under a dated name as well, before another takes its place: nothing is lost.
