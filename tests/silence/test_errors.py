@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import logging
+import shutil
 import socket
 import threading
 import traceback
@@ -712,12 +713,16 @@ def command(
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "tile").write_text(TILE)
 
-    def run(*arguments: str, style: str, channel: str | None = None) -> dict[str, Any]:
+    def run(
+        *arguments: str, style: str, channel: str | None = None, first_start: bool = False
+    ) -> dict[str, Any]:
         config = tmp_path / "config.toml"
         given = channel or f"value = {json.dumps(WNS)}"
         config.write_text(CONFIG.format(hub=world.hub.hub, style=style, channel=given))
         shown = []
         for form in ([], ["--json"]):
+            if first_start:  # of a device that was told nothing yet: no wait is remembered
+                shutil.rmtree(world.folder, ignore_errors=True)
             main([*arguments, "-vv", *form, "--config", str(config)])
             printed = capsys.readouterr()
             world.check(printed.out, f"stdout of {arguments}")
@@ -743,7 +748,7 @@ def test_command_shows_no_secret_whatever_the_hub_answers(
         world.fail(status)
         for name in ("register", "plan"):
             timeout = ["--timeout", "0"] if name == "register" else []
-            error = command(name, *timeout, style=style)["error"]
+            error = command(name, *timeout, style=style, first_start=True)["error"]
             assert error["type"] == kind
             world.check(json.dumps(error), "--json")
         world.hub.clear_faults()
