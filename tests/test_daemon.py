@@ -251,7 +251,7 @@ def test_journal_lines_carry_their_priorities(tmp_path: Path, notification_hub: 
             },
             stderr=stream,
         )
-    assert within(10, lambda: "is not there yet" in log.read_text())
+    assert within(10, lambda: "nhagent.service.daemon: waiting" in log.read_text())
     process.send_signal(signal.SIGTERM)
     process.wait(5)
     lines = log.read_text().splitlines()
