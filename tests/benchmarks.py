@@ -34,22 +34,97 @@ assert report.outcome == "unchanged", report
 
 CONFIG = """
 app = "a"
-hub = { name = "h" }
 device = { platform = "gcm" }
 channel = { value = "handle" }
+[hub]
+name = "h"
+"""
+
+FIRST = """
+import sys, tempfile, uuid
+from nhagent import Agent
+listen, ca, folder = sys.argv[1:]
+report = Agent(
+    app="a", hub="h", platform="gcm", channel=str(uuid.uuid4()), connection_string=listen, ca_bundle=ca,
+    state_dir=tempfile.mkdtemp(dir=folder)
+).start()
+assert report.outcome == "registered", report
+"""
+
+# What one would write for the same two requests: a list of the channel's registrations, and the installation.
+BY_HAND = """
+import base64, hashlib, hmac, json, sys, time, urllib.parse, uuid
+import xml.etree.ElementTree as ElementTree
+import requests
+listen, ca, folder = sys.argv[1:]
+parts = dict(part.split("=", 1) for part in listen.split(";"))
+base = parts["Endpoint"].replace("sb://", "https://") + "h"
+session = requests.Session()
+device, handle = str(uuid.uuid4()), str(uuid.uuid4())
+def token(url):
+    expiry, audience = int(time.time()) + 300, urllib.parse.quote(url.lower(), safe="")
+    key = parts["SharedAccessKey"].encode()
+    signature = base64.b64encode(hmac.new(key, f"{audience}\\n{expiry}".encode(), hashlib.sha256).digest())
+    return (
+        f"SharedAccessSignature sr={audience}&sig={urllib.parse.quote(signature, safe='')}&se={expiry}"
+        f"&skn={parts['SharedAccessKeyName']}"
+    )
+url = base + "/registrations"
+reply = session.get(
+    url, params={"api-version": "2020-06", "$filter": f"GcmRegistrationId eq '{handle}'"},
+    headers={"Authorization": token(url)}, timeout=30, verify=ca
+)
+reply.raise_for_status()
+assert not ElementTree.fromstring(reply.content).findall("{http://www.w3.org/2005/Atom}entry")
+url = f"{base}/installations/{device}"
+session.put(
+    url, params={"api-version": "2020-06"}, headers={"Authorization": token(url)}, timeout=30, verify=ca,
+    json={"installationId": device, "platform": "gcm", "pushChannel": handle}
+).raise_for_status()
+with open(f"{folder}/{device}", "w") as file:
+    file.write(device)
 """
 
 
-def cpu_of(*arguments: str) -> float:
-    """CPU milliseconds of one process."""
-    if sys.platform == "win32":
-        raise OSError("Windows counts no children's time")
-    import resource
+# A process of its own starts and measures the one in question: who forks passes on its own peak of memory.
+MEASURE = """
+import os, sys
+process = os.posix_spawn(sys.executable, [sys.executable, *sys.argv[1:]], os.environ)
+_, status, used = os.wait4(process, 0)
+assert status == 0, sys.argv
+print(used.ru_utime + used.ru_stime, used.ru_maxrss, file=sys.stderr)
+"""
 
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000
+
+def cost_of(*arguments: str) -> tuple[float, float]:
+    """CPU milliseconds and peak resident megabytes of one process."""
+    command = [sys.executable, "-S", "-c", MEASURE, *arguments]
+    measured = subprocess.run(
+        command, check=True, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    seconds, kilobytes = measured.stderr.splitlines()[-1].split()
+    return float(seconds) * 1000, int(kilobytes) / 1024
+
+
+def race(contestants: dict[str, tuple[str, ...]]) -> None:
+    """The medians of all, as ratios to the first."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
+    for arguments in contestants.values():
+        cost_of(*arguments)
+    costs: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
+    for _ in range(ROUNDS):  # in turn, so that the machine's moods are shared
+        for name, arguments in contestants.items():
+            costs[name].append(cost_of(*arguments))
+    middle = {
+        name: tuple(statistics.median(column) for column in zip(*rows, strict=True))
+        for name, rows in costs.items()
+    }
+    first_cpu, first_memory = next(iter(middle.values()))
+    for name, (cpu, memory) in middle.items():
+        print(
+            f"{name:<28}{cpu:8.1f} ms CPU {cpu / first_cpu:6.2f} x"
+            f"{memory:8.1f} MB peak {memory / first_memory:6.2f} x"
+        )
 
 
 def starts() -> None:
@@ -62,23 +137,52 @@ def starts() -> None:
         with open(config, "w") as file:
             file.write(CONFIG)
         os.environ |= {"NHAGENT_CONNECTION_STRING": hub.listen, "NHAGENT_STATE_DIR": folder}
-        contestants = {
-            "python -c pass": ("-c", "pass"),
-            "unchanged start, library": ("-c", UNCHANGED, hub.listen, folder),
-            "unchanged start, command": ("-m", "nhagent", "register", "--config", config),
-            "import requests": ("-c", "import requests"),
-        }
-        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
-        for arguments in contestants.values():
-            cpu_of(*arguments)
-        times: dict[str, list[float]] = {name: [] for name in contestants}
-        for _ in range(ROUNDS):  # in turn, so that the machine's moods are shared
-            for name, arguments in contestants.items():
-                times[name].append(cpu_of(*arguments))
-    bare = statistics.median(times["python -c pass"])
-    for name, values in times.items():
-        middle = statistics.median(values)
-        print(f"{name:<28}{middle:8.1f} ms CPU {middle / bare:6.2f} x bare")
+        race(
+            {
+                "python -c pass": ("-c", "pass"),
+                "unchanged start, library": ("-c", UNCHANGED, hub.listen, folder),
+                "unchanged start, command": ("-m", "nhagent", "register", "--config", config),
+                "import requests": ("-c", "import requests"),
+            }
+        )
+
+
+def first_starts() -> None:
+    """A first start over TLS, against a script by hand that sends the same two requests."""
+    with Emulator("h", tls=True) as hub, tempfile.TemporaryDirectory() as folder:
+        given = (hub.listen, str(hub.ca), folder)
+        race({"by hand, on requests": ("-c", BY_HAND, *given), "first start": ("-c", FIRST, *given)})
+        assert {(entry.method, entry.status) for entry in hub.log()} == {("GET", 200), ("PUT", 200)}
+
+
+def resident(process: subprocess.Popen[bytes]) -> float:
+    """Resident megabytes of a process now."""
+    with open(f"/proc/{process.pid}/status") as file:
+        [line] = [line for line in file if line.startswith("VmRSS")]
+    return int(line.split()[1]) / 1024
+
+
+def daemon() -> None:
+    """Memory of the daemon at rest, against a process that imported requests and does nothing."""
+    idle = subprocess.Popen([sys.executable, "-c", "import requests, time; time.sleep(60)"])
+    for tls in (False, True):
+        with Emulator("h", tls=tls) as hub, tempfile.TemporaryDirectory() as folder:
+            config = os.path.join(folder, "config.toml")
+            with open(config, "w") as file:
+                file.write(CONFIG + (f'ca_bundle = "{hub.ca}"' if tls else ""))
+            os.environ |= {"NHAGENT_CONNECTION_STRING": hub.listen, "NHAGENT_STATE_DIR": folder}
+            for what in ("just registered", "registered long ago"):
+                command = [sys.executable, "-m", "nhagent", "run", "--config", config]
+                process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+                time.sleep(4)
+                used, bare = resident(process), resident(idle)
+                process.terminate()
+                process.wait()
+                name = f"daemon, {'TLS' if tls else 'plain'}, {what}"
+                print(f"{name:<38}{used:6.1f} MB {used / bare:6.2f} x import requests")
+            assert len(hub.log()) == 2
+    idle.terminate()
+    idle.wait()
 
 
 class Bare(BaseHTTPRequestHandler):
@@ -130,7 +234,7 @@ def emulator() -> None:
 
 
 def main() -> None:
-    benchmarks: list[Callable[[], None]] = [starts, emulator]
+    benchmarks: list[Callable[[], None]] = [starts, first_starts, daemon, emulator]
     for benchmark in benchmarks:
         print((benchmark.__doc__ or "").splitlines()[0])
         benchmark()
