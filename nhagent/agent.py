@@ -444,6 +444,8 @@ class Agent:
             last_error=None if trouble is None else trouble.kind,
             failures=0 if trouble is None else trouble.tries,
             next_attempt=None if trouble is None else trouble.until,
+            writes=draft.state.writes,
+            losses=draft.state.losses,
             folder=self._store.folder,
         )
 

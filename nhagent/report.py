@@ -94,6 +94,8 @@ class Status:
         last_error: the class of the error that stands in the way, or None.
         failures: how often it was met in a row.
         next_attempt: when the next try is due that this error allows.
+        writes: how many writes of its records the hub has accepted so far.
+        losses: how many of its records the hub was found to have lost so far.
         folder: where all this is kept.
     """
 
@@ -114,4 +116,6 @@ class Status:
     last_error: str | None
     failures: int
     next_attempt: datetime | None
+    writes: int
+    losses: int
     folder: str

@@ -283,6 +283,7 @@ class Wheel:
                     accepted = self._registrar.apply(step, state.accepted, self._access.now())
                     accepted = accepted.dated(step.record, self._access.ahead)
                     progress.took(step)
+                    state = replace(state, writes=state.writes + step.writes)
                 except HubUnavailable:
                     raise  # no answer: the doubt stays
                 except HubError as error:
@@ -296,7 +297,9 @@ class Wheel:
                         refused = refused or final
                         steps = _without(step, steps)
                         continue
-                    progress.recreated |= isinstance(error, RecordNotFound | RegistrationGone)
+                    lost = isinstance(error, RecordNotFound | RegistrationGone)
+                    progress.recreated |= lost
+                    state = replace(state, losses=state.losses + lost)
                     steps[:0] = instead
                 if step.leaving is not None and unsaved < STRUCK_OUT_TOGETHER:
                     unsaved += 1  # a lost strike-out costs one deletion more, and each save writes all of it

@@ -107,7 +107,10 @@ def test_register_plan_status_unregister_enable(
     assert command.json("register")[1]["outcome"] == "updated"
     code, status = command.json("status")
     assert (status["state"], status["error"]) == ("IN_SYNC", None)
-    assert "IN_SYNC: app 'thermostat'" in command.run("status")[1]
+    assert (status["writes"], status["losses"], status["failures"]) == (2, 0, 0)
+    text = command.run("status")[1]
+    assert "IN_SYNC: app 'thermostat'" in text
+    assert "  writes:       2 accepted so far" in text
 
     [held] = notification_hub.contents()["installations"]
     assert held["pushChannel"] == "https://push.example/2"

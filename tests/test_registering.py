@@ -77,6 +77,8 @@ def test_lost_at_the_hub_is_recreated_under_the_same_id(device: Device) -> None:
     assert device.seen() == ["PUT", "PATCH", "PUT"]
     assert [held["installationId"] for held in device.held()] == [first.installation_id]
     assert device.start().outcome == "unchanged"
+    status = device.agent().status()
+    assert (status.writes, status.losses) == (2, 1)
 
 
 def test_change_whose_reply_was_lost_then_taken_back_is_healed_by_the_next_start(device: Device) -> None:

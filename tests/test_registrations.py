@@ -104,6 +104,8 @@ def test_gone_registration_gets_a_new_id_at_once(
         assert (report.outcome, device.seen()) == ("updated", ["PUT"])
     assert rows()["native"]["channel"] == device.channel
     assert register(device, **PLAIN).requests == 0
+    status = device.agent(style="registration").status()
+    assert (status.writes, status.losses) == (2, int(gone))
 
 
 def test_record_that_is_not_found_gets_a_new_id_and_the_others_keep_theirs(

@@ -220,6 +220,8 @@ class State:
         trouble: what stands in the way since the last start that went well; None: nothing.
         early_starts: starts in a row at which our clock was before the last acceptance: it is wrong.
         verified_at: the hub's time when it was last seen to hold what it had accepted.
+        writes: how many writes of a record the hub has accepted.
+        losses: how many records the hub was found to have lost.
         extra: fields of newer versions.
     """
 
@@ -234,6 +236,8 @@ class State:
     trouble: Trouble | None = None
     early_starts: int = 0
     verified_at: datetime | None = None
+    writes: int = 0
+    losses: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> JsonObject:
@@ -250,6 +254,8 @@ class State:
             "expired": list(self.expired),
             "early_starts": self.early_starts,
             "verified_at": None if self.verified_at is None else self.verified_at.isoformat(),
+            "writes": self.writes,
+            "losses": self.losses,
             "trouble": None if self.trouble is None else self.trouble.to_json(),
             "style": accepted.style,
             "records": dict(accepted.records),
@@ -298,6 +304,8 @@ class State:
             expired=tuple(_text(entry) for entry in _list(fields.pop("expired", []))),
             early_starts=_count(fields, "early_starts"),
             verified_at=_moment(fields.pop("verified_at", None)),
+            writes=_count(fields, "writes"),
+            losses=_count(fields, "losses"),
             trouble=Trouble.from_json(fields.pop("trouble", None)),
             extra=_unknown(fields),
         )

@@ -181,6 +181,8 @@ def _status(options: argparse.Namespace) -> Result:
         "unreadable": ", ".join(status.unreadable),
         "last error": status.last_error and f"{status.last_error}, {status.failures} in a row",
         "next attempt": _when(status.next_attempt),
+        "writes": status.writes and f"{status.writes} accepted so far",
+        "losses": status.losses and f"{status.losses} records that the hub no longer knew",
         "kept in": status.folder,
     }
     lines += [f"  {name + ':':<14}{fact}" for name, fact in facts.items() if fact]
