@@ -155,7 +155,7 @@ class HubAccess:
         """The client to send with; the same one until `close`.
 
         Args:
-            seconds: for one exchange, where that is less than usual.
+            seconds: for one exchange from now on, where that is less than usual.
         """
         if self._client is None:
             from nhagent.hub.client import HubClient
@@ -172,6 +172,8 @@ class HubAccess:
                 timeout=EXCHANGE_SECONDS if seconds is None else min(seconds, EXCHANGE_SECONDS),
             )
             self._client.hide(self._channels)
+        elif seconds is not None:
+            self._client.allow(min(seconds, EXCHANGE_SECONDS))
         return self._client
 
     def hide(self, channels: Iterable[PushChannel]) -> None:
@@ -179,6 +181,10 @@ class HubAccess:
         self._channels = tuple(channels)
         if self._client is not None:
             self._client.hide(self._channels)
+
+    def forget(self) -> None:
+        """Let go of the connection without a word to the hub: it is another process's."""
+        self._client = None
 
     def close(self) -> None:
         """Close the connection to the hub, and read the credential anew next time."""

@@ -72,6 +72,76 @@ def settings() -> dict[str, Any]:
     return {**PLAIN, "sleep": None, "random": None, "clock": None}
 
 
+def test_wish_is_kept_while_the_background_asks_a_slow_source(
+    device: Device, settings: dict[str, Any]
+) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        asked.set()
+        go_on.wait(10)
+        return "https://push.example/1"
+
+    agent = device.agent(**settings, channel=slow)
+    with agent.keep_fresh():
+        assert asked.wait(10)
+        wishes: list[Any] = []
+        asking = threading.Thread(target=lambda: wishes.extend([agent.plan(), agent.unregister().outcome]))
+        asking.start()
+        go_on.set()
+        asking.join(20)
+    assert wishes == [[], "disabled"]
+    assert device.held() == []
+
+
+def test_start_does_not_wait_without_end_for_the_thread_in_the_background(
+    device: Device, settings: dict[str, Any]
+) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hung() -> str:
+        asked.set()
+        go_on.wait(30)
+        return "https://push.example/1"
+
+    agent = device.agent(**settings, channel=hung)
+    with agent.keep_fresh():
+        assert asked.wait(10)
+        began = time.monotonic()
+        report = agent.start(timeout=0.5)
+        assert time.monotonic() - began < 9
+        go_on.set()
+    assert report.outcome == "waiting"
+    assert "another thread of this program" in str(report.error)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_child_forked_in_the_middle_of_a_turn_turns_by_itself(
+    device: Device, settings: dict[str, Any]
+) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        if not asked.is_set():
+            asked.set()
+            go_on.wait(30)
+        return "https://push.example/1"
+
+    agent = device.agent(**settings, channel=slow)
+    with agent.keep_fresh():
+        assert asked.wait(10)
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit(0 if agent.start(timeout=5).error is None else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        go_on.set()
+    assert len(device.held()) == 1
+
+
 def test_device_is_registered_and_a_poke_brings_its_new_channel(
     device: Device, settings: dict[str, Any]
 ) -> None:

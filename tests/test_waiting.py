@@ -169,6 +169,97 @@ def test_clock_that_was_set_back_does_not_make_the_wait_longer(device: Device) -
     assert error.retry_after <= 120
 
 
+@pytest.mark.parametrize("retry_after", [None, "600"])
+def test_throttled_while_the_clock_was_ahead_waits_once_and_not_until_that_day(
+    device: Device, retry_after: str | None
+) -> None:
+    device.start()
+    device.channel = "https://push.example/2"
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    device.hub.fail("*", status=429, headers=headers)
+    device.offset = YEARS
+    assert isinstance(device.agent().start(timeout=0).error, Throttled)
+    device.offset = timedelta()
+    assert isinstance(device.agent().start(timeout=0).error, HeldBack), "a new process, and the time is right"
+    device.offset = timedelta(minutes=15)
+    assert device.start().outcome == "updated"
+
+
+def test_wait_that_no_hub_can_have_asked_for_is_not_believed(device: Device) -> None:
+    device.start()
+    device.channel = "https://push.example/2"
+    device.hub.fail("*", status=429)
+    device.agent().start(timeout=0)
+    state = device.files["state.json"]
+    document = json.loads(state.read_text())
+    document["trouble"]["until"] = f"7{document['trouble']['until'][1:]}"  # one digit has changed
+    state.write_text(json.dumps(document))
+    assert isinstance(device.agent().start(timeout=0).error, HeldBack)
+    device.offset = timedelta(hours=2, minutes=1)
+    assert device.start().outcome == "updated"
+
+
+def test_start_with_nothing_to_send_does_not_forget_what_the_hub_asked_for(device: Device) -> None:
+    device.start()
+    device.hub.fail("*", status=429, headers={"Retry-After": "600"}, times=9)
+    with pytest.raises(Throttled):
+        device.agent().verify()
+    before = device.files["state.json"].read_bytes()
+    for _ in range(2):
+        assert device.start().outcome == "unchanged"
+        with pytest.raises(HeldBack):
+            device.agent().verify()
+    assert device.files["state.json"].read_bytes() == before
+    assert device.seen() == ["PUT", "GET"]
+
+
+def test_source_that_fails_does_not_shorten_what_the_hub_asked_for(device: Device) -> None:
+    device.start()
+    agent = device.agent()
+    device.channel = "https://push.example/2"
+    device.hub.fail("*", status=429, headers={"Retry-After": "3000"}, times=9)
+    assert isinstance(agent.start(timeout=0).error, Throttled)
+    device.slept.clear()
+    device.tile_channel = OSError("the platform is busy")
+    error = agent.start(timeout=0).error
+    assert isinstance(error, HeldBack)
+    agent.start(timeout=300)
+    assert len(device.seen()) == 2
+
+
+def test_plan_that_was_throttled_holds_back_the_start_too(device: Device) -> None:
+    device.hub.fail("*", status=429, headers={"Retry-After": "3600"}, times=99)
+    agent = device.agent(first_run_list=True)
+    with pytest.raises(Throttled):
+        agent.plan()
+    with pytest.raises(HeldBack):
+        device.agent(first_run_list=True).plan()
+    assert isinstance(device.agent(first_run_list=True).start(timeout=0).error, HeldBack)
+    assert device.seen() == ["GET"]
+
+
+def test_hub_that_asked_for_time_holds_nobody_back_from_another(
+    device: Device, tls_notification_hub: Emulator
+) -> None:
+    device.start()
+    device.channel = "https://push.example/2"
+    device.hub.fail("*", status=429, headers={"Retry-After": "3600"}, times=99)
+    assert isinstance(device.agent().start(timeout=0).error, Throttled)
+    there = {"connection_string": tls_notification_hub.listen, "ca_bundle": tls_notification_hub.ca}
+    assert device.start(**there).outcome == "registered"
+
+
+def test_first_start_with_a_refused_key_is_blocked(device: Device) -> None:
+    device.hub.fail("*", status=401, times=9)
+    with pytest.raises(Unauthorized):
+        device.agent(first_run_list=True).start(timeout=0)
+    status = device.agent().status()
+    assert (status.state, status.last_error, status.failures) == (StartState.BLOCKED, "Unauthorized", 1)
+    device.hub.clear_faults()
+    assert first_run(device).outcome == "registered"
+    assert device.agent().status().state is StartState.IN_SYNC
+
+
 def test_network_that_was_away_is_tried_at_once_after_a_restart(device: Device) -> None:
     device.start()
     device.channel = "https://push.example/2"
