@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nhagent import HubClient
+from nhagent import ConnectionString, HubClient
 from nhagent.emulator import Emulator
 from nhagent.errors import HeldBack, HubUnavailable, Throttled, Unauthorized
 from nhagent.report import StartState
@@ -85,6 +85,36 @@ def test_expiry_is_reckoned_by_the_hubs_clock(device: Device) -> None:
     device.start(expires_after=timedelta(days=90))
     expires = datetime.fromisoformat(device.held()[0]["expirationTime"])
     assert abs(expires - datetime.now(UTC) - timedelta(days=90)) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("offset", [YEARS, -YEARS], ids=["ahead", "behind"])
+@pytest.mark.parametrize("by_token", [True, False], ids=["token callable", "key"])
+def test_expiry_of_a_first_run_is_reckoned_by_the_hubs_clock_without_a_401(
+    device: Device, offset: timedelta, by_token: bool
+) -> None:
+    key = ConnectionString.parse(device.hub.listen)
+    given: dict[str, Any] = {
+        "connection_string": lambda: key.token(device.hub.endpoint, datetime.now(UTC)),
+        "endpoint": device.hub.endpoint,
+    }
+    device.offset = offset
+    first_run(device, expires_after=timedelta(days=90), **(given if by_token else {}))
+    expires = datetime.fromisoformat(device.held()[0]["expirationTime"])
+    assert abs(expires - datetime.now(UTC) - timedelta(days=90)) < timedelta(minutes=1)
+
+
+def test_clock_that_is_set_while_the_process_runs_is_believed_again(device: Device) -> None:
+    device.offset = -YEARS
+    agent = device.agent(expires_after=timedelta(days=90))
+    assert agent.start().requests == 2, "one by its own clock, one by the hub's"
+    device.offset = timedelta()
+    device.seen()
+    for _ in range(3):
+        assert agent.start().outcome == "unchanged"
+    agent.refresh(force=True)
+    expires = datetime.fromisoformat(device.held()[0]["expirationTime"])
+    assert abs(expires - datetime.now(UTC) - timedelta(days=90)) < timedelta(minutes=1)
+    assert device.seen() == ["PUT"]
 
 
 # Waits that outlive a restart.
