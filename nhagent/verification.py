@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from nhagent import rules
 from nhagent.access import HubAccess
@@ -17,7 +17,14 @@ from nhagent.device.state import Accepted, JsonObject, State, Sweep
 from nhagent.device.store import Memory, Store
 from nhagent.errors import ConfigurationError
 from nhagent.hub.installations import channel_to_json
-from nhagent.models import Platform, fingerprint, identity_of_channel, read_channel
+from nhagent.models import (
+    BrowserChannel,
+    Platform,
+    PushChannel,
+    fingerprint,
+    identity_of_channel,
+    read_channel,
+)
 from nhagent.registrars import Registrar
 from nhagent.registrars.leaving import swept
 from nhagent.startup import known_channels
@@ -26,9 +33,22 @@ from nhagent.terms import Terms
 LOCK_SECONDS: Final = 5.0
 MAX_EXPIRED: Final = 20
 """How many dead channels are remembered."""
-_CHANNELS: Final = {"pushChannel", "channel"}
-# Never compared: the service moves an expiry, and the ids are how the record was found.
-_IGNORED: Final = {"expirationTime", "installationId"}
+Path: TypeAlias = tuple[str, ...]
+# By path, since templates, tiles and push variables may bear the name of a field; "*" is any such name.
+_TAGS: Final[frozenset[Path]] = frozenset(
+    {
+        ("tags",),
+        ("templates", "*", "tags"),
+        ("secondaryTiles", "*", "tags"),
+        ("secondaryTiles", "*", "templates", "*", "tags"),
+    }
+)
+_CHANNELS: Final[frozenset[Path]] = frozenset(
+    {("channel",), ("pushChannel",), ("secondaryTiles", "*", "pushChannel")}
+)
+# Never compared: the service moves an expiry, and the id is how the record was found.
+_IGNORED: Final[frozenset[Path]] = frozenset({("expirationTime",), ("installationId",)})
+_DEEPEST: Final = len(("secondaryTiles", "TILE", "templates", "NAME", "headers", "HEADER"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,34 +106,68 @@ def drift_between(
     if found is None:
         yield Drift(record, "", "a record", "none")
         return
-    platform = found.get("platform")
-    before, after = (dict(_fields(document, with_tags=with_tags)) for document in (accepted, found))
-    for name in sorted(before.keys() | after.keys()):
-        if before.get(name) != after.get(name):
-            shown = (_shown(name, values.get(name), platform) for values in (before, after))
-            yield Drift(record, name, *shown)
-
-
-def _fields(document: Mapping[str, Any], prefix: str = "", *, with_tags: bool) -> Iterator[tuple[str, Any]]:
-    for name, value in document.items():
-        if name in _IGNORED or (name == "tags" and not with_tags):
+    before, after = dict(_fields(accepted)), dict(_fields(found))
+    for path in sorted(before.keys() | after.keys()):
+        if not with_tags and _is_one_of(_TAGS, path):
             continue
-        if isinstance(value, Mapping) and name not in _CHANNELS:
-            yield from _fields(value, f"{prefix}{name}.", with_tags=with_tags)
+        expected, held = before.get(path), after.get(path)
+        platforms = accepted.get("platform"), found.get("platform")
+        if _compared(path, expected, platforms[0]) == _compared(path, held, platforms[1]):
+            continue
+        shown = _shown(path, expected, platforms[0]), _shown(path, held, platforms[1])
+        yield Drift(record, ".".join(path), *shown)
+
+
+def _fields(document: Mapping[str, Any], within: Path = ()) -> Iterator[tuple[Path, Any]]:
+    for name, value in document.items():
+        path = (*within, str(name))
+        if _is_one_of(_IGNORED, path):
+            continue
+        if isinstance(value, Mapping) and len(path) < _DEEPEST and not _is_one_of(_CHANNELS, path):
+            yield from _fields(value, path)
         elif value not in (None, [], {}, ""):  # the service leaves out what is empty
-            yield f"{prefix}{name}", sorted(value) if isinstance(value, list) else value
+            yield path, value
 
 
-def _shown(name: str, value: object, platform: object) -> str:
+def _is_one_of(places: Iterable[Path], path: Path) -> bool:
+    return any(
+        len(place) == len(path) and all(part in {"*", name} for part, name in zip(place, path, strict=True))
+        for place in places
+    )
+
+
+def _compared(path: Path, value: object, platform: object) -> object:
+    """A value as it is compared: tags in any order and case, a push channel by what makes it the same."""
+    if isinstance(value, list) and _is_one_of(_TAGS, path):
+        return {str(tag).lower() for tag in value}
+    channel = _channel(path, value, platform)
+    if channel is None or isinstance(channel, BrowserChannel):  # whose keys count too
+        return value
+    return identity_of_channel(Platform.parse(platform), channel)
+
+
+def _shown(path: Path, value: object, platform: object) -> str:
     if value is None:
         return "nothing"
-    if name.rpartition(".")[2] not in _CHANNELS:
-        return rules.shown(value)
+    if _is_one_of(_CHANNELS, path):
+        channel = _channel(path, value, platform)
+        return "no push channel" if channel is None else fingerprint(channel)
+    if isinstance(value, list) and _is_one_of(_TAGS, path):
+        value = sorted(str(tag) for tag in value)
     try:
-        channel = read_channel(Platform.parse(platform), value, name)
+        return rules.shown(value)
+    except RecursionError:
+        return "what is nested too deep to be shown"
+
+
+def _channel(path: Path, value: object, platform: object) -> PushChannel | None:
+    """The push channel that stands there; None where there belongs none, or stands none."""
+    if not _is_one_of(_CHANNELS, path):
+        return None
+    try:
+        return read_channel(Platform.parse(platform), value, path[-1])
     except ConfigurationError:
-        channel = None
-    return "no push channel" if channel is None else fingerprint(channel)
+        return None
 
 
 class Verifier:
