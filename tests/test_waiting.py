@@ -296,6 +296,35 @@ def test_tags_that_the_backend_owns_are_no_drift(device: Device, backend: HubCli
     assert device.agent(**mine).verify().in_sync
 
 
+@pytest.mark.parametrize("style", ["installation", "registration"])
+def test_name_that_the_hub_makes_the_tag_of_a_template_without_any_is_no_drift(
+    device: Device, style: str
+) -> None:
+    bare = {"alert": replace(TOAST, tags=())}
+    mine: dict[str, Any] = {
+        "style": style,
+        "templates": bare,
+        "secondary_tiles": {"weather": SecondaryTile(device.tile_channel, templates=bare)},
+    }
+    device.start(**mine)
+    if style == "installation":
+        [held] = device.held()
+        assert held["templates"]["alert"]["tags"] == ["alert"]
+        assert held["secondaryTiles"]["weather"]["templates"]["alert"]["tags"] == ["alert"]
+    device.seen()
+    assert device.agent(**mine).verify().drift == ()
+    assert device.start(**mine).outcome == "unchanged"
+    assert set(device.seen()) == {"GET"}
+
+
+def test_name_as_the_tag_of_a_template_that_has_others_is_drift(device: Device, backend: HubClient) -> None:
+    report = device.start()
+    held, _ = backend.get_installation(str(report.installation_id))
+    backend.put_installation(replace(held, templates={"alert": replace(TOAST, tags=["alert"])}))
+    [part] = device.agent().verify().drift
+    assert (part.field, part.expected, part.found) == ("templates.alert.tags", "['alerts']", "['alert']")
+
+
 def test_names_that_are_those_of_fields_are_compared_like_any_other(
     device: Device, backend: HubClient
 ) -> None:
