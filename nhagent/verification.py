@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from nhagent import rules
 from nhagent.access import HubAccess
-from nhagent.declaration import remembered_channels
+from nhagent.declaration import PRIMARY, Declaration, remembered_channels
 from nhagent.device.state import Accepted, JsonObject, State, Sweep
 from nhagent.device.store import Memory, Store
 from nhagent.errors import ConfigurationError
@@ -25,12 +25,13 @@ from nhagent.models import (
     identity_of_channel,
     read_channel,
 )
-from nhagent.registrars import Registrar
+from nhagent.registrars import Desired, Registrar
 from nhagent.registrars.leaving import swept
 from nhagent.startup import known_channels
 from nhagent.terms import Terms
 
 LOCK_SECONDS: Final = 5.0
+_NEVER: Final = "none that is known: none was ever accepted"
 MAX_EXPIRED: Final = 20
 """How many dead channels are remembered."""
 Path: TypeAlias = tuple[str, ...]
@@ -57,8 +58,8 @@ class Drift:
 
     Attributes:
         record: the record's name.
-        field: its field, such as ``templates.alert.body``; "" where the hub has not the record at all, or
-            still has it.
+        field: its field, such as ``templates.alert.body``; "" where the hub has not the record at all, never
+            accepted it, or still has it.
         expected: what it accepted, in short; a push channel as its fingerprint.
         found: what it holds.
     """
@@ -78,7 +79,7 @@ class Verification:
     """What a look at the hub has shown.
 
     Attributes:
-        in_sync: whether it holds what it accepted, and its channels are alive.
+        in_sync: whether it has accepted every record and holds them so, and its channels are alive.
         drift: where it does not.
         expired: channels that it has marked as dead, by name: it sends nothing to them.
         verified_at: when, by the hub's clock; None where there was nothing to ask.
@@ -213,29 +214,42 @@ class Verifier:
         try:
             if memory.state.disabled or (memory.identity is not None and memory.identity.disabled):
                 return self._access.authorized(lambda: self._absence(memory))
-            if not memory.state.accepted.records:
-                nothing = Drift(self._registrar.style, "", "a record", "none was ever accepted")
-                return Verification(False, (nothing,))
+            nothing = self._nothing_accepted(memory.state.accepted)
+            if nothing:
+                return Verification(False, (Drift(self._registrar.style, "", "a record", nothing),))
             return self._access.authorized(lambda: self._presence(memory.state))
         finally:
             self._access.close()
 
+    def _nothing_accepted(self, accepted: Accepted) -> str:
+        """Why there is nothing to ask the hub about; "" where there is something."""
+        if accepted.records and accepted.style not in {self._registrar.style, ""}:
+            return f'none that is known: what it accepted is of style "{accepted.style}"'
+        return "" if self._registrar.holds_device(accepted) else _NEVER
+
     def _presence(self, before: State) -> Verification:
-        """Whether the hub holds what it accepted."""
+        """Whether the hub holds what it accepted, and has accepted all."""
         self._access.namespace_at_any_cost()
         observed = self._registrar.observe(before.accepted)
-        drift = tuple(self._drift(before.accepted, observed.records))
+        drifted = tuple(self._drift(before.accepted, observed.records))
+        missing = tuple(
+            Drift(name, "", "a record", _NEVER)
+            for name in self._wanted(before)
+            if name not in observed.records
+        )
+        drift = drifted + missing
         in_sync = not drift and not observed.expired
+        at = observed.at or self._access.now()
         with self._store.lock(LOCK_SECONDS):
             state = self._recall().state
             if state.accepted.records == before.accepted.records:  # else another process has written since
-                for name in {part.record for part in drift}:
+                for name in {part.record for part in drifted}:
                     state = replace(state, accepted=state.accepted.doubting(name))
                 dead = _identities(observed.expired, self._terms.platform, state)
                 expired = tuple(dict.fromkeys((*state.expired, *dead)))[-MAX_EXPIRED:]
-                verified_at = observed.at if in_sync else state.verified_at
+                verified_at = at if in_sync else state.verified_at
                 self._store.remember(replace(state, expired=expired, verified_at=verified_at))
-        return Verification(in_sync, drift, observed.expired, observed.at, self._access.requests_sent)
+        return Verification(in_sync, drift, observed.expired, at, self._access.requests_sent)
 
     def _drift(self, accepted: Accepted, found: Mapping[str, JsonObject | None]) -> Iterator[Drift]:
         for name, document in found.items():
@@ -244,11 +258,23 @@ class Verifier:
                 name, record.get("registration", record), document, with_tags=self._terms.owns_tags
             )
 
+    def _wanted(self, state: State) -> Iterator[str]:
+        """The names of all records that the last start knew of or wanted."""
+        yield from state.accepted.records
+        channels = remembered_channels(self._terms.platform, state.channels)
+        if PRIMARY not in channels:
+            return
+        declaration = Declaration.from_json(state.declaration)
+        installation = declaration.installation("probe", self._terms.platform, channels)
+        plan = self._registrar.plan(Desired(installation), state.accepted, self._access.now())
+        yield from (step.record for step in plan if step.writes and step.record not in state.accepted.records)
+
     def _absence(self, memory: Memory) -> Verification:
         """Whether nothing of an unregistered device is left; what is left is deleted by the next turn."""
         self._access.namespace_at_any_cost()
         platform, left = self._terms.platform, Accepted()
-        for channel in remembered_channels(platform, memory.state.channels).values():
+        channels = remembered_channels(platform, memory.state.channels)
+        for channel in channels.values():
             left = swept(self._access.open(), Sweep(platform, channel_to_json(channel)), left)
         if left.leaving:
             with self._store.lock(LOCK_SECONDS):
@@ -257,7 +283,8 @@ class Verifier:
                 accepted = replace(state.accepted, leaving=leaving).deduplicated()
                 self._store.remember(replace(state, accepted=accepted))
         drift = tuple(Drift(entry.kind, "", "none", f"{entry.id}") for entry in left.leaving)
-        return Verification(not drift, drift, (), self._access.now(), self._access.requests_sent)
+        at = self._access.now() if channels else None
+        return Verification(not drift, drift, (), at, self._access.requests_sent)
 
 
 def _identities(names: Iterable[str], platform: Platform, state: State) -> Iterator[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from nhagent import BrowserChannel, HubClient, SecondaryTile
 from nhagent.emulator import Emulator
-from nhagent.errors import HeldBack, HubUnavailable, Throttled, Unauthorized
+from nhagent.errors import HeldBack, HubUnavailable, InvalidRequest, Throttled, Unauthorized
 from nhagent.report import StartState
 
 from .conftest import PLAIN, TOAST, Device, first_run, register
@@ -285,6 +285,88 @@ def test_device_that_never_registered_is_told_without_a_request(device: Device) 
     assert not seen.in_sync
     assert "none was ever accepted" in str(seen.drift[0])
     assert device.seen() == []
+
+
+def test_row_that_was_throttled_before_it_was_ever_written_is_not_in_sync(device: Device) -> None:
+    device.hub.fail("PUT", status=429)
+    device.agent(style="registration", **PLAIN).start(timeout=0)
+    device.offset = timedelta(hours=1)
+    assert device.seen() == ["POST", "PUT"]
+    agent = device.agent(style="registration", **PLAIN)
+    seen = agent.verify()
+    assert (seen.in_sync, seen.verified_at, seen.requests) == (False, None, 0)
+    assert "none was ever accepted" in str(seen.drift[0])
+    assert device.seen() == []
+    assert json.loads(device.files["state.json"].read_text())["verified_at"] is None
+    assert device.start(style="registration", **PLAIN).error is None
+    assert agent.verify().in_sync
+
+
+@pytest.mark.parametrize("owned", [{}, {"owns_tags": False, "tags": None}], ids=["ours", "backend"])
+def test_row_that_the_hub_refused_is_told_beside_those_that_it_holds(
+    device: Device, owned: dict[str, Any]
+) -> None:
+    mine: dict[str, Any] = {
+        "style": "registration",
+        "secondary_tiles": {},
+        "templates": {"alert": replace(TOAST, tags=())},
+        **owned,
+    }
+    device.hub.fail("PUT", status=400)
+    with pytest.raises(InvalidRequest):
+        device.start(**mine)
+    device.seen()
+    agent = device.agent(**mine)
+    seen = agent.verify()
+    assert not seen.in_sync
+    assert [str(part) for part in seen.drift] == [
+        "native: expected a record, the hub holds none that is known: none was ever accepted"
+    ]
+    assert json.loads(device.files["state.json"].read_text())["verified_at"] is None
+    device.start(**mine)
+    assert device.seen() == ["GET", "PUT"], "what was never written is not read first"
+    assert agent.verify().in_sync
+
+
+def test_row_that_has_not_even_an_id_is_told_beside_those_that_the_hub_holds(device: Device) -> None:
+    mine: dict[str, Any] = {"style": "registration", "secondary_tiles": {}}
+    device.hub.fail("POST", delay=0.01)
+    device.hub.fail("POST", status=429)
+    device.agent(**mine).start(timeout=0)
+    device.offset = timedelta(hours=1)
+    assert device.seen() == ["POST", "PUT", "POST"]
+    agent = device.agent(**mine)
+    assert [(part.record, part.field) for part in agent.verify().drift] == [("template:alert", "")]
+    assert json.loads(device.files["state.json"].read_text())["in_doubt"] == []
+    device.start(**mine)
+    assert device.seen() == ["GET", "POST", "PUT"]
+    assert agent.verify().in_sync
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("installation", "registration"), ("registration", "installation")]
+)
+def test_records_of_the_other_style_are_told_without_a_request(
+    device: Device, before: str, after: str
+) -> None:
+    device.start(style=before)
+    device.seen()
+    agent = device.agent(style=after)
+    seen = agent.verify()
+    assert (seen.in_sync, seen.verified_at, device.seen()) == (False, None, [])
+    [part] = seen.drift
+    assert str(part).startswith(f"{after}: expected a record, the hub holds none that is known: ")
+    assert str(part).endswith(f'what it accepted is of style "{before}"')
+    assert json.loads(device.files["state.json"].read_text())["verified_at"] is None
+    device.start(style=after)
+    assert agent.verify().in_sync
+
+
+def test_device_that_was_unregistered_before_it_had_a_channel_is_not_called_verified(device: Device) -> None:
+    device.channel = device.tile_channel = None
+    device.agent().unregister()
+    seen = device.agent().verify()
+    assert (seen.in_sync, seen.verified_at, device.seen()) == (True, None, [])
 
 
 def test_tags_that_the_backend_owns_are_no_drift(device: Device, backend: HubClient) -> None:
