@@ -307,10 +307,12 @@ class Agent:
             self._background.poke()
 
     def verify(self) -> Verification:
-        """Ask the hub whether it holds what it accepted, field by field. One request; never to be polled.
+        """Ask the hub whether it holds what it accepted, field by field. Never to be polled.
 
-        What drifted is marked, so that the next start writes it whole; a channel that the hub has marked as
-        dead is not sent again, and its source is asked for another.
+        One request for the installation, or one for each row in the registration style; where the device is
+        unregistered, a list for each channel; none where the hub has accepted nothing in this style. What
+        drifted is marked, so that the next start writes it whole; a channel that the hub has marked as dead
+        is not sent again, and its source is asked for another.
 
         Raises:
             HubError: the hub could not be asked.

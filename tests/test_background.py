@@ -8,16 +8,17 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from nhagent import Agent, Report, pacing
+from nhagent import Agent, Report, SecondaryTile, pacing
 from nhagent.emulator import Emulator
 from nhagent.errors import ChannelError, HubUnavailable, NhagentError, Unauthorized
 
-from .conftest import PLAIN, Device, first_run
+from .conftest import PLAIN, TOAST, Device, first_run
 
 DAY = 86400.0
 
@@ -301,6 +302,16 @@ def test_registration_that_the_hub_did_not_keep_is_made_again_minutes_later(devi
     days.live(device.agent(**PLAIN, clock=days.clock, sleep=days.sleep, on_registered=forget))
     assert device.seen()[:3] == ["PUT", "GET", "PUT"]
     assert len(device.held()) == 1
+
+
+def test_first_registration_with_templates_without_tags_is_looked_at_and_not_made_again(
+    device: Device,
+) -> None:
+    days = Days(device.hub, 3600)
+    bare = {"alert": replace(TOAST, tags=())}
+    tiles = {"weather": SecondaryTile(device.tile_channel, templates=bare)}
+    days.live(device.agent(templates=bare, secondary_tiles=tiles, clock=days.clock, sleep=days.sleep))
+    assert device.seen() == ["PUT", "GET"]
 
 
 @pytest.fixture
