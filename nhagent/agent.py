@@ -325,7 +325,7 @@ class Agent:
             wheel.tries.check(wheel.recall().state.trouble)
             try:
                 return Verifier(
-                    self._store, self._access, self._registrar, wheel.terms, wheel.recall
+                    self._store, self._access, self._registrar, wheel.terms, wheel.recall, wheel.machine
                 ).verify()
             except NhagentError as error:
                 pause_after(error, wheel.tries, self._random)

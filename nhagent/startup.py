@@ -128,7 +128,7 @@ def draft_start(
     Raises:
         ConfigurationError: what is declared cannot be registered.
     """
-    is_cloned = _is_cloned(memory, machine)
+    is_cloned = is_from_another_machine(memory, machine)
     identity, state = _who(memory, terms, namespace, new_id, machine, learnt)
     state = replace(
         state,
@@ -218,7 +218,7 @@ def _who(
     identity, state = memory.identity or _recovered(memory), memory.state
     disabled = is_disabled(memory)
     knows_theirs = True
-    if _is_cloned(memory, machine):
+    if is_from_another_machine(memory, machine):
         # What the other machine has at the hub, and on the way out of it, is its own.
         theirs = {identity_of_channel(platform, channel): None for platform, channel in known_channels(state)}
         knows_theirs = bool(theirs)
@@ -275,7 +275,7 @@ def is_disabled(memory: Memory) -> bool:
     return memory.state.disabled or (memory.identity is not None and memory.identity.disabled)
 
 
-def _is_cloned(memory: Memory, machine: str | None) -> bool:
+def is_from_another_machine(memory: Memory, machine: str | None) -> bool:
     """Whether the identity was written on another machine. What is not known changes nothing."""
     before = None if memory.identity is None else memory.identity.machine
     return before is not None and machine is not None and is_another_machine(before, machine)

@@ -14,7 +14,7 @@ from nhagent import rules
 from nhagent.access import HubAccess
 from nhagent.declaration import PRIMARY, Declaration, remembered_channels
 from nhagent.device.state import Accepted, JsonObject, State, Sweep
-from nhagent.device.store import Memory, Store
+from nhagent.device.store import STATE, Memory, Store
 from nhagent.errors import ConfigurationError
 from nhagent.hub.installations import channel_to_json
 from nhagent.models import (
@@ -27,7 +27,7 @@ from nhagent.models import (
 )
 from nhagent.registrars import Desired, Registrar
 from nhagent.registrars.leaving import swept
-from nhagent.startup import known_channels
+from nhagent.startup import is_disabled, is_from_another_machine, known_channels
 from nhagent.terms import Terms
 
 LOCK_SECONDS: Final = 5.0
@@ -187,6 +187,7 @@ class Verifier:
         registrar: knows its records.
         terms: what the agent holds for true.
         recall: gives what is on disk.
+        machine: gives the keyed hash of this machine's name, or None.
     """
 
     def __init__(
@@ -196,12 +197,14 @@ class Verifier:
         registrar: Registrar,
         terms: Terms,
         recall: Callable[[], Memory],
+        machine: Callable[[], str | None],
     ) -> None:
         self._store = store
         self._access = access
         self._registrar = registrar
         self._terms = terms
         self._recall = recall
+        self._machine = machine
 
     def verify(self) -> Verification:
         """Look.
@@ -212,24 +215,34 @@ class Verifier:
         memory = self._recall()
         self._access.hide(channel for _, channel in known_channels(memory.state))
         try:
-            if memory.state.disabled or (memory.identity is not None and memory.identity.disabled):
+            if is_disabled(memory):
                 return self._access.authorized(lambda: self._absence(memory))
-            nothing = self._nothing_accepted(memory.state.accepted)
+            nothing = self._nothing_accepted(memory)
             if nothing:
-                return Verification(False, (Drift(self._registrar.style, "", "a record", nothing),))
+                return self._unasked(nothing)
             return self._access.authorized(lambda: self._presence(memory.state))
         finally:
             self._access.close()
 
-    def _nothing_accepted(self, accepted: Accepted) -> str:
+    def _unasked(self, why: str) -> Verification:
+        return Verification(False, (Drift(self._registrar.style, "", "a record", why),))
+
+    def _nothing_accepted(self, memory: Memory) -> str:
         """Why there is nothing to ask the hub about; "" where there is something."""
+        if STATE in memory.unreadable:
+            return "none that is known: what this device remembered was damaged"
+        if is_from_another_machine(memory, self._machine()):
+            return "none that is known: this disk was copied from another machine, whose records are its own"
+        accepted = memory.state.accepted
         if accepted.records and accepted.style not in {self._registrar.style, ""}:
             return f'none that is known: what it accepted is of style "{accepted.style}"'
         return "" if self._registrar.holds_device(accepted) else _NEVER
 
     def _presence(self, before: State) -> Verification:
         """Whether the hub holds what it accepted, and has accepted all."""
-        self._access.namespace_at_any_cost()
+        namespace = self._access.namespace_at_any_cost()
+        if before.namespace not in {None, namespace}:
+            return self._unasked(f"none that is known: what there is was accepted by {before.namespace}")
         observed = self._registrar.observe(before.accepted)
         drifted = tuple(self._drift(before.accepted, observed.records))
         missing = tuple(
@@ -248,7 +261,9 @@ class Verifier:
                 dead = _identities(observed.expired, self._terms.platform, state)
                 expired = tuple(dict.fromkeys((*state.expired, *dead)))[-MAX_EXPIRED:]
                 verified_at = at if in_sync else state.verified_at
-                self._store.remember(replace(state, expired=expired, verified_at=verified_at))
+                # It has answered: whatever stood in the way does so no more.
+                state = replace(state, expired=expired, verified_at=verified_at, trouble=None)
+                self._store.remember(state)
         return Verification(in_sync, drift, observed.expired, at, self._access.requests_sent)
 
     def _drift(self, accepted: Accepted, found: Mapping[str, JsonObject | None]) -> Iterator[Drift]:

@@ -79,7 +79,7 @@ class Wheel:
         self._registrar = registrar
         self._source = source
         self._clock = clock
-        self._machine = machine
+        self.machine = machine
         self.tries = DurableTries(store, clock)
 
     def turn(self, left: float, *, force: bool, in_background: bool = False) -> Report:
@@ -152,7 +152,7 @@ class Wheel:
         if draft.is_settled:
             return self._report(self._outcome(progress), progress)
         if draft.steps:
-            seed = (memory.identity and memory.identity.installation_id) or self._machine() or ""
+            seed = (memory.identity and memory.identity.installation_id) or self.machine() or ""
             self.tries.check(draft.state.trouble, self.terms.startup_spread, seed)
             namespace = (
                 self._access.namespace_at_any_cost()
@@ -222,7 +222,7 @@ class Wheel:
             new_id=new_id or new_installation_id,
             registrar=self._registrar,
             now=self._access.now(),
-            machine=self._machine(),
+            machine=self.machine(),
             force=force,
             in_background=in_background,
             learnt=learnt,

@@ -357,6 +357,27 @@ def test_drift_is_told_field_by_field_and_mended_by_the_next_start(
     assert agent.verify().in_sync
 
 
+@pytest.mark.parametrize("what", ["copied", "damaged", "moved"])
+def test_verify_asks_for_nothing_that_is_not_known_to_be_its_own(
+    device: Device, what: str, tls_notification_hub: Emulator
+) -> None:
+    device.start(machine=lambda: "the first board")
+    device.seen()
+    changes: dict[str, Any] = {"machine": lambda: "the first board"}
+    if what == "copied":
+        changes = {"machine": lambda: "the other board"}
+    elif what == "damaged":
+        device.files["state.json"].write_text("{")
+    else:
+        changes |= {"connection_string": tls_notification_hub.listen, "ca_bundle": tls_notification_hub.ca}
+    before = device.files["state.json"].read_text()
+    seen = device.agent(**changes).verify()
+    assert (seen.in_sync, seen.verified_at, seen.requests) == (False, None, 0)
+    assert "none that is known" in str(seen.drift[0])
+    assert (device.seen(), tls_notification_hub.log()) == ([], [])
+    assert device.files["state.json"].read_text() == before
+
+
 @pytest.mark.parametrize("style", ["installation", "registration"])
 def test_record_that_the_hub_has_lost_is_told_and_made_again(device: Device, style: str) -> None:
     report = device.start(style=style)
