@@ -564,6 +564,8 @@ class Agent:
             declared = terms.given.over(Declaration.from_json(memory.state.declaration))
             if not terms.owns_tags:
                 declared = declared.without_tags()
+            if self._style == REGISTRATION:
+                declared = declared.without_user_id()
             changes = change(declared)
             checked = self._checked(changes.over(declared))
             check_terms(replace(terms, given=checked), self._style, self._fixed_channel)

@@ -109,6 +109,10 @@ class Declaration:
             },
         )
 
+    def without_user_id(self) -> Declaration:
+        """This declaration for registrations, which carry none: one from before the change of style goes."""
+        return replace(self, user_id="") if self.user_id else self
+
     def left_to_disk(self, changes: Declaration) -> Declaration:
         """This declaration, once changes to it are on disk: what they touch means "as declared before".
 

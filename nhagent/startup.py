@@ -22,7 +22,7 @@ from nhagent.device.store import STATE, Memory
 from nhagent.errors import ChannelError, ConfigurationError
 from nhagent.hub.installations import channel_to_json
 from nhagent.models import Platform, PushChannel, fingerprint, identity_of_channel, read_channel
-from nhagent.registrars import INSTALLATION, Desired, Learnt, Registrar, Step
+from nhagent.registrars import INSTALLATION, REGISTRATION, Desired, Learnt, Registrar, Step
 from nhagent.registrars.installation import held
 from nhagent.registrars.leaving import all_leaving, in_style
 from nhagent.report import StartState
@@ -146,6 +146,8 @@ def draft_start(
         declaration = declaration.over(Declaration.of(learnt.declared))
     if not terms.owns_tags:
         declaration = declaration.without_tags()
+    if registrar.style == REGISTRATION:
+        declaration = declaration.without_user_id()
     learnt_channels = {} if learnt is None or learnt.declared is None else channels_of(learnt.declared)
     channels = {**learnt_channels, **remembered_channels(terms.platform, state.channels), **asked.given}
     channels = {name: given for name, given in channels.items() if not refusal(terms.platform, given, state)}

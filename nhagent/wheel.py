@@ -34,7 +34,7 @@ from nhagent.errors import (
     StateUnwritable,
 )
 from nhagent.patience import DurableTries
-from nhagent.registrars import Learnt, Registrar, Step
+from nhagent.registrars import REGISTRATION, Learnt, Registrar, Step
 from nhagent.report import Outcome, Report
 from nhagent.startup import Draft, draft_start, is_disabled, known_channels
 from nhagent.terms import Terms
@@ -147,6 +147,8 @@ class Wheel:
         progress.draft, progress.asked = draft, draft.asked
         if draft.is_cloned:
             _warn_of_clone(self.store.folder)
+        if self._registrar.style == REGISTRATION and memory.state.declaration.get("userId"):
+            _log.warning('the user_id that was declared before is dropped: style "registration" has none')
         if draft.lacks_channel:
             return self._report(Outcome.WAITING, progress, error=draft.asked.errors[PRIMARY])
         if draft.is_settled:

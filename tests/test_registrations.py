@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -355,6 +356,32 @@ def test_lost_identity_does_not_throw_readable_rows_away(
     device.channel = "https://push.example/2"
     assert register(device).registration_ids == first.registration_ids
     assert rows()["native"]["channel"] == device.channel
+
+
+def test_user_id_from_before_the_change_of_style_is_dropped_with_a_warning(
+    device: Device, caplog: pytest.LogCaptureFixture
+) -> None:
+    device.start(tags=None, user_id="bob")
+    agent = device.agent(style="registration", tags=None)
+    assert agent.start().outcome == "registered"
+    assert "user_id that was declared before is dropped" in caplog.text
+    caplog.clear()
+    assert agent.add_tags("x").error is None
+    assert "user_id" not in caplog.text
+    with pytest.raises(ConfigurationError, match="user_id"):
+        agent.update(user_id="bob")
+
+
+def test_registration_style_ends_with_its_deadline_and_goes_on_at_the_next_start(device: Device) -> None:
+    device.hub.fail("*", delay=1.2, times=99)
+    agent = device.agent(style="registration", sleep=None)
+    began = time.monotonic()
+    report = agent.start(timeout=1)
+    assert time.monotonic() - began < 9
+    assert (report.outcome, "the time is up" in str(report.error)) == ("waiting", True)
+    device.hub.clear_faults()
+    assert agent.start().error is None
+    assert len(device.hub.contents()["registrations"]) == 3
 
 
 @pytest.mark.parametrize(
