@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -249,6 +252,25 @@ def test_command_source_runs_a_program_without_a_shell() -> None:
     ):
         with pytest.raises(ChannelError, match=words):
             ask(source)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a signal that a process can send to itself")
+def test_interrupt_does_not_wait_for_the_command(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    source = channels.from_command(["sh", "-c", f"echo >'{begun}'; exec sleep 20"])
+
+    def interrupt() -> None:
+        while not begun.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    began = time.monotonic()
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    with pytest.raises(KeyboardInterrupt):
+        source()
+    interrupter.join()
+    assert time.monotonic() - began < 10
 
 
 def test_environment_credential_and_plugin_sources(tmp_path: Path) -> None:

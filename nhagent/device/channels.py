@@ -20,6 +20,8 @@ ChannelSource: TypeAlias = Callable[[], RawChannel]
 
 COMMAND_SECONDS: Final = 30.0
 COMMAND_POLL_SECONDS: Final = 0.05
+KILLED_SECONDS: Final = 1.0
+"""How long a killed command is waited for: one that is stuck in the system does not die at once."""
 MAX_CHANNEL_BYTES: Final = 64 * 1024
 
 
@@ -135,8 +137,11 @@ def from_command(arguments: Sequence[str], timeout: float = COMMAND_SECONDS) -> 
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or error
                 raise ChannelError(f"{name}: cannot be run ({reason}); check its path") from error
-            with process:
+            try:
                 _wait(process, output.fileno(), name, timeout)
+            except BaseException:  # also what stops us: a signal must not wait for the command's end
+                _kill(process)
+                raise
             if process.returncode != 0:
                 raise ChannelError(
                     f"{name}: failed with status {process.returncode}; run it by hand to see why"
@@ -183,13 +188,21 @@ def _wait(process: subprocess.Popen[bytes], output: int, name: str, timeout: flo
             process.wait(COMMAND_POLL_SECONDS)
         except TimeoutExpired:
             if os.fstat(output).st_size > MAX_CHANNEL_BYTES:
-                process.kill()
                 raise ChannelError(f"{name}: says more than any push channel; correct it") from None
             if monotonic() >= deadline:
-                process.kill()
                 raise ChannelError(f"{name}: gave nothing within {timeout:g} s; make it faster") from None
         else:
             return
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    from subprocess import TimeoutExpired
+
+    process.kill()
+    try:
+        process.wait(KILLED_SECONDS)
+    except TimeoutExpired:  # it is collected some time later
+        pass
 
 
 def _is_coroutine(raw: object) -> bool:
