@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -254,14 +254,63 @@ def test_command_source_runs_a_program_without_a_shell() -> None:
             ask(source)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a signal that a process can send to itself")
-def test_interrupt_does_not_wait_for_the_command(tmp_path: Path) -> None:
-    begun = tmp_path / "begun"
-    source = channels.from_command(["sh", "-c", f"echo >'{begun}'; exec sleep 20"])
+class Alive:
+    """A pipe that a command and all that it starts hold open: its end shows that none of them is left."""
+
+    def __init__(self, path: Path, pipe: int) -> None:
+        self._pipe = pipe
+        self.holding = f"exec 9>'{path}'; echo >&9"
+        """What makes a shell hold it, and say so."""
+
+    def begins(self) -> bool:
+        return self._comes_to(lambda said: bool(said))
+
+    def ends(self) -> bool:
+        return self._comes_to(lambda said: said == b"")
+
+    def _comes_to(self, wanted: Callable[[bytes | None], bool]) -> bool:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                said = os.read(self._pipe, 100)
+            except BlockingIOError:
+                said = None
+            if wanted(said):
+                return True
+            time.sleep(0.01)
+        return False
+
+
+@pytest.fixture
+def alive(tmp_path: Path) -> Iterator[Alive]:
+    if sys.platform == "win32":
+        pytest.skip("Windows has neither such pipes nor groups of processes")
+    path = tmp_path / "alive"
+    os.mkfifo(path)
+    pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    yield Alive(path, pipe)
+    os.close(pipe)
+
+
+def test_command_that_takes_too_long_leaves_nothing_behind(alive: Alive) -> None:
+    source = channels.from_command(["sh", "-c", f"{alive.holding}; sleep 20; echo x"], 0.3)
+    with pytest.raises(ChannelError, match=r"within 0\.3 s"):
+        ask(source)
+    assert alive.ends()
+
+
+def test_command_that_leaves_a_child_with_its_output_is_not_waited_for(alive: Alive) -> None:
+    began = time.monotonic()
+    assert ask(channels.from_command(["sh", "-c", f"{alive.holding}; sleep 9 & echo handle"])) == "handle"
+    assert time.monotonic() - began < 9
+    assert alive.begins()
+
+
+def test_interrupt_ends_the_command_and_what_it_started(alive: Alive) -> None:
+    source = channels.from_command(["sh", "-c", f"{alive.holding}; sleep 20; echo x"])
 
     def interrupt() -> None:
-        while not begun.exists():
-            time.sleep(0.01)
+        alive.begins()
         os.kill(os.getpid(), signal.SIGINT)
 
     began = time.monotonic()
@@ -270,7 +319,8 @@ def test_interrupt_does_not_wait_for_the_command(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         source()
     interrupter.join()
-    assert time.monotonic() - began < 10
+    assert alive.ends()
+    assert time.monotonic() - began < 15
 
 
 def test_environment_credential_and_plugin_sources(tmp_path: Path) -> None:

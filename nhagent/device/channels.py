@@ -7,6 +7,8 @@ no handle yet. Whatever else goes wrong in one is a `ChannelError`.
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -120,7 +122,7 @@ def from_command(arguments: Sequence[str], timeout: float = COMMAND_SECONDS) -> 
 
     Args:
         arguments: the program and its arguments; no shell stands in between.
-        timeout: seconds until it is killed.
+        timeout: seconds until it is killed, with all that it started.
     """
 
     def run() -> RawChannel:
@@ -132,7 +134,11 @@ def from_command(arguments: Sequence[str], timeout: float = COMMAND_SECONDS) -> 
         with TemporaryFile() as output:
             try:
                 process = subprocess.Popen(  # noqa: S603 - the command is the device owner's own
-                    list(arguments), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL
+                    list(arguments),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,  # a group of its own, which can be killed as a whole
                 )
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or error
@@ -196,9 +202,15 @@ def _wait(process: subprocess.Popen[bytes], output: int, name: str, timeout: flo
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program with all that it started, and collect it if that takes no time."""
     from subprocess import TimeoutExpired
 
-    process.kill()
+    if process.returncode is not None:  # its number may be another's by now
+        return
+    try:
+        _kill_group(process)
+    except OSError:  # it has just ended, or became another user's
+        pass
     try:
         process.wait(KILLED_SECONDS)
     except TimeoutExpired:  # it is collected some time later
@@ -231,3 +243,14 @@ def _text(content: bytes, name: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ChannelError(f"{name}: gave no text; a push channel is text") from None
+
+
+if sys.platform == "win32":
+
+    def _kill_group(process: subprocess.Popen[bytes]) -> None:
+        process.kill()  # Windows has no such groups: what it started lives on
+
+else:
+
+    def _kill_group(process: subprocess.Popen[bytes]) -> None:
+        os.killpg(process.pid, signal.SIGKILL)
