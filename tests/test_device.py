@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -235,8 +237,50 @@ def test_file_source_reads_what_stands_there_now(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(ChannelError, match=words):
             ask(source)
-    with pytest.raises(ChannelError, match="Is a directory"):
-        ask(channels.from_file(str(tmp_path)))
+
+
+@pytest.fixture(params=["folder", "fifo", "socket", "device"])
+def irregular(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """What is no regular file, its owner's alone where that can be. Opening it may wait for ever."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no such files among the others")
+    path = tmp_path / "irregular"
+    with socket.socket(socket.AF_UNIX) as door, contextlib.chdir(tmp_path):  # a socket's name is short
+        match request.param:
+            case "folder":
+                path.mkdir(0o700)
+            case "fifo":
+                os.mkfifo(path, 0o600)
+            case "socket":
+                door.bind(path.name)
+                path.chmod(0o600)
+            case _:
+                path = Path("/dev/null")
+        yield str(path)
+
+
+def test_what_is_no_regular_file_is_told_and_not_waited_for(irregular: str, tmp_path: Path) -> None:
+    with pytest.raises(ChannelError, match=r"is no regular file; name one") as caught:
+        ask(channels.from_file(irregular))
+    assert not caught.value.pending
+    with pytest.raises(CredentialError, match=r"is no regular file; name one"):
+        credentials.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": irregular})
+    link = tmp_path / credentials.SYSTEMD_CREDENTIAL
+    link.symlink_to(irregular)
+    with pytest.raises(CredentialError, match=r"is no regular file; name one"):
+        credentials.find_in_systemd({"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets not everybody make links")
+def test_link_to_a_regular_file_is_as_good_as_the_file(
+    tmp_path: Path, secret_file: Callable[[str], str]
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(secret_file("what is held"))
+    assert ask(channels.from_file(str(link))) == "what is held"
+    found = credentials.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": str(link)})
+    assert found is not None
+    assert found.text == "what is held"
 
 
 def test_command_source_runs_a_program_without_a_shell() -> None:

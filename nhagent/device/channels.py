@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from nhagent.device.disk import NoRegularFile, open_regular
 from nhagent.errors import ChannelError, ConfigurationError, NhagentError
 from nhagent.models import BrowserChannel, Platform, PushChannel, RawChannel, read_channel
 
@@ -77,12 +78,16 @@ def from_file(path: str) -> ChannelSource:
 
     def read() -> RawChannel:
         try:
-            with open(path, "rb") as file:
+            with open_regular(path) as file:
                 content = file.read(MAX_CHANNEL_BYTES + 1)
         except FileNotFoundError:
             raise ChannelError(
                 f"channel file {path!r}: is not there yet; who writes it, and does the path fit?",
                 pending=True,
+            ) from None
+        except NoRegularFile:
+            raise ChannelError(
+                f"channel file {path!r}: is no regular file; name one that holds the push channel"
             ) from None
         except OSError as error:
             raise ChannelError(f"channel file {path!r}: {error.strerror}; let nhagent read it") from error

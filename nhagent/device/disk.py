@@ -7,12 +7,14 @@ whom the folder belongs in which they are made, also where root makes them.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Final
+from typing import BinaryIO, Final
 
 LOCK_POLL_SECONDS: Final = 0.02
 REPLACE_TRIES: Final = 50
@@ -103,6 +105,21 @@ class Disk:
         _unlock(file)
 
 
+class NoRegularFile(OSError):
+    """A folder, FIFO, socket or device, on which one could wait for ever."""
+
+
+def open_regular(path: str) -> BinaryIO:
+    """Open what others name as a file to be read; it is never waited for.
+
+    Raises:
+        NoRegularFile: it is something else.
+        OSError: it cannot be opened.
+    """
+    _check_regular(os.stat(path), path)  # before it is opened: a device may act on that
+    return open(path, "rb", opener=_open_at_once)
+
+
 def write_durably(disk: Disk, path: str, content: bytes) -> None:
     """Write a whole document in place of the one that was there. Under a lock."""
     temporary = f"{path}.new"  # one name is enough under the lock, and a crash leaves one file at most
@@ -152,6 +169,21 @@ def locked(disk: Disk, path: str, timeout: float, sleep: Callable[[float], None]
             disk.unlock(file)
     finally:
         disk.close(file)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    file = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    try:
+        _check_regular(os.fstat(file), path)  # another may have come in its place
+    except OSError:
+        os.close(file)
+        raise
+    return file
+
+
+def _check_regular(facts: os.stat_result, path: str) -> None:
+    if not stat.S_ISREG(facts.st_mode):
+        raise NoRegularFile(errno.EINVAL, "is no regular file", path)
 
 
 def _open_new(path: str, access: int) -> int:
