@@ -178,6 +178,20 @@ def test_stop_is_obeyed_within_a_second_in_the_middle_of_an_exchange_too(run: Ca
     daemon.hears("STOPPING=1")
 
 
+def test_stop_does_not_wait_for_a_channel_command(run: Callable[..., Running]) -> None:
+    daemon = run()
+    daemon.hears("READY=1")
+    begun = daemon.folder / "begun"
+    command = json.dumps(["sh", "-c", f"echo >'{begun}'; exec sleep 20"])
+    text = CONFIG.format(hub=daemon.hub.hub, tags="[]").replace('file = "channel"', f"command = {command}")
+    daemon.configure(text=text)
+    daemon.send(signal.SIGHUP)
+    assert within(5, begun.exists)
+    daemon.send(signal.SIGTERM)
+    assert daemon.process.wait(10) == 0
+    daemon.hears("STOPPING=1")
+
+
 def test_daemon_that_is_killed_comes_back_as_itself(run: Callable[..., Running]) -> None:
     first = run()
     first.hears("READY=1")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -232,8 +237,50 @@ def test_file_source_reads_what_stands_there_now(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(ChannelError, match=words):
             ask(source)
-    with pytest.raises(ChannelError, match="Is a directory"):
-        ask(channels.from_file(str(tmp_path)))
+
+
+@pytest.fixture(params=["folder", "fifo", "socket", "device"])
+def irregular(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """What is no regular file, its owner's alone where that can be. Opening it may wait for ever."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no such files among the others")
+    path = tmp_path / "irregular"
+    with socket.socket(socket.AF_UNIX) as door, contextlib.chdir(tmp_path):  # a socket's name is short
+        match request.param:
+            case "folder":
+                path.mkdir(0o700)
+            case "fifo":
+                os.mkfifo(path, 0o600)
+            case "socket":
+                door.bind(path.name)
+                path.chmod(0o600)
+            case _:
+                path = Path("/dev/null")
+        yield str(path)
+
+
+def test_what_is_no_regular_file_is_told_and_not_waited_for(irregular: str, tmp_path: Path) -> None:
+    with pytest.raises(ChannelError, match=r"is no regular file; name one") as caught:
+        ask(channels.from_file(irregular))
+    assert not caught.value.pending
+    with pytest.raises(CredentialError, match=r"is no regular file; name one"):
+        credentials.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": irregular})
+    link = tmp_path / credentials.SYSTEMD_CREDENTIAL
+    link.symlink_to(irregular)
+    with pytest.raises(CredentialError, match=r"is no regular file; name one"):
+        credentials.find_in_systemd({"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets not everybody make links")
+def test_link_to_a_regular_file_is_as_good_as_the_file(
+    tmp_path: Path, secret_file: Callable[[str], str]
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(secret_file("what is held"))
+    assert ask(channels.from_file(str(link))) == "what is held"
+    found = credentials.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": str(link)})
+    assert found is not None
+    assert found.text == "what is held"
 
 
 def test_command_source_runs_a_program_without_a_shell() -> None:
@@ -249,6 +296,75 @@ def test_command_source_runs_a_program_without_a_shell() -> None:
     ):
         with pytest.raises(ChannelError, match=words):
             ask(source)
+
+
+class Alive:
+    """A pipe that a command and all that it starts hold open: its end shows that none of them is left."""
+
+    def __init__(self, path: Path, pipe: int) -> None:
+        self._pipe = pipe
+        self.holding = f"exec 9>'{path}'; echo >&9"
+        """What makes a shell hold it, and say so."""
+
+    def begins(self) -> bool:
+        return self._comes_to(lambda said: bool(said))
+
+    def ends(self) -> bool:
+        return self._comes_to(lambda said: said == b"")
+
+    def _comes_to(self, wanted: Callable[[bytes | None], bool]) -> bool:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                said = os.read(self._pipe, 100)
+            except BlockingIOError:
+                said = None
+            if wanted(said):
+                return True
+            time.sleep(0.01)
+        return False
+
+
+@pytest.fixture
+def alive(tmp_path: Path) -> Iterator[Alive]:
+    if sys.platform == "win32":
+        pytest.skip("Windows has neither such pipes nor groups of processes")
+    path = tmp_path / "alive"
+    os.mkfifo(path)
+    pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    yield Alive(path, pipe)
+    os.close(pipe)
+
+
+def test_command_that_takes_too_long_leaves_nothing_behind(alive: Alive) -> None:
+    source = channels.from_command(["sh", "-c", f"{alive.holding}; sleep 20; echo x"], 0.3)
+    with pytest.raises(ChannelError, match=r"within 0\.3 s"):
+        ask(source)
+    assert alive.ends()
+
+
+def test_command_that_leaves_a_child_with_its_output_is_not_waited_for(alive: Alive) -> None:
+    began = time.monotonic()
+    assert ask(channels.from_command(["sh", "-c", f"{alive.holding}; sleep 9 & echo handle"])) == "handle"
+    assert time.monotonic() - began < 9
+    assert alive.begins()
+
+
+def test_interrupt_ends_the_command_and_what_it_started(alive: Alive) -> None:
+    source = channels.from_command(["sh", "-c", f"{alive.holding}; sleep 20; echo x"])
+
+    def interrupt() -> None:
+        alive.begins()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    began = time.monotonic()
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    with pytest.raises(KeyboardInterrupt):
+        source()
+    interrupter.join()
+    assert alive.ends()
+    assert time.monotonic() - began < 15
 
 
 def test_environment_credential_and_plugin_sources(tmp_path: Path) -> None:

@@ -111,9 +111,50 @@ def test_device_in_a_folder_that_is_read_only_goes_on_without_a_lock_file(device
     assert len(device.held()) == 1
 
 
-@pytest.mark.skipif(
+as_root = pytest.mark.skipif(
     sys.platform == "win32" or os.geteuid() != 0, reason="needs root, to become somebody else"
 )
+
+
+@as_root
+def test_what_root_writes_into_a_services_folder_is_the_services(device: Device) -> None:
+    if sys.platform != "win32":
+        device.folder.mkdir(0o700)
+        os.chown(device.folder, 64000, 64001)
+        device.start()
+        device.channel = "https://push.example/2"
+        assert device.start().outcome == "updated"
+        device.agent().unregister()
+        device.agent().enable()
+        device.files["state.json"].write_text("{ torn")
+        device.start()
+        made = [path for path in device.folder.rglob("*") if path.is_dir() or path.name == "lock"]
+        aside = list(device.folder.rglob("state.2*.json"))
+        assert (len(made), len(aside), "identity.json" in device.files) == (3, 1, True)
+        facts = {path: path.stat() for path in device.folder.rglob("*")}
+        assert {(fact.st_uid, fact.st_gid) for fact in facts.values()} == {(64000, 64001)}
+        assert {fact.st_mode & 0o777 for path, fact in facts.items() if path.is_file()} == {0o600}
+
+
+@as_root
+def test_service_cannot_make_root_give_a_file_away_that_it_links_to(device: Device, tmp_path: Path) -> None:
+    if sys.platform != "win32":
+        theirs = [tmp_path / "shadow", tmp_path / "passwd"]
+        device.start()
+        memory = device.files["state.json"].parent
+        for path in [device.folder, *device.folder.rglob("*")]:
+            os.chown(path, 64000, 64000)
+        for path in theirs:
+            path.write_text("root's own")
+        (memory / "lock").unlink()
+        os.link(theirs[0], memory / "state.json.new")
+        os.link(theirs[1], memory / "lock")
+        device.channel = "https://push.example/2"
+        assert device.start().outcome == "updated"
+        assert [(path.read_text(), path.stat().st_uid) for path in theirs] == [("root's own", 0)] * 2
+
+
+@as_root
 def test_files_of_another_user_are_neither_read_nor_replaced(device: Device) -> None:
     device.start()
     device.seen()

@@ -7,9 +7,12 @@ no handle yet. Whatever else goes wrong in one is a `ChannelError`.
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from nhagent.device.disk import NoRegularFile, open_regular
 from nhagent.errors import ChannelError, ConfigurationError, NhagentError
 from nhagent.models import BrowserChannel, Platform, PushChannel, RawChannel, read_channel
 
@@ -20,6 +23,8 @@ ChannelSource: TypeAlias = Callable[[], RawChannel]
 
 COMMAND_SECONDS: Final = 30.0
 COMMAND_POLL_SECONDS: Final = 0.05
+KILLED_SECONDS: Final = 1.0
+"""How long a killed command is waited for: one that is stuck in the system does not die at once."""
 MAX_CHANNEL_BYTES: Final = 64 * 1024
 
 
@@ -73,12 +78,16 @@ def from_file(path: str) -> ChannelSource:
 
     def read() -> RawChannel:
         try:
-            with open(path, "rb") as file:
+            with open_regular(path) as file:
                 content = file.read(MAX_CHANNEL_BYTES + 1)
         except FileNotFoundError:
             raise ChannelError(
                 f"channel file {path!r}: is not there yet; who writes it, and does the path fit?",
                 pending=True,
+            ) from None
+        except NoRegularFile:
+            raise ChannelError(
+                f"channel file {path!r}: is no regular file; name one that holds the push channel"
             ) from None
         except OSError as error:
             raise ChannelError(f"channel file {path!r}: {error.strerror}; let nhagent read it") from error
@@ -118,7 +127,7 @@ def from_command(arguments: Sequence[str], timeout: float = COMMAND_SECONDS) -> 
 
     Args:
         arguments: the program and its arguments; no shell stands in between.
-        timeout: seconds until it is killed.
+        timeout: seconds until it is killed, with all that it started.
     """
 
     def run() -> RawChannel:
@@ -130,13 +139,20 @@ def from_command(arguments: Sequence[str], timeout: float = COMMAND_SECONDS) -> 
         with TemporaryFile() as output:
             try:
                 process = subprocess.Popen(  # noqa: S603 - the command is the device owner's own
-                    list(arguments), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL
+                    list(arguments),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,  # a group of its own, which can be killed as a whole
                 )
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or error
                 raise ChannelError(f"{name}: cannot be run ({reason}); check its path") from error
-            with process:
+            try:
                 _wait(process, output.fileno(), name, timeout)
+            except BaseException:  # also what stops us: a signal must not wait for the command's end
+                _kill(process)
+                raise
             if process.returncode != 0:
                 raise ChannelError(
                     f"{name}: failed with status {process.returncode}; run it by hand to see why"
@@ -183,13 +199,27 @@ def _wait(process: subprocess.Popen[bytes], output: int, name: str, timeout: flo
             process.wait(COMMAND_POLL_SECONDS)
         except TimeoutExpired:
             if os.fstat(output).st_size > MAX_CHANNEL_BYTES:
-                process.kill()
                 raise ChannelError(f"{name}: says more than any push channel; correct it") from None
             if monotonic() >= deadline:
-                process.kill()
                 raise ChannelError(f"{name}: gave nothing within {timeout:g} s; make it faster") from None
         else:
             return
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program with all that it started, and collect it if that takes no time."""
+    from subprocess import TimeoutExpired
+
+    if process.returncode is not None:  # its number may be another's by now
+        return
+    try:
+        _kill_group(process)
+    except OSError:  # it has just ended, or became another user's
+        pass
+    try:
+        process.wait(KILLED_SECONDS)
+    except TimeoutExpired:  # it is collected some time later
+        pass
 
 
 def _is_coroutine(raw: object) -> bool:
@@ -218,3 +248,14 @@ def _text(content: bytes, name: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ChannelError(f"{name}: gave no text; a push channel is text") from None
+
+
+if sys.platform == "win32":
+
+    def _kill_group(process: subprocess.Popen[bytes]) -> None:
+        process.kill()  # Windows has no such groups: what it started lives on
+
+else:
+
+    def _kill_group(process: subprocess.Popen[bytes]) -> None:
+        os.killpg(process.pid, signal.SIGKILL)

@@ -8,6 +8,7 @@ import sys
 from typing import Final
 
 from nhagent import rules
+from nhagent.device.disk import NoRegularFile, open_regular
 from nhagent.errors import CredentialError
 
 MAX_SECRET_BYTES: Final = 16 * 1024
@@ -29,6 +30,8 @@ def check_private(path: str, name: str) -> None:
         facts = os.stat(path)
     except OSError as error:
         raise CredentialError(f"{name} {rules.shown(path)}: {error.strerror}; check the path") from None
+    if not stat.S_ISREG(facts.st_mode):
+        raise _no_regular_file(path, name)
     if stat.S_IMODE(facts.st_mode) & 0o077:
         raise CredentialError(f"{name} {rules.shown(path)}: others may read it; run chmod 600 on it")
     if facts.st_uid not in {0, os.getuid()}:
@@ -42,9 +45,11 @@ def read_secret(path: str, name: str) -> str:
         CredentialError: it cannot be read, or holds no such text.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             content = file.read(MAX_SECRET_BYTES + 1)
         text = content.decode().strip()
+    except NoRegularFile:
+        raise _no_regular_file(path, name) from None
     except OSError as error:
         raise CredentialError(f"{name} {rules.shown(path)}: {error.strerror}; check it") from None
     except UnicodeDecodeError:
@@ -52,3 +57,9 @@ def read_secret(path: str, name: str) -> str:
     if len(content) > MAX_SECRET_BYTES:
         raise CredentialError(f"{name} {rules.shown(path)}: is too large to hold one secret")
     return text
+
+
+def _no_regular_file(path: str, name: str) -> CredentialError:
+    return CredentialError(
+        f"{name} {rules.shown(path)}: is no regular file; name one that holds the secret and nothing else"
+    )
