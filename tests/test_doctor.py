@@ -305,6 +305,7 @@ def copied_disk(made: Doctored) -> None:
         if identity["machine"] is None:
             pytest.skip("nothing tells this machine from others")
         identity["machine"] = identity["machine"].partition(":")[0] + ":" + "0" * 32
+        del identity["sum"]  # it would tell that the file was changed
 
     made.change("identity.json", elsewhere)
 
