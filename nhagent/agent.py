@@ -55,7 +55,7 @@ from nhagent.device.machine import (
 from nhagent.device.state import Identity, Sweep
 from nhagent.device.store import STATE, Store
 from nhagent.driver import Endless, drive, pause_after
-from nhagent.errors import ConfigurationError, NhagentError, StateUnreadable
+from nhagent.errors import ConfigurationError, NhagentError, StateUnreadable, is_failure
 from nhagent.hub.installations import channel_to_json
 from nhagent.models import (
     Platform,
@@ -616,7 +616,9 @@ def _tell(callback: Callable[..., object] | None, news: object) -> None:
         return
     try:
         callback(news)
-    except Exception as error:  # noqa: BLE001 - the app's own code may raise anything
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         from nhagent.veil import in_prose
 
         _log.error("a callback of the app failed (%s)", in_prose(error))

@@ -10,6 +10,8 @@ from typing import Final, Self
 
 STOP_SECONDS: Final = 5.0
 """How long the end of the thread is waited for."""
+FAULT_SECONDS: Final = 60.0
+"""How long it rests, in real time, where its own waits fail."""
 
 _log = logging.getLogger(__name__)
 
@@ -75,10 +77,10 @@ class Background:
         elif not self._woken.is_set():
             self._sleep(seconds)
             self._slept += seconds
-        if self._stopping:
-            raise _Stopped
         poked = self._woken.is_set()
         self._woken.clear()
+        if self._stopping:  # looked at last: a stop that comes later wakes the next wait
+            raise _Stopped
         return poked
 
     def lived(self) -> float:
@@ -86,10 +88,18 @@ class Background:
         return monotonic() + self._slept
 
     def _run(self) -> None:
-        try:
-            self._live(self)
-        except _Stopped:
-            return
+        while not self._stopping:
+            try:
+                self._live(self)
+            except _Stopped:
+                return
+            except BaseException as fault:  # noqa: BLE001 - the app's own sleep may raise anything
+                from nhagent.veil import in_prose
+
+                _log.error("a fault, in nhagent or in the app's sleep (%s); tried again", in_prose(fault))
+                self._woken.clear()
+                if not self._stopping:
+                    self._woken.wait(FAULT_SECONDS)
 
 
 class _Stopped(BaseException):

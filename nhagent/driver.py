@@ -10,11 +10,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from threading import current_thread, main_thread
 from time import monotonic
 from typing import Final, Protocol
 
 from nhagent import pacing
-from nhagent.errors import Curve, HeldBack, NhagentError
+from nhagent.errors import Curve, HeldBack, NhagentError, is_failure
 from nhagent.report import Report
 
 SOON_SECONDS: Final = 1.0
@@ -167,25 +168,47 @@ class Endless:
         self._verify_at: float | None = None
         self._refresh_at = lived() + (0.0 if refresh_first else interval)
         self._due: datetime | None = None
+        self._ending: BaseException | None = None
 
     def live(self) -> None:
-        """Turn until `wait` raises something."""
+        """Turn until `wait` raises something, or a signal strikes."""
         while True:
-            forced = self._lived() >= self._refresh_at
             try:
-                report = self._turn(forced)
-            except NhagentError as error:
-                self._rest_after(error, error)
-            except Exception as fault:  # noqa: BLE001 - nothing may end it
-                from nhagent.veil import in_prose
+                self._turn_and_rest()
+            except BaseException as fault:
+                if self._is_the_end(fault):
+                    raise
+                self._rest_after_fault(fault)
 
-                _log.error("a fault, in nhagent or in the app's clock (%s); tried again", in_prose(fault))
-                self._rest_after(_Unforeseen(f"a fault: {in_prose(fault)}"))
-            else:
-                if report.error is not None:
-                    self._rest_after(report.error, report)
-                else:
-                    self._went_well(report, forced=forced)
+    def _turn_and_rest(self) -> None:
+        forced = self._lived() >= self._refresh_at
+        try:
+            report = self._turn(forced)
+        except NhagentError as error:
+            self._rest_after(error, error)
+            return
+        if report.error is not None:
+            self._rest_after(report.error, report)
+        else:
+            self._went_well(report, forced=forced)
+
+    def _is_the_end(self, raised: BaseException) -> bool:
+        """Whether it was raised to end all of this: by `wait`, or by a signal, which the main thread gets."""
+        if raised is self._ending:
+            return True
+        return not is_failure(raised) and current_thread() is main_thread()
+
+    def _rest_after_fault(self, fault: BaseException) -> None:
+        """A rest as after a fault of ours; what the rest itself needs may be what failed."""
+        from nhagent.veil import in_prose
+
+        _log.error("a fault, in nhagent or in the app's clock (%s); tried again", in_prose(fault))
+        try:
+            self._rest_after(_Unforeseen(f"a fault: {in_prose(fault)}"))
+        except BaseException as again:
+            if self._is_the_end(again):
+                raise
+            self._rest(pacing.LOCAL_SECONDS)
 
     def _went_well(self, report: Report, *, forced: bool) -> None:
         self._tries.succeeded()
@@ -237,7 +260,11 @@ class Endless:
 
     def _rest(self, seconds: float) -> bool:
         """Wait, but not for long at once: a clock that jumped is then seen soon. Whether somebody poked."""
-        return self._wait(min(seconds, pacing.LONGEST_WAIT_SECONDS))
+        try:
+            return self._wait(min(seconds, pacing.LONGEST_WAIT_SECONDS))
+        except BaseException as ending:
+            self._ending = ending
+            raise
 
 
 class _Unforeseen(NhagentError):

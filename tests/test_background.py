@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import json
 import logging
 import os
+import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -146,6 +150,103 @@ def test_clock_that_raises_does_not_stop_it(device: Device, caplog: pytest.LogCa
     days.live(device.agent(**PLAIN, clock=clock, sleep=days.sleep))
     assert len(device.held()) == 1
     assert "a fault, in nhagent or in the app's clock" in caplog.text
+
+
+def exited(*_: object) -> Any:
+    sys.exit("enough")
+
+
+def cancelled(*_: object) -> Any:
+    raise asyncio.CancelledError
+
+
+def interrupted(*_: object) -> Any:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("end", [exited, cancelled, interrupted])
+def test_callback_that_would_end_the_program_does_not_stop_it(
+    device: Device, settings: dict[str, Any], end: Callable[[object], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with device.agent(**settings, on_registered=end).keep_fresh() as background:
+        assert within(5, lambda: bool(re.search("SystemExit|CancelledError|KeyboardInterrupt", caplog.text)))
+        assert background.is_alive
+    assert device.seen() == ["PUT"]
+
+
+@pytest.mark.parametrize("end", [exited, cancelled, interrupted])
+def test_source_or_token_callable_that_would_end_the_program_does_not_stop_it(
+    device: Device, end: Callable[..., Any]
+) -> None:
+    for changes in ({"channel": end}, {"connection_string": end, "endpoint": device.hub.endpoint}):
+        days = Days(device.hub, 3 * 3600)
+        asked: list[object] = []
+
+        def ask(asked: list[object] = asked) -> Any:
+            asked.append(1)
+            return end()
+
+        given = {name: ask if value is end else value for name, value in changes.items()}
+        days.live(device.agent(**{**PLAIN, **given}, clock=days.clock, sleep=days.sleep))
+        assert len(asked) > 1, "it goes on asking"
+    assert device.seen() == []
+
+
+def test_clock_that_fails_while_nothing_is_due_does_not_stop_it(
+    device: Device, caplog: pytest.LogCaptureFixture
+) -> None:
+    days = Days(device.hub, 2 * DAY)
+    faults = [False]
+
+    def clock() -> datetime:
+        if faults[0]:
+            raise OSError("no clock")
+        return days.now
+
+    def sleep(seconds: float) -> None:
+        days.sleep(seconds)
+        faults[0] = len(days.slept) < 4
+
+    def fail_from_now_on(_: Report) -> None:
+        faults[0] = True
+
+    days.live(device.agent(**PLAIN, clock=clock, sleep=sleep, on_registered=fail_from_now_on))
+    assert "a fault, in nhagent or in the app's clock (OSError" in caplog.text
+    assert device.seen().count("PUT") == 2, "the refresh of the next day is made all the same"
+
+
+def test_clock_that_fails_after_a_refusal_does_not_stop_it(device: Device) -> None:
+    days = Days(device.hub, 3600)
+    faults = iter([True])
+    device.hub.fail("*", status=429)
+
+    def clock() -> datetime:
+        if len(device.hub.log()) > 0 and next(faults, False):
+            raise OSError("no clock")
+        return days.now
+
+    days.live(device.agent(**PLAIN, clock=clock, sleep=days.sleep))
+    assert len(device.held()) == 1
+
+
+def test_reply_that_the_look_makes_no_sense_of_does_not_stop_it(device: Device) -> None:
+    days = Days(device.hub, 1.2 * DAY)
+    odd = {"installationId": "x", "platform": "wns", "pushChannel": "c", "pushVariables": {"a": [1, "b"]}}
+    device.hub.fail("GET", status=200, headers={"Content-Type": "application/json"}, body=json.dumps(odd))
+    agent = device.agent(**PLAIN, clock=days.clock, sleep=days.sleep, installation_id="x")
+    days.live(agent)
+    assert device.seen().count("PUT") == 2, "the refresh of the next day is made all the same"
+
+
+def test_sleep_that_raises_does_not_stop_it(device: Device, caplog: pytest.LogCaptureFixture) -> None:
+    def sleep(_: float) -> None:
+        raise OSError("no sleep")
+
+    with device.agent(**PLAIN, sleep=sleep).keep_fresh() as background:
+        assert within(5, lambda: "in the app's sleep (OSError" in caplog.text)
+        assert background.is_alive
+    assert not background.is_alive
+    assert device.seen() == ["PUT"]
 
 
 def test_blocked_device_tries_after_an_hour_growing_to_a_day_or_at_once_when_poked(device: Device) -> None:
