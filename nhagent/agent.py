@@ -516,7 +516,7 @@ class Agent:
                 tries=self._wheel.tries,
             )
         except NhagentError as error:
-            _tell(self._on_error, error)
+            self._tell(self._on_error, error)
             raise
         self._announce(report)
         return report
@@ -525,7 +525,7 @@ class Agent:
         try:
             report = self._wheel.turn(BACKGROUND_TURN_SECONDS, force=force, in_background=True)
         except NhagentError as error:
-            _tell(self._on_error, error)
+            self._tell(self._on_error, error)
             raise
         self._announce(report)
         return report
@@ -533,14 +533,27 @@ class Agent:
     def _announce(self, report: Report) -> None:
         if report.error is not None:
             _log.info("waiting: %s", report.error)
-            _tell(self._on_error, report.error)
+            self._tell(self._on_error, report.error)
         elif report.outcome in {Outcome.REGISTERED, Outcome.UPDATED, Outcome.RECREATED}:
             _log.info("%s at hub %s in %d requests", report.outcome, self._hub, report.requests)
-            _tell(self._on_registered, report)
+            self._tell(self._on_registered, report)
         for name, failure in report.failed_sources.items():
             _log.warning("the old channel stays in place: %s", failure)
             if name != PRIMARY or report.error is None:
-                _tell(self._on_error, failure)
+                self._tell(self._on_error, failure)
+
+    def _tell(self, callback: Callable[..., object] | None, news: object) -> None:
+        """Call back, unless this thread was stopped; whatever the app's own code raises stops nothing."""
+        if callback is None or self._access.is_cut:
+            return
+        try:
+            callback(news)
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+            from nhagent.veil import in_prose
+
+            _log.error("a callback of the app failed (%s)", in_prose(error))
 
     def _declare(self, change: Callable[[Declaration], Declaration]) -> None:
         """Change the declaration, on disk first; from there it is read at every later start."""
@@ -608,17 +621,3 @@ def _as_datetimes(clock: Callable[[], datetime | float] | None) -> Callable[[], 
         return moment
 
     return now
-
-
-def _tell(callback: Callable[..., object] | None, news: object) -> None:
-    """Call back; whatever the app's own code raises does not stop the agent."""
-    if callback is None:
-        return
-    try:
-        callback(news)
-    except BaseException as error:
-        if not is_failure(error):
-            raise
-        from nhagent.veil import in_prose
-
-        _log.error("a callback of the app failed (%s)", in_prose(error))

@@ -21,7 +21,7 @@ class Background:
 
     Args:
         live: what runs, with `wait` to wait by and `lived` to tell the time by.
-        cut: ends whatever exchange is under way.
+        cut: ends the exchange that a thread has under way, and lets it begin none any more.
         sleep: waits some seconds in place of the thread's own waits, and takes no time; None: real ones.
     """
 
@@ -29,7 +29,7 @@ class Background:
         self,
         live: Callable[[Background], None],
         *,
-        cut: Callable[[], None],
+        cut: Callable[[Thread], None],
         sleep: Callable[[float], None] | None = None,
     ) -> None:
         self._live = live
@@ -59,7 +59,7 @@ class Background:
         """Stop at once, in the middle of an exchange too, which the next start then makes again."""
         self._stopping = True
         self._woken.set()
-        self._cut()
+        self._cut(self._thread)
         if self._thread.is_alive() and current_thread() is not self._thread:
             self._thread.join(STOP_SECONDS)
             if self._thread.is_alive():

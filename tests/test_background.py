@@ -104,6 +104,62 @@ def test_it_stops_at_once_in_the_middle_of_an_exchange(device: Device, settings:
     assert device.start(**PLAIN).outcome in {"registered", "updated"}
 
 
+def test_block_that_ends_while_a_source_is_asked_ends_the_work(
+    device: Device, settings: dict[str, Any]
+) -> None:
+    asked, answer = threading.Event(), threading.Event()
+    told: list[object] = []
+
+    def source() -> str:
+        asked.set()
+        answer.wait(10)
+        return "https://push.example/1"
+
+    agent = device.agent(**settings, channel=source, on_registered=told.append, on_error=told.append)
+    background = agent.keep_fresh()
+    background.start()
+    assert asked.wait(5)
+    threading.Timer(0.2, answer.set).start()
+    background.stop()
+    assert not background.is_alive
+    assert (device.seen(), told) == ([], [])
+    assert device.files.keys() <= {"lock"}, "nothing is begun that nobody will end"
+    assert agent.start().outcome == "registered", "its owner may use it as before"
+    agent.unregister()
+    agent.enable()
+    with agent.keep_fresh():
+        assert within(5, lambda: len(told) == 2)
+
+
+def test_exchange_that_begins_after_the_stop_is_not_made(device: Device, settings: dict[str, Any]) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def token() -> str:
+        asked.set()
+        answer.wait(10)
+        return "SharedAccessSignature sr=x"
+
+    device.hub.fail("*", delay=20)
+    agent = device.agent(**{**settings, "connection_string": token, "endpoint": device.hub.endpoint})
+    background = agent.keep_fresh()
+    background.start()
+    assert asked.wait(5)
+    threading.Timer(0.2, answer.set).start()
+    began = time.monotonic()
+    background.stop()
+    assert time.monotonic() - began < 3
+    assert not background.is_alive
+    assert device.seen() == []
+
+
+def test_exchange_that_the_stop_has_cut_is_no_error_to_tell(device: Device, settings: dict[str, Any]) -> None:
+    device.hub.fail("PUT", delay=20)
+    told: list[object] = []
+    with device.agent(**settings, on_registered=told.append, on_error=told.append).keep_fresh():
+        assert within(5, lambda: len(device.hub.log()) == 1)
+    assert told == []
+
+
 def test_it_goes_on_until_the_hub_is_back(device: Device) -> None:
     days = Days(device.hub, DAY / 2)
     device.hub.fail("*", status=503, times=40)
@@ -133,9 +189,9 @@ def test_what_callbacks_and_sources_raise_does_not_stop_it(
         device.channel = "https://push.example/2"
         agent.poke()
         assert within(5, lambda: device.held()[0]["pushChannel"] == "https://push.example/2")
+        assert within(5, lambda: caplog.text.count("a callback of the app failed") == 3)
         assert background.is_alive
     assert isinstance(seen[0], ChannelError)
-    assert caplog.text.count("a callback of the app failed") == 3
 
 
 def test_clock_that_raises_does_not_stop_it(device: Device, caplog: pytest.LogCaptureFixture) -> None:

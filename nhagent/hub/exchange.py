@@ -72,7 +72,7 @@ class HubExchange:
         return f"hub {self._hub!r} at {self._endpoint}"
 
     def cut(self) -> None:
-        """End the exchange that is under way, from another thread."""
+        """End the exchange that is under way, from another thread, and let none begin any more."""
         self._transport.cut()
 
     def close(self) -> None:
