@@ -169,6 +169,7 @@ class Endless:
         self._refresh_at = lived() + (0.0 if refresh_first else interval)
         self._due: datetime | None = None
         self._ending: BaseException | None = None
+        self._hurried = 0  # so many rests in a row were shortened by a poke
 
     def live(self) -> None:
         """Turn until `wait` raises something, or a signal strikes."""
@@ -218,29 +219,47 @@ class Endless:
             self._verify_at = self._lived() + pacing.verify_after(self._random())
         least = SOON_SECONDS if report.requests else IDLE_SECONDS
         self._told(report, max(least, self._left()))
-        self._rest_until_due(least)
+        # The first poke after a rest is obeyed at once; who pokes whenever it has looked makes no busy loop.
+        self._hurried = min(self._hurried, 1)
+        before = self._lived()
+        if self._rest_until_due(least):
+            self._hold_on(before + SOON_SECONDS * self._hurried)
 
     def _rest_after(self, error: NhagentError, came_to: Report | NhagentError | None = None) -> None:
         """Wait as long as an error asks for, or until somebody asks for a turn."""
         pause = pause_after(error, self._tries, self._random)
         self._told(came_to or error, pause)
-        ends = self._lived() + pause
-        while (left := ends - self._lived()) > 0:
+        began = self._lived()
+        while (left := began + pause - self._lived()) > 0:
             if self._rest(left):
+                # Whoever pokes at every failure waits longer each time, as after failures without a poke.
+                least = min(pause, pacing.FAULT_LIMIT_SECONDS, SOON_SECONDS * 2.0 ** min(self._hurried, 32))
+                self._hold_on(began + least)
                 return
+        self._hurried = 0
         self._tries.waited(pause)
 
-    def _rest_until_due(self, least: float) -> None:
-        """Wait until a refresh is due by the wall clock or by uptime, or until poked; verify on the way."""
+    def _hold_on(self, until: float) -> None:
+        """After a poke: wait for the least that must lie between two turns, whoever pokes meanwhile."""
+        self._hurried += 1
+        while (left := until - self._lived()) > 0:
+            self._rest(left)
+
+    def _rest_until_due(self, least: float) -> bool:
+        """Wait until a refresh is due by the wall clock or by uptime, or until poked; verify on the way.
+
+        Returns:
+            Whether somebody poked.
+        """
         while True:
             if self._rest(max(least, self._left())):
-                return
+                return True
             if self._verify_at is not None and self._lived() >= self._verify_at:
                 self._verify_at = None
                 if self._verified_drift():
-                    return
+                    return False
             if self._lived() >= self._refresh_at or (self._due is not None and self._clock() >= self._due):
-                return
+                return False
 
     def _left(self) -> float:
         """Seconds until something is due."""

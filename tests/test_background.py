@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -315,6 +316,56 @@ def test_blocked_device_tries_after_an_hour_growing_to_a_day_or_at_once_when_pok
         assert within(5, lambda: len(device.hub.log()) == 1)
         background.poke()
         assert within(5, lambda: len(device.hub.log()) == 2)
+
+
+@pytest.mark.parametrize("status", [503, 401, 429])
+def test_app_that_pokes_at_every_error_makes_no_storm(device: Device, status: int) -> None:
+    days = Days(device.hub, 3600)
+    told: list[NhagentError] = []
+    device.hub.fail("*", status=status, times=100_000)
+
+    def poke(error: NhagentError) -> None:
+        told.append(error)
+        agent.poke()
+
+    agent = device.agent(**PLAIN, clock=days.clock, sleep=days.sleep, on_error=poke)
+    days.live(agent)
+    assert len(device.seen()) <= 25, "1, 2, 4 … 256, 300, 300 … seconds"
+    assert 15 <= len(told) <= 25
+    if status != 503:  # whose own pauses are as short
+        assert days.slept[:5] == pytest.approx([1, 2, 4, 8, 16], abs=0.5)
+
+
+def test_source_that_pokes_whenever_it_is_asked_makes_no_busy_loop(device: Device) -> None:
+    days = Days(device.hub, 60)
+    asked: list[str] = []
+
+    def source() -> str:
+        asked.append("once more")
+        agent.poke()
+        return "https://push.example/1"
+
+    agent = device.agent(**PLAIN, channel=source, clock=days.clock, sleep=days.sleep)
+    days.live(agent)
+    assert 30 < len(asked) <= 63
+    assert device.seen() == ["PUT"]
+
+
+def test_poke_after_a_long_rest_is_obeyed_at_once_however_often_it_failed(device: Device) -> None:
+    device.hub.fail("*", status=403, times=1000)
+    days = Days(device.hub, DAY / 4)
+    tries: list[datetime] = []
+
+    def sleep(seconds: float) -> None:
+        days.sleep(seconds)
+        if len(days.slept) % 2:
+            agent.poke()
+
+    agent = device.agent(**PLAIN, clock=days.clock, sleep=sleep, on_error=lambda _: tries.append(days.now))
+    days.live(agent)
+    waits = [(after - before).total_seconds() for before, after in pairwise(tries)]
+    assert len(waits) > 8
+    assert set(waits[1:]) <= {900.0, 1800.0}, "no longer than until the poke"
 
 
 def test_a_day_of_a_device_at_rest_is_one_refresh_in_its_slot_and_one_look(device: Device) -> None:
