@@ -109,10 +109,38 @@ def drive(
         pause = pause_after(report.error, tries, random)
         if spent + pause > timeout:
             return replace(report, next_attempt=clock() + timedelta(seconds=pause))
-        sleep(pause)
         # Counted as asked, not as measured: an injected sleep then ends at its deadline as a real one does.
-        spent += pause
+        spent += _slept_through(pause, clock, sleep)
         tries.waited(pause)
+
+
+def _slept_through(pause: float, clock: Callable[[], datetime], sleep: Callable[[float], None]) -> float:
+    """Sleep until a pause is over by what was slept or by the wall clock; gives the seconds slept."""
+    is_over = _passed_by(clock, pause)
+    slept = 0.0
+    while slept < pause and not is_over():
+        part = min(pause - slept, pacing.LONGEST_WAIT_SECONDS)
+        sleep(part)
+        slept += part
+    return slept
+
+
+def _passed_by(clock: Callable[[], datetime], seconds: float) -> Callable[[], bool]:
+    """What tells whether so many seconds have passed by the wall clock; one that fails says no."""
+
+    def now() -> datetime | None:
+        try:
+            return clock()
+        except Exception:  # noqa: BLE001 - the app's own clock may raise anything; the other clock goes on
+            return None
+
+    began = now()
+
+    def is_over() -> bool:
+        moment = now()
+        return began is not None and moment is not None and (moment - began).total_seconds() >= seconds
+
+    return is_over
 
 
 def pause_after(error: NhagentError, tries: Tries, random: Callable[[], float]) -> float:
@@ -229,8 +257,8 @@ class Endless:
         """Wait as long as an error asks for, or until somebody asks for a turn."""
         pause = pause_after(error, self._tries, self._random)
         self._told(came_to or error, pause)
-        began = self._lived()
-        while (left := began + pause - self._lived()) > 0:
+        began, is_over = self._lived(), _passed_by(self._clock, pause)
+        while (left := began + pause - self._lived()) > 0 and not is_over():
             if self._rest(left):
                 # Whoever pokes at every failure waits longer each time, as after failures without a poke.
                 least = min(pause, pacing.FAULT_LIMIT_SECONDS, SOON_SECONDS * 2.0 ** min(self._hurried, 32))
