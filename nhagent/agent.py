@@ -264,9 +264,19 @@ class Agent:
         its interval, looks once, minutes after a first registration, whether the hub has kept it, and takes
         over a new channel when it is poked. Results go to ``on_registered`` and ``on_error``; nothing that
         they raise stops it. The thread ends at once at the end of the block.
+
+        Raises:
+            ConfigurationError: it is kept fresh already.
         """
         from nhagent.background import Background
 
+        before = self._background
+        if before is not None and before.is_at_work:
+            raise ConfigurationError(
+                "keep_fresh: a background thread keeps this agent fresh already; use that one, or stop it"
+            )
+        if before is not None and not before.is_alive:
+            before.stop()  # one that never began gives way
         self._background = Background(
             lambda thread: self.live(wait=thread.wait, lived=thread.lived),
             cut=self._access.cut,
@@ -523,7 +533,9 @@ class Agent:
 
     def _turn_in_background(self, force: bool) -> Report:
         try:
+            began = monotonic()
             report = self._wheel.turn(BACKGROUND_TURN_SECONDS, force=force, in_background=True)
+            report = replace(report, elapsed=monotonic() - began)
         except NhagentError as error:
             self._tell(self._on_error, error)
             raise

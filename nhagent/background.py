@@ -8,6 +8,8 @@ from threading import Event, Thread, current_thread
 from time import monotonic
 from typing import Final, Self
 
+from nhagent.errors import ConfigurationError
+
 STOP_SECONDS: Final = 5.0
 """How long the end of the thread is waited for."""
 FAULT_SECONDS: Final = 60.0
@@ -48,7 +50,16 @@ class Background:
         self.stop()
 
     def start(self) -> None:
-        """Begin."""
+        """Begin.
+
+        Raises:
+            ConfigurationError: it has begun before, or was stopped.
+        """
+        if self._thread.ident is not None or self._stopping:
+            raise ConfigurationError(
+                "keep_fresh: this background was started or stopped before, and runs once; call keep_fresh "
+                "again for another"
+            )
         self._thread.start()
 
     def poke(self) -> None:
@@ -69,6 +80,11 @@ class Background:
     def is_alive(self) -> bool:
         """Whether it has begun and not ended."""
         return self._thread.is_alive()
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it is alive and was not asked to stop."""
+        return self.is_alive and not self._stopping
 
     def wait(self, seconds: float) -> bool:
         """Wait, or less where somebody pokes: then True. For the thread itself."""

@@ -20,7 +20,7 @@ import pytest
 
 from nhagent import Agent, Report, pacing
 from nhagent.emulator import Emulator
-from nhagent.errors import ChannelError, HubUnavailable, NhagentError, Unauthorized
+from nhagent.errors import ChannelError, ConfigurationError, HubUnavailable, NhagentError, Unauthorized
 
 from .conftest import PLAIN, Device, first_run
 
@@ -159,6 +159,39 @@ def test_exchange_that_the_stop_has_cut_is_no_error_to_tell(device: Device, sett
     with device.agent(**settings, on_registered=told.append, on_error=told.append).keep_fresh():
         assert within(5, lambda: len(device.hub.log()) == 1)
     assert told == []
+
+
+def test_second_background_of_an_agent_is_refused_while_the_first_one_runs(
+    device: Device, settings: dict[str, Any]
+) -> None:
+    reports: list[Report] = []
+    agent = device.agent(**settings, on_registered=reports.append)
+    never_begun = agent.keep_fresh()
+    with agent.keep_fresh() as background:
+        with pytest.raises(ConfigurationError, match="a background thread keeps this agent fresh already"):
+            agent.keep_fresh()
+        for other in (background, never_begun):
+            with pytest.raises(ConfigurationError, match="call keep_fresh again"):
+                other.start()
+        assert within(5, lambda: len(reports) == 1)
+        device.channel = "https://push.example/2"
+        agent.poke()
+        assert within(5, lambda: len(reports) == 2)
+    with pytest.raises(ConfigurationError, match="call keep_fresh again"), background:
+        pass
+    device.channel = "https://push.example/3"
+    with agent.keep_fresh():
+        assert within(5, lambda: len(reports) == 3)
+
+
+def test_report_of_the_background_tells_how_long_its_turn_took(
+    device: Device, settings: dict[str, Any]
+) -> None:
+    reports: list[Report] = []
+    device.hub.fail("PUT", delay=0.2)
+    with device.agent(**settings, on_registered=reports.append).keep_fresh():
+        assert within(5, lambda: len(reports) == 1)
+    assert 0.1 < reports[0].elapsed < 5
 
 
 def test_it_goes_on_until_the_hub_is_back(device: Device) -> None:
