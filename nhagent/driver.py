@@ -194,6 +194,7 @@ class Endless:
         self._tries = tries
         self._told = told or (lambda _, __: None)
         self._verify_at: float | None = None
+        self._looks_again = False
         self._refresh_at = lived() + (0.0 if refresh_first else interval)
         self._due: datetime | None = None
         self._ending: BaseException | None = None
@@ -245,6 +246,7 @@ class Endless:
             self._due, self._refresh_at = report.next_attempt, self._lived() + self._interval
         if report.calls_for_verification:
             self._verify_at = self._lived() + pacing.verify_after(self._random())
+            self._looks_again = False
         least = SOON_SECONDS if report.requests else IDLE_SECONDS
         self._told(report, max(least, self._left()))
         # The first poke after a rest is obeyed at once; who pokes whenever it has looked makes no busy loop.
@@ -282,10 +284,9 @@ class Endless:
         while True:
             if self._rest(max(least, self._left())):
                 return True
-            if self._verify_at is not None and self._lived() >= self._verify_at:
-                self._verify_at = None
-                if self._verified_drift():
-                    return False
+            looks = self._verify_at is not None and self._lived() >= self._verify_at
+            if looks and self._verified_drift():
+                return False
             if self._lived() >= self._refresh_at or (self._due is not None and self._clock() >= self._due):
                 return False
 
@@ -299,10 +300,16 @@ class Endless:
         return left
 
     def _verified_drift(self) -> bool:
+        """Look; a look that failed is made once more, as late as the first one, or as its error asks for."""
+        self._verify_at, is_first, self._looks_again = None, not self._looks_again, False
         try:
             return self._verify()
         except NhagentError as error:
             _log.info("not verified: %s", error)
+            if is_first:
+                self._looks_again = True
+                pause = max(pacing.delay(error, 0, self._random()), pacing.verify_after(self._random()))
+                self._verify_at = self._lived() + pause
             return False
 
     def _rest(self, seconds: float) -> bool:

@@ -474,6 +474,29 @@ def test_registration_that_the_hub_did_not_keep_is_made_again_minutes_later(devi
     assert len(device.held()) == 1
 
 
+def test_look_that_failed_is_made_once_more(device: Device) -> None:
+    days = Days(device.hub, 3 * 3600)
+    device.hub.fail("GET", status=503)
+    lost: list[str] = []
+
+    def forget(report: Report) -> None:
+        if not lost:
+            lost.append(str(report.installation_id))
+            device.hub.forget(installation=lost[0])
+
+    agent = device.agent(**PLAIN, clock=days.clock, sleep=days.sleep, on_registered=forget)
+    days.live(agent)
+    assert device.seen()[:4] == ["PUT", "GET", "GET", "PUT"]
+    assert len(device.held()) == 1
+
+
+def test_look_that_fails_twice_is_given_up(device: Device) -> None:
+    days = Days(device.hub, 6 * 3600)
+    device.hub.fail("GET", status=503, times=9)
+    days.live(device.agent(**PLAIN, clock=days.clock, sleep=days.sleep))
+    assert device.seen() == ["PUT", "GET", "GET"]
+
+
 @pytest.fixture
 def quiet() -> Iterator[None]:
     logging.getLogger("nhagent").setLevel(logging.CRITICAL)
