@@ -10,12 +10,12 @@ from __future__ import annotations
 import logging
 import os
 import re
+import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import NO_CONTENT, HTTPException, IncompleteRead
-from socket import SHUT_RDWR, SOCK_STREAM, getaddrinfo, socket
 from threading import Timer
 from time import gmtime, monotonic, strftime
 from typing import Any, Final
@@ -168,7 +168,7 @@ def proxy_of(url: str) -> str | None:
     return None if proxy is None else proxy.rpartition("@")[2].rpartition("//")[2]
 
 
-def certificate_end(connected: socket, url: str, ca_bundle: str | None) -> datetime:
+def certificate_end(connected: socket.socket, url: str, ca_bundle: str | None) -> datetime:
     """Shake hands over a connection as `Transport` would, and look at the certificate. Closes the connection.
 
     Args:
@@ -234,7 +234,7 @@ class _Adapter(HTTPAdapter):
             if sock is not None:
                 try:
                     # A TLS socket's own shutdown would take the TLS away under the feet of who is reading.
-                    socket.shutdown(sock, SHUT_RDWR)
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
                 except OSError:  # it is closed already
                     pass
 
@@ -247,13 +247,14 @@ class _Adapter(HTTPAdapter):
             connection.close()
             raise TimeoutError("the connection came too late")
 
-    def _reach(self, host: str, port: int, timeout: float | None, options: Iterable[Any]) -> socket:
+    def _reach(self, host: str, port: int, timeout: float | None, options: Iterable[Any]) -> socket.socket:
         """Try one address of a host after the other, for as long as there is time."""
         failure: OSError = TimeoutError("the connection came too late")
-        for family, kind, protocol, _, address in getaddrinfo(
-            host.strip("[]"), port, allowed_gai_family(), SOCK_STREAM
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host.strip("[]"), port, allowed_gai_family(), socket.SOCK_STREAM
         ):
-            self._socket = sock = socket(family, kind, protocol)  # kept first: a cut ends its connecting too
+            # Kept before it is connected: a cut ends that too.
+            self._socket = sock = socket.socket(family, kind, protocol)
             try:
                 for option in options:
                     sock.setsockopt(*option)
@@ -284,7 +285,7 @@ class _Adapter(HTTPAdapter):
             def connect(self) -> None:
                 adapter._watch(self, super().connect)
 
-            def _new_conn(self) -> socket:
+            def _new_conn(self) -> socket.socket:
                 return adapter._reach(self._dns_host, self.port, self.timeout, self.socket_options or ())
 
             def putrequest(self, method: str, url: str, *args: Any, **keywords: Any) -> None:
