@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Thread, current_thread
+from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 from weakref import WeakSet
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 GOOD_CLOCK_SECONDS: Final = 60.0
 """Up to this much off, a clock is not the reason for a token's being refused."""
+
+SET_CLOCK: Final = timedelta(minutes=5)
+"""So close to the hub's, a clock that was wrong has been set."""
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 Key: TypeAlias = ConnectionString | Callable[[], str]
 
@@ -92,6 +97,7 @@ class HubAccess:
         self._cut: WeakSet[Thread] = WeakSet()
         self._sent_before = 0
         self._offset = timedelta()
+        self._followed, self._followed_at = _NEVER, 0.0
         self._signed_again = False
         self._channels: tuple[PushChannel, ...] = ()
 
@@ -127,7 +133,21 @@ class HubAccess:
 
     def now(self) -> datetime:
         """The time by the hub's clock, as far as this process has seen it; else by ours."""
-        return self._clock() + self._offset
+        skew = self.clock_skew
+        if skew is None or abs(skew) <= GOOD_CLOCK_SECONDS:
+            return self._signing_time()
+        return self._clock() + timedelta(seconds=skew)
+
+    def _signing_time(self) -> datetime:
+        """The time by our clock, or by the hub's where a token signed by ours was refused."""
+        ours = self._clock()
+        if self._offset and abs(ours - self._hub_time()) <= SET_CLOCK:
+            self._offset = timedelta()  # somebody has set our clock since
+        return ours + self._offset
+
+    def _hub_time(self) -> datetime:
+        """What the hub's clock shows by now, going by how long this machine has run since it was followed."""
+        return self._followed + timedelta(seconds=monotonic() - self._followed_at)
 
     def namespace(self) -> str | None:
         """The namespace to register with, as far as it is known without opening a key ring.
@@ -159,7 +179,7 @@ class HubAccess:
         """The client to send with; the same one until `close`.
 
         Args:
-            seconds: for one exchange, where that is less than usual.
+            seconds: for one exchange from now on, where that is less than usual.
 
         Raises:
             HubUnavailable: the thread that asks was cut.
@@ -176,10 +196,12 @@ class HubAccess:
                 self._hub,
                 endpoint=self._endpoint,
                 ca_bundle=self._ca_bundle,
-                clock=self.now,
+                clock=self._signing_time,
                 timeout=EXCHANGE_SECONDS if seconds is None else min(seconds, EXCHANGE_SECONDS),
             )
             self._client.hide(self._channels)
+        elif seconds is not None:
+            self._client.allow(min(seconds, EXCHANGE_SECONDS))
         if self.is_cut:  # looked at last: a cut that comes later finds the client
             raise HubUnavailable("the background thread was stopped: it sends nothing any more; start anew")
         return self._client
@@ -189,6 +211,10 @@ class HubAccess:
         self._channels = tuple(channels)
         if self._client is not None:
             self._client.hide(self._channels)
+
+    def forget(self) -> None:
+        """Let go of the connection without a word to the hub: it is another process's."""
+        self._client = None
 
     def close(self) -> None:
         """Close the connection to the hub, and read the credential anew next time."""
@@ -237,9 +263,13 @@ class HubAccess:
         elif self._signed_again:
             raise error
         else:
-            _log.warning("this device's clock is %.0f s behind the hub's, by which is signed now", seen)
+            side = "behind" if seen > 0 else "ahead of"
+            _log.warning(
+                "this device's clock is %.0f s %s the hub's, by which is signed now", abs(seen), side
+            )
             self._signed_again = True
             self._offset += timedelta(seconds=seen)
+            self._followed, self._followed_at = self._clock() + self._offset, monotonic()
             self._let_go()
 
     def _fall_back(self, error: Unauthorized) -> None:
@@ -299,6 +329,9 @@ class HubAccess:
         return any(source.key == refused.key for refused in self._refused)
 
     def _let_go(self) -> None:
+        skew = self.clock_skew
+        if skew is not None and abs(skew) <= GOOD_CLOCK_SECONDS:
+            self._offset = timedelta()  # ours is right by now
         if self._client is not None:
             self._sent_before += self._client.requests_sent
             self._client.close()

@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING, Final
 
 from nhagent import pacing, rules
 from nhagent.access import HubAccess
-from nhagent.declaration import PRIMARY, Asked, Declaration, channels_of
+from nhagent.declaration import PRIMARY, Asked, Declaration, channels_of, remembered_channels
 from nhagent.device import paths
 from nhagent.device.channels import as_source
 from nhagent.device.disk import Disk
@@ -52,11 +52,10 @@ from nhagent.device.machine import (
     fingerprint_of,
     name_of_machine,
 )
-from nhagent.device.state import Identity, Sweep
+from nhagent.device.state import Identity
 from nhagent.device.store import STATE, Store
 from nhagent.driver import Endless, drive, pause_after
-from nhagent.errors import ConfigurationError, NhagentError, StateUnreadable, is_failure
-from nhagent.hub.installations import channel_to_json
+from nhagent.errors import ConfigurationError, NhagentError, StateUnreadable, Throttled, is_failure
 from nhagent.models import (
     Platform,
     RawChannel,
@@ -68,7 +67,7 @@ from nhagent.models import (
 from nhagent.registrars import INSTALLATION, REGISTRATION, Registrar, Step
 from nhagent.registrars.leaving import all_leaving
 from nhagent.report import Outcome, Report, Status
-from nhagent.startup import Draft, state_of
+from nhagent.startup import Draft, is_disabled, state_of, sweep_of
 from nhagent.terms import Terms, check_duration, check_terms
 from nhagent.wheel import Wheel, new_installation_id
 
@@ -318,10 +317,12 @@ class Agent:
             self._background.poke()
 
     def verify(self) -> Verification:
-        """Ask the hub whether it holds what it accepted, field by field. One request; never to be polled.
+        """Ask the hub whether it holds what it accepted, field by field. Never to be polled.
 
-        What drifted is marked, so that the next start writes it whole; a channel that the hub has marked as
-        dead is not sent again, and its source is asked for another.
+        One request for the installation, or one for each row in the registration style; where the device is
+        unregistered, a list for each channel; none where the hub has accepted nothing in this style. What
+        drifted is marked, so that the next start writes it whole; a channel that the hub has marked as dead
+        is not sent again, and its source is asked for another.
 
         Raises:
             HubError: the hub could not be asked.
@@ -330,11 +331,11 @@ class Agent:
         from nhagent.verification import Verifier
 
         wheel = self._wheel
-        with wheel.turning:
+        with wheel.alone(WISH_LOCK_SECONDS):
             wheel.tries.check(wheel.recall().state.trouble)
             try:
                 return Verifier(
-                    self._store, self._access, self._registrar, wheel.terms, wheel.recall
+                    self._store, self._access, self._registrar, wheel.terms, wheel.recall, wheel.machine
                 ).verify()
             except NhagentError as error:
                 pause_after(error, wheel.tries, self._random)
@@ -409,21 +410,29 @@ class Agent:
             ChannelError: there is no push channel to register.
             NhagentError: as `start`.
         """
-        try:
-            memory = self._wheel.recall()
-            asked, namespace = self._wheel.ask(memory), self._access.namespace()
-            draft = self._wheel.draft(memory, asked, namespace, new_id=lambda: "(new)")
-            if draft.must_learn:
-                self._wheel.tries.check(memory.state.trouble)
-                namespace = self._access.namespace_at_any_cost()
-                draft = self._access.authorized(
-                    lambda: self._wheel.learnt_draft(memory, asked, namespace, new_id=lambda: "(new)")
-                )
-        finally:
-            self._access.close()
+        wheel = self._wheel
+        with wheel.alone(WISH_LOCK_SECONDS):
+            try:
+                draft = self._drafted()
+            except Throttled as error:  # of all that is learnt this is what must be kept
+                pause_after(error, wheel.tries, self._random)
+                raise
+            finally:
+                self._access.close()
         if draft.lacks_channel:
             raise draft.asked.errors[PRIMARY]
         return list(draft.steps)
+
+    def _drafted(self) -> Draft:
+        wheel, new_id = self._wheel, lambda: "(new)"
+        memory = wheel.recall()
+        asked, namespace = wheel.ask(memory), self._access.namespace()
+        draft = wheel.draft(memory, asked, namespace, new_id=new_id)
+        if not draft.must_learn:
+            return draft
+        wheel.tries.check(draft.state.trouble)
+        namespace = self._access.namespace_at_any_cost()
+        return self._access.authorized(lambda: wheel.learnt_draft(memory, asked, namespace, new_id=new_id))
 
     def status(self) -> Status:
         """What is known without asking the hub or a channel source.
@@ -472,22 +481,23 @@ class Agent:
             StateLocked: another process did not let it get to disk within a minute: it was not kept.
             NhagentError: as `start`; the wish is kept all the same.
         """
-        asked = self._wheel.ask(self._wheel.recall())
-        with self._wheel.turning, self._store.lock(WISH_LOCK_SECONDS):
-            memory = self._wheel.recall()
-            draft = self._wheel.draft(memory, asked, self._access.namespace())
-            state = draft.state
-            if draft.desired is not None and self._wheel.terms.first_run_list:
-                sweep = tuple(
-                    Sweep(self._platform, channel_to_json(channel))
-                    for channel in channels_of(draft.desired.installation).values()
-                )
-                state = replace(state, accepted=replace(state.accepted, sweep=sweep))
-            if memory.identity is None and self._wheel.terms.installation_id is not None:
-                # The disk knows nothing, but the id is the app's own: the hub may hold it.
-                state = replace(state, accepted=state.accepted.doubting(INSTALLATION))
-            identity = replace(draft.identity, disabled=True)
-            self._wheel.settle(replace(draft, identity=identity, state=replace(state, disabled=True)))
+        wheel = self._wheel
+        with wheel.alone(WISH_LOCK_SECONDS):
+            asked = wheel.ask(wheel.recall())
+            with self._store.lock(WISH_LOCK_SECONDS):
+                memory = wheel.recall()
+                # As if it were off already: whatever is declared, and however wrong, the wish is kept.
+                off = replace(memory, state=replace(memory.state, disabled=True))
+                draft = wheel.draft(off, asked, self._access.namespace())
+                state = draft.state
+                if wheel.terms.first_run_list and not is_disabled(memory):
+                    known = {**remembered_channels(self._platform, state.channels), **asked.given}
+                    sweep = sweep_of(((self._platform, channel) for channel in known.values()), state)
+                    state = replace(state, accepted=replace(state.accepted, sweep=sweep))
+                if memory.identity is None and wheel.terms.installation_id is not None:
+                    # The disk knows nothing, but the id is the app's own: the hub may hold it.
+                    state = replace(state, accepted=state.accepted.doubting(INSTALLATION))
+                wheel.settle(replace(draft, memory=memory, state=state))
         return self._run(timeout)
 
     def enable(self) -> None:
@@ -499,10 +509,10 @@ class Agent:
         Raises:
             StateError: the state cannot be read, locked or written.
         """
-        with self._wheel.turning, self._store.lock(WISH_LOCK_SECONDS):
+        with self._wheel.alone(WISH_LOCK_SECONDS), self._store.lock(WISH_LOCK_SECONDS):
             memory = self._wheel.recall()
             before = memory.identity
-            if not (memory.state.disabled or (before is not None and before.disabled)):
+            if not is_disabled(memory):
                 return
             accepted = all_leaving(memory.state.accepted, "" if before is None else before.installation_id)
             state = replace(memory.state, accepted=replace(accepted, sweep=()), disabled=False)
@@ -569,7 +579,7 @@ class Agent:
 
     def _declare(self, change: Callable[[Declaration], Declaration]) -> None:
         """Change the declaration, on disk first; from there it is read at every later start."""
-        with self._wheel.turning, self._store.lock(WISH_LOCK_SECONDS):
+        with self._wheel.alone(WISH_LOCK_SECONDS), self._store.lock(WISH_LOCK_SECONDS):
             memory = self._wheel.recall()
             if STATE in memory.unreadable:
                 raise StateUnreadable(

@@ -26,6 +26,8 @@ RETRY_AFTER_LIMIT_SECONDS: Final = 3600.0
 RETRY_AFTER_JITTER: Final = 0.2
 RETRY_AFTER_TRIES: Final = 3
 """So often a hub's Retry-After alone is believed; if it then still refuses, it counts on fewer devices."""
+LONGEST_PAUSE_SECONDS: Final = RETRY_AFTER_LIMIT_SECONDS + THROTTLE_LIMIT_SECONDS
+"""No hub can bring about a longer one: what is remembered of one is believed so far."""
 REFRESH_SLOTS: Final = 0.1
 """Part of the refresh interval over which a fleet's refreshes are spread."""
 VERIFY_SECONDS: Final = 300.0

@@ -6,6 +6,7 @@ A device that reboots in a loop is then no attack, and one whose key is refused 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Final
@@ -16,6 +17,7 @@ from nhagent.device.store import Store
 from nhagent.driver import Counted
 from nhagent.errors import CredentialError, Curve, HeldBack, HubError, NhagentError, StateError
 
+NOTE_SECONDS: Final = 1.0
 _OUTLIVES: Final = {Curve.THROTTLE, Curve.BLOCKED}
 """The curves whose failures are remembered across restarts."""
 
@@ -34,9 +36,12 @@ class DurableTries:
         self._counted = Counted()
         self._trouble: Trouble | None = None
         self._own: Trouble | None = None
+        self._found: Trouble | None = None
+        self._held: Trouble | None = None  # what is waited for: so long, from then on, so much of it slept
         self._pause = 0.0
-        self._failed_at = 0.0
+        self._since = 0.0
         self._waited = 0.0
+        self._waited_in_all = 0.0
 
     def recall(self, trouble: Trouble | None) -> None:
         """Take over what is on disk."""
@@ -63,7 +68,7 @@ class DurableTries:
                 )
         left = 0.0
         if spread:  # the monotonic clock begins with the boot
-            left = spread.total_seconds() * pacing.slot(seed) - monotonic() - self._waited
+            left = spread.total_seconds() * pacing.slot(seed) - monotonic() - self._waited_in_all
         if left > 0:
             raise HeldBack(
                 f"startup_spread: this device's turn after the boot comes in {left:.0f} s", retry_after=left
@@ -71,10 +76,32 @@ class DurableTries:
 
     def _left(self, trouble: Trouble) -> float:
         """Seconds until the next try may be made."""
-        if trouble == self._own:  # whatever became of the wall clock since
-            return self._pause - (monotonic() - self._failed_at) - self._waited
-        # A clock that was set back must not make the wait longer than it was.
-        return (trouble.until - max(self._clock(), trouble.at)).total_seconds() - self._waited
+        now = self._clock()
+        if trouble not in {self._held, self._found}:
+            self._found = trouble
+            trouble = self._taken_over(trouble, now)
+        # Of an injected sleep the monotonic clock knows nothing.
+        left = self._pause - max(monotonic() - self._since, self._waited)
+        by_the_clock = (trouble.until - now).total_seconds()
+        return min(left, by_the_clock) if trouble != self._own else left
+
+    def _taken_over(self, trouble: Trouble, now: datetime) -> Trouble:
+        """Begin to wait for what another process was told.
+
+        Where the clock was set back, what is on disk lies in the future, and would do so at every start until
+        that day has come: it is reckoned anew, once.
+        """
+        pause = (trouble.until - max(now, trouble.at)).total_seconds()
+        pause = max(0.0, min(pause, pacing.LONGEST_PAUSE_SECONDS))
+        if (trouble.until - now).total_seconds() > pause:
+            trouble = replace(trouble, at=now, until=now + timedelta(seconds=pause))
+            self._note(trouble)
+        self._hold(trouble, pause)
+        return trouble
+
+    def _hold(self, trouble: Trouble, pause: float) -> None:
+        self._held = trouble
+        self._pause, self._since, self._waited = pause, monotonic(), 0.0
 
     def before(self, error: NhagentError) -> int:
         """How many tries in a row have failed on this error's curve, before this one."""
@@ -85,27 +112,37 @@ class DurableTries:
     def failed(self, error: NhagentError, tries: int, pause: float) -> None:
         """Count a failure; one that a restart must not make forgotten is written down, if it can be."""
         self._counted.failed(error, tries, pause)
-        self._pause, self._failed_at, self._waited = pause, monotonic(), 0.0
         told_when = isinstance(error, HubError) and error.retry_after is not None
         if not told_when and error.curve not in _OUTLIVES:
             return
         if not isinstance(error, HubError | CredentialError):
             return
+        if error.curve is Curve.BLOCKED and not self._store.is_begun:
+            return  # nothing was written yet, and nothing is for this
         now = self._clock()
         try:
             until = now + timedelta(seconds=pause)
-            trouble = Trouble(type(error).__name__, error.curve.value, now, tries, until)
-            if error.curve is Curve.BLOCKED and self._store.load().identity is None:
-                return  # nothing was written yet, and nothing is for this
-            with self._store.lock(0.0):
-                self._store.note(trouble)
-        except (StateError, OverflowError):  # the error itself is told
+        except OverflowError:  # a clock at the end of all years
             return
-        self._trouble = self._own = trouble
+        trouble = Trouble(type(error).__name__, error.curve.value, now, tries, until)
+        if self._note(trouble):
+            self._own = trouble
+            self._hold(trouble, pause)
+
+    def _note(self, trouble: Trouble) -> bool:
+        """Write it down if that can be; whether it was."""
+        try:
+            with self._store.lock(NOTE_SECONDS):
+                self._store.note(trouble)
+        except StateError:  # what stands in the way itself is told
+            return False
+        self._trouble = trouble
+        return True
 
     def waited(self, seconds: float) -> None:
         """So long was waited, as asked."""
         self._waited += seconds
+        self._waited_in_all += seconds
 
     def succeeded(self) -> None:
         """Nothing stands in the way any more."""

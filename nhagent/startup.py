@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -17,9 +17,10 @@ from nhagent.declaration import (
     remembered_channels,
 )
 from nhagent.device.machine import is_another_machine
-from nhagent.device.state import Accepted, Identity, State
+from nhagent.device.state import Accepted, Identity, State, Sweep
 from nhagent.device.store import STATE, Memory
 from nhagent.errors import ChannelError, ConfigurationError
+from nhagent.hub.installations import channel_to_json
 from nhagent.models import Platform, PushChannel, fingerprint, identity_of_channel, read_channel
 from nhagent.registrars import INSTALLATION, Desired, Learnt, Registrar, Step
 from nhagent.registrars.installation import held
@@ -62,7 +63,8 @@ class Draft:
     @property
     def must_learn(self) -> bool:
         """Whether the hub has to be asked first; then the start is worked out anew with what it told."""
-        return self.desired is not None and (self.listing or STATE in self.memory.unreadable)
+        lost = STATE in self.memory.unreadable and not self.is_cloned
+        return self.desired is not None and (self.listing or lost)
 
     @property
     def is_settled(self) -> bool:
@@ -77,7 +79,6 @@ class Draft:
             not memory.unreadable
             and not memory.unsaved
             and self.is_known
-            and memory.state.trouble is None
             and memory.state.to_json() == self.state.to_json()
         )
 
@@ -127,7 +128,7 @@ def draft_start(
     Raises:
         ConfigurationError: what is declared cannot be registered.
     """
-    is_cloned = _is_cloned(memory, machine)
+    is_cloned = is_from_another_machine(memory, machine)
     identity, state = _who(memory, terms, namespace, new_id, machine, learnt)
     state = replace(
         state,
@@ -194,11 +195,11 @@ def state_of(draft: Draft, registrar: Registrar) -> StartState:
         return StartState.CLONED
     if draft.memory.unreadable:
         return StartState.UNVERIFIED
-    if draft.memory.identity is None:
-        return StartState.NEW
     trouble = draft.memory.state.trouble
     if trouble is not None and trouble.kind in _CREDENTIALS_REFUSED:
         return StartState.BLOCKED
+    if draft.memory.identity is None:
+        return StartState.NEW
     if not registrar.holds_device(accepted):
         return StartState.IDENTIFIED
     # Without a channel of this platform nobody can say what is true now.
@@ -215,21 +216,25 @@ def _who(
     learnt: Learnt | None,
 ) -> tuple[Identity, State]:
     identity, state = memory.identity or _recovered(memory), memory.state
-    disabled = state.disabled or (identity is not None and identity.disabled)
-    if _is_cloned(memory, machine):
+    disabled = is_disabled(memory)
+    knows_theirs = True
+    if is_from_another_machine(memory, machine):
         # What the other machine has at the hub, and on the way out of it, is its own.
-        theirs = (identity_of_channel(platform, channel) for platform, channel in known_channels(state))
-        foreign = tuple(dict.fromkeys((*state.foreign, *theirs)))
-        state = State(declaration=state.declaration, foreign=foreign)
+        theirs = {identity_of_channel(platform, channel): None for platform, channel in known_channels(state)}
+        knows_theirs = bool(theirs)
+        state = State(
+            declaration=state.declaration, foreign=tuple({**dict.fromkeys(state.foreign), **theirs})
+        )
         identity = None
-    # Another namespace inherits nothing but the user's own words.
-    if namespace is not None and state.namespace not in {None, namespace}:
-        state = State(declaration=state.declaration, channels=state.channels)
+    has_moved = namespace is not None and state.namespace not in {None, namespace}
+    if has_moved or (identity is not None and _has_moved(identity, namespace)):
+        state = _elsewhere(state, disabled=disabled)
     if identity is not None and _has_moved(identity, namespace):
-        state = State(declaration=state.declaration, channels=state.channels)
         identity = None
-    if identity is None:  # a first run that was cut short before it said who the device is: once more
-        state = replace(state, listed=False)
+    if identity is None:
+        # A first run that was cut short before it said who the device is: once more. But where the other
+        # machine's channels are not known, what is found on one may be the other machine's, and is let be.
+        state = replace(state, listed=not knows_theirs)
     if learnt is not None:
         state = replace(state, accepted=learnt.accepted, listed=state.listed or terms.first_run_list)
         if learnt.installation_id is not None and identity is None:
@@ -244,7 +249,33 @@ def _who(
     return replace(identity, disabled=disabled, machine=identity.machine or machine), state
 
 
-def _is_cloned(memory: Memory, machine: str | None) -> bool:
+def _elsewhere(state: State, *, disabled: bool) -> State:
+    """What another namespace inherits: the user's own words, and what is true of this machine everywhere.
+
+    A device that is off is looked for there, and here again when it comes back: what left is forgotten.
+    """
+    anew = State(declaration=state.declaration, channels=state.channels, foreign=state.foreign)
+    if not disabled:
+        return anew
+    return replace(anew, accepted=Accepted(sweep=sweep_of(known_channels(state), state)))
+
+
+def sweep_of(channels: Iterable[tuple[Platform, PushChannel]], state: State) -> tuple[Sweep, ...]:
+    """Where a device that is to be off must be looked for: on its channels, but those of another machine."""
+    found = {
+        identity_of_channel(platform, channel): Sweep(platform, channel_to_json(channel))
+        for platform, channel in channels
+        if not refusal(platform, channel, state)
+    }
+    return tuple(found.values())
+
+
+def is_disabled(memory: Memory) -> bool:
+    """Whether the user has unregistered the device."""
+    return memory.state.disabled or (memory.identity is not None and memory.identity.disabled)
+
+
+def is_from_another_machine(memory: Memory, machine: str | None) -> bool:
     """Whether the identity was written on another machine. What is not known changes nothing."""
     before = None if memory.identity is None else memory.identity.machine
     return before is not None and machine is not None and is_another_machine(before, machine)

@@ -7,11 +7,13 @@ out one exchange at a time, each saved when it is earned. Nothing here waits for
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from threading import RLock
+from os import getpid
+from threading import TIMEOUT_MAX, RLock
 from time import monotonic
 from typing import Final
 
@@ -28,12 +30,13 @@ from nhagent.errors import (
     NhagentError,
     RecordNotFound,
     RegistrationGone,
+    StateLocked,
     StateUnwritable,
 )
 from nhagent.patience import DurableTries
 from nhagent.registrars import Learnt, Registrar, Step
 from nhagent.report import Outcome, Report
-from nhagent.startup import Draft, draft_start, known_channels
+from nhagent.startup import Draft, draft_start, is_disabled, known_channels
 from nhagent.terms import Terms
 
 LEAST_SECONDS: Final = 5.0
@@ -69,13 +72,14 @@ class Wheel:
     ) -> None:
         self.terms = terms
         self.store = store
-        self.turning = RLock()
+        self._turning = RLock()
+        self._process = getpid()
         self._asking = False
         self._access = access
         self._registrar = registrar
         self._source = source
         self._clock = clock
-        self._machine = machine
+        self.machine = machine
         self.tries = DurableTries(store, clock)
 
     def turn(self, left: float, *, force: bool, in_background: bool = False) -> Report:
@@ -89,24 +93,50 @@ class Wheel:
         Raises:
             NhagentError: waiting cannot mend it. What waiting may mend is reported.
         """
+        deadline = monotonic() + max(left, LEAST_SECONDS)
         progress = _Progress(force=force, in_background=in_background)
-        with self.turning:
-            try:
-                report = None
-                while report is None:
-                    report = self._access.authorized(lambda: self._turned(progress, max(left, LEAST_SECONDS)))
-            except NhagentError as error:
-                if not error.retryable:
-                    raise
-                return self._report(Outcome.WAITING, progress, error=error)
-            else:
+        try:
+            with self.alone(_left(deadline)):
+                try:
+                    report = None
+                    while report is None:
+                        report = self._access.authorized(lambda: self._turned(progress, deadline))
+                except NhagentError as error:
+                    if not error.retryable:
+                        raise
+                    report = self._report(Outcome.WAITING, progress, error=error)
+                finally:
+                    self._access.close()
                 return report
-            finally:
-                self._access.close()
+        except StateLocked as busy:
+            return Report(Outcome.WAITING, busy)
 
-    def _turned(self, progress: _Progress, left: float) -> Report | None:
+    @contextmanager
+    def alone(self, seconds: float) -> Iterator[None]:
+        """Keep other threads of this program from turning, asking the sources and declaring meanwhile.
+
+        Args:
+            seconds: how long to wait for one that is at it.
+
+        Raises:
+            StateLocked: it did not finish in time.
+        """
+        if self._process != getpid():  # forked: the thread that turned, and its connection, are the parent's
+            self._process, self._turning, self._asking = getpid(), RLock(), False
+            self._access.forget()
+        turning = self._turning
+        if not turning.acquire(timeout=min(max(0.0, seconds), TIMEOUT_MAX)):
+            raise StateLocked(
+                f"state folder {self.store.folder!r}: another thread of this program is at work on it and "
+                f"did not finish within {seconds:.0f} s; try again, or give it longer"
+            )
+        try:
+            yield
+        finally:
+            turning.release()
+
+    def _turned(self, progress: _Progress, deadline: float) -> Report | None:
         """The turn, or None where another process was faster, so that all has to be looked at anew."""
-        deadline = monotonic() + left
         force, in_background = progress.force, progress.in_background
         namespace = self._access.namespace()
         memory = self.recall()
@@ -122,15 +152,19 @@ class Wheel:
         if draft.is_settled:
             return self._report(self._outcome(progress), progress)
         if draft.steps:
-            seed = (memory.identity and memory.identity.installation_id) or self._machine() or ""
-            self.tries.check(memory.state.trouble, self.terms.startup_spread, seed)
-        with self.store.lock(left):
+            seed = (memory.identity and memory.identity.installation_id) or self.machine() or ""
+            self.tries.check(draft.state.trouble, self.terms.startup_spread, seed)
+            namespace = (
+                self._access.namespace_at_any_cost()
+            )  # a key ring may take its time: not under the lock
+        with self.store.lock(_left(deadline)):
             if self.recall() != memory:
                 return None
             if draft.steps:
-                namespace = self._access.namespace_at_any_cost()
+                assert namespace is not None
                 _warn_of_move(memory, namespace)
-                self._access.open(left)  # what is wrong with the settings is told before anything is written
+                # What is wrong with the settings is told before anything is written.
+                self._access.open(_left(deadline))
             if draft.must_learn and not draft.is_known and STATE not in memory.unreadable:
                 # As it is on disk: one that takes nothing is then told before the hub is asked.
                 self.store.save_state(memory.state)
@@ -138,7 +172,7 @@ class Wheel:
             draft = progress.draft = self._settled(draft)
             progress.installation_id = draft.identity.installation_id
             state = self._carry_out(draft, progress, deadline)
-            if state.trouble is not None:
+            if state.trouble is not None and self._access.requests_sent:  # it has answered, and did it all
                 self.store.remember(replace(state, trouble=None))
             progress.accepted = state.accepted
         return self._report(self._outcome(progress), progress)
@@ -155,7 +189,7 @@ class Wheel:
 
     def ask(self, memory: Memory) -> Asked:
         """Ask every channel source that is declared, now or before; none while the device is unregistered."""
-        if memory.state.disabled or (memory.identity is not None and memory.identity.disabled):
+        if is_disabled(memory):
             return Asked()
         if self._asking:
             raise ConfigurationError(
@@ -188,7 +222,7 @@ class Wheel:
             new_id=new_id or new_installation_id,
             registrar=self._registrar,
             now=self._access.now(),
-            machine=self._machine(),
+            machine=self.machine(),
             force=force,
             in_background=in_background,
             learnt=learnt,
@@ -271,11 +305,12 @@ class Wheel:
         unsaved = 0
         try:
             while steps:
-                step = steps.pop(0)
-                if step.leaving is not None and monotonic() > deadline:
+                if monotonic() > deadline and (progress.steps or steps[0].leaving is not None):
                     raise HubUnavailable(
-                        f"{len(steps) + 1} deletions are left: the time is up; tried again later"
+                        f"the time is up, and {len(steps)} exchanges are left; tried again later"
                     )
+                step = steps.pop(0)
+                self._access.open(_left(deadline))
                 before = state.accepted
                 if step.writes:
                     state = self._saved(state, before.doubting(step.record))
@@ -383,6 +418,11 @@ class _Progress:
     def took(self, step: Step) -> None:
         self.steps.append(str(step))
         self.wrote = self.wrote or step.method != "GET"
+
+
+def _left(deadline: float) -> float:
+    """Seconds for what comes next: an exchange, or the wait for another process."""
+    return max(LEAST_SECONDS, deadline - monotonic())
 
 
 def _without(refused: Step, steps: list[Step]) -> list[Step]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -105,10 +106,34 @@ def test_pause_is_over_when_either_clock_says_so(jump: timedelta, wait: float) -
         assert max(laptop.waited) <= pacing.LONGEST_WAIT_SECONDS
 
 
-def _in_background(laptop: Laptop) -> None:
+def test_fault_within_the_look_is_rested_from_and_lived_through() -> None:
+    laptop = Laptop(timedelta())
+    turns = iter([DONE, replace(DONE, outcome=Outcome.UNCHANGED)])
+
+    def turn(_: bool) -> Report:
+        laptop.turns.append(laptop.lived)
+        try:
+            return next(turns)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    def verify() -> bool:
+        raise TypeError("an odd reply")
+
+    with pytest.raises(KeyboardInterrupt):
+        _in_background(laptop, turn, verify)
+    looked_at = pacing.VERIFY_SECONDS
+    assert laptop.turns[:2] == pytest.approx([0, looked_at + pacing.LOCAL_SECONDS])
+
+
+def _in_background(
+    laptop: Laptop,
+    turn: Callable[[bool], Report] | None = None,
+    verify: Callable[[], bool] = lambda: False,
+) -> None:
     Endless(
-        laptop.turn,
-        verify=lambda: False,
+        turn or laptop.turn,
+        verify=verify,
         interval=86400,
         refresh_first=False,
         clock=lambda: laptop.now,

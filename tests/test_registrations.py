@@ -340,7 +340,7 @@ def test_deletions_end_when_the_time_is_up_and_go_on_at_the_next_start(
     device.hub.fail("DELETE", delay=1.5, times=5)
     report = device.agent(style="registration", first_run_list=True, secondary_tiles={}).start(timeout=1)
     assert report.outcome == "waiting"
-    assert "deletions are left" in str(report.error)
+    assert "exchanges are left" in str(report.error)
     assert report.elapsed < 9
     device.hub.clear_faults()
     assert register(device, secondary_tiles={}).outcome == "updated"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -188,7 +189,7 @@ def test_damaged_file_loses_nothing_that_the_hub_still_knows(
         pytest.fail(f"{name} {damaged!r}")
     held = device.hub.contents()
     assert _names(held) == _names(known), damaged
-    if damage is not _flipped:  # a flipped bit can make another id, which nothing contradicts
+    if damage is not _flipped or name == "identity.json":  # else one can make another id of a record
         if style == "installation":
             assert json.loads(device.files["identity.json"].read_text())["installation_id"] == identity
         else:
@@ -269,6 +270,48 @@ def test_copied_disk_of_a_device_that_was_leaving_deletes_nothing(device: Device
     report = device.start(**OTHER)
     assert (report.outcome, device.seen()) == ("disabled", [])
     assert len(device.held()) == 1
+
+
+@pytest.mark.parametrize("style", ["installation", "registration"])
+@pytest.mark.parametrize("lost", ["damaged", "removed"])
+def test_copied_disk_with_a_lost_state_takes_nothing_over(device: Device, style: str, lost: str) -> None:
+    mine: dict[str, Any] = {"style": style, "first_run_list": True}
+    device.start(**mine, machine=lambda: "the first board")
+    before = device.hub.contents()
+    state = device.files["state.json"]
+    state.unlink() if lost == "removed" else state.write_text("{")
+    for _ in range(2):
+        device.start(**mine, **OTHER)
+        held = device.hub.contents()
+        for kind in ("installations", "registrations"):
+            assert all(record in held[kind] for record in before[kind]), "the other machine's are left alone"
+    device.agent(style=style, **OTHER).unregister()
+    assert all(record in device.hub.contents()["installations"] for record in before["installations"])
+
+
+def test_copied_disk_knows_the_other_machines_channels_at_another_namespace_too(
+    device: Device, tls_notification_hub: Emulator
+) -> None:
+    there: dict[str, Any] = {
+        "connection_string": tls_notification_hub.listen,
+        "ca_bundle": tls_notification_hub.ca,
+        "first_run_list": True,
+    }
+    hub, first = device.hub.hub, {"machine": lambda: "the first board"}
+    assert hub == tls_notification_hub.hub
+    device.start(**first)
+    folder = device.folder
+    device.folder = shutil.copytree(folder, folder.with_name("copy"))
+    device.channel = "https://push.example/mine"
+    assert set(device.start(**OTHER).channel_errors) == {"tiles.weather"}
+    device.folder, device.channel = folder, "https://push.example/1"
+    device.start(**first, **there)
+    [before] = tls_notification_hub.contents()["installations"]
+    device.folder, device.channel = folder.with_name("copy"), "https://push.example/mine"
+    assert set(device.start(**OTHER, **there).channel_errors) == {"tiles.weather"}
+    held = tls_notification_hub.contents()["installations"]
+    assert before in held
+    assert len(held) == 2
 
 
 @pytest.mark.parametrize("unknown", [None, "serial 1", "machine-id 0123"])
@@ -421,6 +464,54 @@ def test_unregistering_removes_what_else_is_on_the_channels(
     assert left["tags"] == ["theirs"]
     device.seen()
     assert device.start(style=style, first_run_list=True).requests == 0
+
+
+def test_pending_unregistering_outlives_a_start_at_another_namespace(
+    device: Device, tls_notification_hub: Emulator
+) -> None:
+    there: dict[str, Any] = {
+        "connection_string": tls_notification_hub.listen,
+        "ca_bundle": tls_notification_hub.ca,
+        "first_run_list": True,
+    }
+    device.start()
+    device.hub.fail("DELETE", status=503, times=99)
+    assert device.agent(first_run_list=True).unregister(timeout=0).outcome == "waiting"
+    device.hub.clear_faults()
+    assert device.start(**there).outcome == "disabled"
+    assert tls_notification_hub.contents()["installations"] == []
+    assert len(device.held()) == 1
+    assert device.start(first_run_list=True).outcome == "disabled"
+    assert device.held() == []
+    device.seen()
+    assert device.start(first_run_list=True).requests == 0
+
+
+def test_unregistering_is_kept_though_what_is_declared_cannot_be_registered(device: Device) -> None:
+    device.start()
+    device.tile_channel = device.channel
+    with pytest.raises(ConfigurationError, match="one of its own"):
+        device.agent().start(timeout=0)
+    assert device.agent().unregister().outcome == "disabled"
+    assert device.held() == []
+    assert device.agent().status().state is StartState.DISABLED
+
+
+def test_unregistering_is_kept_though_the_stored_templates_are_another_platforms(device: Device) -> None:
+    device.start()
+    agent = device.agent(platform="apns", channel="aabbccdd", templates=None, secondary_tiles={})
+    with pytest.raises(ConfigurationError, match="template"):
+        agent.start(timeout=0)
+    assert agent.unregister().outcome == "disabled"
+    assert device.held() == []
+
+
+def test_unregistering_again_asks_for_nothing(device: Device) -> None:
+    device.start()
+    assert device.agent(first_run_list=True).unregister().outcome == "disabled"
+    device.seen()
+    assert device.agent(first_run_list=True).unregister().outcome == "disabled"
+    assert device.seen() == []
 
 
 def test_unregistering_before_any_first_run_removes_what_a_lost_disk_left(

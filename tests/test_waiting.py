@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from nhagent import HubClient
+from nhagent import BrowserChannel, ConnectionString, HubClient, SecondaryTile
 from nhagent.emulator import Emulator
-from nhagent.errors import HeldBack, HubUnavailable, Throttled, Unauthorized
+from nhagent.errors import HeldBack, HubUnavailable, InvalidRequest, Throttled, Unauthorized
 from nhagent.report import StartState
 
 from .conftest import PLAIN, TOAST, Device, first_run, register
@@ -85,6 +86,36 @@ def test_expiry_is_reckoned_by_the_hubs_clock(device: Device) -> None:
     device.start(expires_after=timedelta(days=90))
     expires = datetime.fromisoformat(device.held()[0]["expirationTime"])
     assert abs(expires - datetime.now(UTC) - timedelta(days=90)) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("offset", [YEARS, -YEARS], ids=["ahead", "behind"])
+@pytest.mark.parametrize("by_token", [True, False], ids=["token callable", "key"])
+def test_expiry_of_a_first_run_is_reckoned_by_the_hubs_clock_without_a_401(
+    device: Device, offset: timedelta, by_token: bool
+) -> None:
+    key = ConnectionString.parse(device.hub.listen)
+    given: dict[str, Any] = {
+        "connection_string": lambda: key.token(device.hub.endpoint, datetime.now(UTC)),
+        "endpoint": device.hub.endpoint,
+    }
+    device.offset = offset
+    first_run(device, expires_after=timedelta(days=90), **(given if by_token else {}))
+    expires = datetime.fromisoformat(device.held()[0]["expirationTime"])
+    assert abs(expires - datetime.now(UTC) - timedelta(days=90)) < timedelta(minutes=1)
+
+
+def test_clock_that_is_set_while_the_process_runs_is_believed_again(device: Device) -> None:
+    device.offset = -YEARS
+    agent = device.agent(expires_after=timedelta(days=90))
+    assert agent.start().requests == 2, "one by its own clock, one by the hub's"
+    device.offset = timedelta()
+    device.seen()
+    for _ in range(3):
+        assert agent.start().outcome == "unchanged"
+    agent.refresh(force=True)
+    expires = datetime.fromisoformat(device.held()[0]["expirationTime"])
+    assert abs(expires - datetime.now(UTC) - timedelta(days=90)) < timedelta(minutes=1)
+    assert device.seen() == ["PUT"]
 
 
 # Waits that outlive a restart.
@@ -169,6 +200,97 @@ def test_clock_that_was_set_back_does_not_make_the_wait_longer(device: Device) -
     assert error.retry_after <= 120
 
 
+@pytest.mark.parametrize("retry_after", [None, "600"])
+def test_throttled_while_the_clock_was_ahead_waits_once_and_not_until_that_day(
+    device: Device, retry_after: str | None
+) -> None:
+    device.start()
+    device.channel = "https://push.example/2"
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    device.hub.fail("*", status=429, headers=headers)
+    device.offset = YEARS
+    assert isinstance(device.agent().start(timeout=0).error, Throttled)
+    device.offset = timedelta()
+    assert isinstance(device.agent().start(timeout=0).error, HeldBack), "a new process, and the time is right"
+    device.offset = timedelta(minutes=15)
+    assert device.start().outcome == "updated"
+
+
+def test_wait_that_no_hub_can_have_asked_for_is_not_believed(device: Device) -> None:
+    device.start()
+    device.channel = "https://push.example/2"
+    device.hub.fail("*", status=429)
+    device.agent().start(timeout=0)
+    state = device.files["state.json"]
+    document = json.loads(state.read_text())
+    document["trouble"]["until"] = f"7{document['trouble']['until'][1:]}"  # one digit has changed
+    state.write_text(json.dumps(document))
+    assert isinstance(device.agent().start(timeout=0).error, HeldBack)
+    device.offset = timedelta(hours=2, minutes=1)
+    assert device.start().outcome == "updated"
+
+
+def test_start_with_nothing_to_send_does_not_forget_what_the_hub_asked_for(device: Device) -> None:
+    device.start()
+    device.hub.fail("*", status=429, headers={"Retry-After": "600"}, times=9)
+    with pytest.raises(Throttled):
+        device.agent().verify()
+    before = device.files["state.json"].read_bytes()
+    for _ in range(2):
+        assert device.start().outcome == "unchanged"
+        with pytest.raises(HeldBack):
+            device.agent().verify()
+    assert device.files["state.json"].read_bytes() == before
+    assert device.seen() == ["PUT", "GET"]
+
+
+def test_source_that_fails_does_not_shorten_what_the_hub_asked_for(device: Device) -> None:
+    device.start()
+    agent = device.agent()
+    device.channel = "https://push.example/2"
+    device.hub.fail("*", status=429, headers={"Retry-After": "3000"}, times=9)
+    assert isinstance(agent.start(timeout=0).error, Throttled)
+    device.slept.clear()
+    device.tile_channel = OSError("the platform is busy")
+    error = agent.start(timeout=0).error
+    assert isinstance(error, HeldBack)
+    agent.start(timeout=300)
+    assert len(device.seen()) == 2
+
+
+def test_plan_that_was_throttled_holds_back_the_start_too(device: Device) -> None:
+    device.hub.fail("*", status=429, headers={"Retry-After": "3600"}, times=99)
+    agent = device.agent(first_run_list=True)
+    with pytest.raises(Throttled):
+        agent.plan()
+    with pytest.raises(HeldBack):
+        device.agent(first_run_list=True).plan()
+    assert isinstance(device.agent(first_run_list=True).start(timeout=0).error, HeldBack)
+    assert device.seen() == ["GET"]
+
+
+def test_hub_that_asked_for_time_holds_nobody_back_from_another(
+    device: Device, tls_notification_hub: Emulator
+) -> None:
+    device.start()
+    device.channel = "https://push.example/2"
+    device.hub.fail("*", status=429, headers={"Retry-After": "3600"}, times=99)
+    assert isinstance(device.agent().start(timeout=0).error, Throttled)
+    there = {"connection_string": tls_notification_hub.listen, "ca_bundle": tls_notification_hub.ca}
+    assert device.start(**there).outcome == "registered"
+
+
+def test_first_start_with_a_refused_key_is_blocked(device: Device) -> None:
+    device.hub.fail("*", status=401, times=9)
+    with pytest.raises(Unauthorized):
+        device.agent(first_run_list=True).start(timeout=0)
+    status = device.agent().status()
+    assert (status.state, status.last_error, status.failures) == (StartState.BLOCKED, "Unauthorized", 1)
+    device.hub.clear_faults()
+    assert first_run(device).outcome == "registered"
+    assert device.agent().status().state is StartState.IN_SYNC
+
+
 def test_network_that_was_away_is_tried_at_once_after_a_restart(device: Device) -> None:
     device.start()
     device.channel = "https://push.example/2"
@@ -235,6 +357,27 @@ def test_drift_is_told_field_by_field_and_mended_by_the_next_start(
     assert agent.verify().in_sync
 
 
+@pytest.mark.parametrize("what", ["copied", "damaged", "moved"])
+def test_verify_asks_for_nothing_that_is_not_known_to_be_its_own(
+    device: Device, what: str, tls_notification_hub: Emulator
+) -> None:
+    device.start(machine=lambda: "the first board")
+    device.seen()
+    changes: dict[str, Any] = {"machine": lambda: "the first board"}
+    if what == "copied":
+        changes = {"machine": lambda: "the other board"}
+    elif what == "damaged":
+        device.files["state.json"].write_text("{")
+    else:
+        changes |= {"connection_string": tls_notification_hub.listen, "ca_bundle": tls_notification_hub.ca}
+    before = device.files["state.json"].read_text()
+    seen = device.agent(**changes).verify()
+    assert (seen.in_sync, seen.verified_at, seen.requests) == (False, None, 0)
+    assert "none that is known" in str(seen.drift[0])
+    assert (device.seen(), tls_notification_hub.log()) == ([], [])
+    assert device.files["state.json"].read_text() == before
+
+
 @pytest.mark.parametrize("style", ["installation", "registration"])
 def test_record_that_the_hub_has_lost_is_told_and_made_again(device: Device, style: str) -> None:
     report = device.start(style=style)
@@ -286,6 +429,88 @@ def test_device_that_never_registered_is_told_without_a_request(device: Device) 
     assert device.seen() == []
 
 
+def test_row_that_was_throttled_before_it_was_ever_written_is_not_in_sync(device: Device) -> None:
+    device.hub.fail("PUT", status=429)
+    device.agent(style="registration", **PLAIN).start(timeout=0)
+    device.offset = timedelta(hours=1)
+    assert device.seen() == ["POST", "PUT"]
+    agent = device.agent(style="registration", **PLAIN)
+    seen = agent.verify()
+    assert (seen.in_sync, seen.verified_at, seen.requests) == (False, None, 0)
+    assert "none was ever accepted" in str(seen.drift[0])
+    assert device.seen() == []
+    assert json.loads(device.files["state.json"].read_text())["verified_at"] is None
+    assert device.start(style="registration", **PLAIN).error is None
+    assert agent.verify().in_sync
+
+
+@pytest.mark.parametrize("owned", [{}, {"owns_tags": False, "tags": None}], ids=["ours", "backend"])
+def test_row_that_the_hub_refused_is_told_beside_those_that_it_holds(
+    device: Device, owned: dict[str, Any]
+) -> None:
+    mine: dict[str, Any] = {
+        "style": "registration",
+        "secondary_tiles": {},
+        "templates": {"alert": replace(TOAST, tags=())},
+        **owned,
+    }
+    device.hub.fail("PUT", status=400)
+    with pytest.raises(InvalidRequest):
+        device.start(**mine)
+    device.seen()
+    agent = device.agent(**mine)
+    seen = agent.verify()
+    assert not seen.in_sync
+    assert [str(part) for part in seen.drift] == [
+        "native: expected a record, the hub holds none that is known: none was ever accepted"
+    ]
+    assert json.loads(device.files["state.json"].read_text())["verified_at"] is None
+    device.start(**mine)
+    assert device.seen() == ["GET", "PUT"], "what was never written is not read first"
+    assert agent.verify().in_sync
+
+
+def test_row_that_has_not_even_an_id_is_told_beside_those_that_the_hub_holds(device: Device) -> None:
+    mine: dict[str, Any] = {"style": "registration", "secondary_tiles": {}}
+    device.hub.fail("POST", delay=0.01)
+    device.hub.fail("POST", status=429)
+    device.agent(**mine).start(timeout=0)
+    device.offset = timedelta(hours=1)
+    assert device.seen() == ["POST", "PUT", "POST"]
+    agent = device.agent(**mine)
+    assert [(part.record, part.field) for part in agent.verify().drift] == [("template:alert", "")]
+    assert json.loads(device.files["state.json"].read_text())["in_doubt"] == []
+    device.start(**mine)
+    assert device.seen() == ["GET", "POST", "PUT"]
+    assert agent.verify().in_sync
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("installation", "registration"), ("registration", "installation")]
+)
+def test_records_of_the_other_style_are_told_without_a_request(
+    device: Device, before: str, after: str
+) -> None:
+    device.start(style=before)
+    device.seen()
+    agent = device.agent(style=after)
+    seen = agent.verify()
+    assert (seen.in_sync, seen.verified_at, device.seen()) == (False, None, [])
+    [part] = seen.drift
+    assert str(part).startswith(f"{after}: expected a record, the hub holds none that is known: ")
+    assert str(part).endswith(f'what it accepted is of style "{before}"')
+    assert json.loads(device.files["state.json"].read_text())["verified_at"] is None
+    device.start(style=after)
+    assert agent.verify().in_sync
+
+
+def test_device_that_was_unregistered_before_it_had_a_channel_is_not_called_verified(device: Device) -> None:
+    device.channel = device.tile_channel = None
+    device.agent().unregister()
+    seen = device.agent().verify()
+    assert (seen.in_sync, seen.verified_at, device.seen()) == (True, None, [])
+
+
 def test_tags_that_the_backend_owns_are_no_drift(device: Device, backend: HubClient) -> None:
     mine: dict[str, Any] = {**PLAIN, "owns_tags": False, "tags": None}
     report = device.start(**mine)
@@ -293,6 +518,126 @@ def test_tags_that_the_backend_owns_are_no_drift(device: Device, backend: HubCli
         str(report.installation_id), [{"op": "add", "path": "/tags", "value": "theirs"}]
     )
     assert device.agent(**mine).verify().in_sync
+
+
+@pytest.mark.parametrize("style", ["installation", "registration"])
+def test_name_that_the_hub_makes_the_tag_of_a_template_without_any_is_no_drift(
+    device: Device, style: str
+) -> None:
+    bare = {"alert": replace(TOAST, tags=())}
+    mine: dict[str, Any] = {
+        "style": style,
+        "templates": bare,
+        "secondary_tiles": {"weather": SecondaryTile(device.tile_channel, templates=bare)},
+    }
+    device.start(**mine)
+    if style == "installation":
+        [held] = device.held()
+        assert held["templates"]["alert"]["tags"] == ["alert"]
+        assert held["secondaryTiles"]["weather"]["templates"]["alert"]["tags"] == ["alert"]
+    device.seen()
+    assert device.agent(**mine).verify().drift == ()
+    assert device.start(**mine).outcome == "unchanged"
+    assert set(device.seen()) == {"GET"}
+
+
+def test_name_as_the_tag_of_a_template_that_has_others_is_drift(device: Device, backend: HubClient) -> None:
+    report = device.start()
+    held, _ = backend.get_installation(str(report.installation_id))
+    backend.put_installation(replace(held, templates={"alert": replace(TOAST, tags=["alert"])}))
+    [part] = device.agent().verify().drift
+    assert (part.field, part.expected, part.found) == ("templates.alert.tags", "['alerts']", "['alert']")
+
+
+def test_names_that_are_those_of_fields_are_compared_like_any_other(
+    device: Device, backend: HubClient
+) -> None:
+    bare = replace(TOAST, tags=())
+    names = ("channel", "pushChannel", "tags", "expirationTime", "installationId", "templates")
+    mine: dict[str, Any] = {
+        "templates": dict.fromkeys(names, bare),
+        "secondary_tiles": {"channel": SecondaryTile(device.tile_channel, templates={"tags": bare})},
+        "push_variables": dict.fromkeys(names, "1"),
+        "owns_tags": False,
+        "tags": None,
+    }
+    report = device.start(**mine)
+    agent = device.agent(**mine)
+    assert agent.verify().drift == ()
+
+    held, _ = backend.get_installation(str(report.installation_id))
+    changed = {name: replace(bare, body="<toast/>") for name in names}
+    tile = replace(held.secondary_tiles["channel"], templates={"tags": changed["tags"]}, from_hub=True)
+    backend.put_installation(
+        replace(
+            held,
+            templates=changed,
+            push_variables=dict.fromkeys(names, "2"),
+            secondary_tiles={"channel": tile},
+            from_hub=True,
+        )
+    )
+    assert {part.field for part in agent.verify().drift} == {
+        "secondaryTiles.channel.templates.tags.body",
+        *(f"templates.{name}.body" for name in names),
+        *(f"pushVariables.{name}" for name in names),
+    }
+
+
+@pytest.mark.parametrize("style", ["installation", "registration"])
+def test_capitals_that_mean_nothing_to_the_hub_are_no_drift(
+    device: Device, backend: HubClient, style: str
+) -> None:
+    device.channel = "ab" * 32
+    mine: dict[str, Any] = {**PLAIN, "platform": "apns", "tags": ["Kitchen", "b"], "style": style}
+    report = device.start(**mine)
+    if style == "installation":
+        held, _ = backend.get_installation(str(report.installation_id))
+        backend.put_installation(replace(held, push_channel="AB" * 32, tags=["B", "kitchen"]))
+    else:
+        key = report.registration_ids["native"]
+        row, _ = backend.get_registration(key)
+        backend.create_or_update_registration(key, replace(row, channel="AB" * 32, tags=["B", "kitchen"]))
+    agent = device.agent(**mine)
+    assert agent.verify().drift == ()
+    assert device.start(**mine).outcome == "unchanged"
+
+
+def test_subscription_with_other_keys_is_drift(device: Device, backend: HubClient) -> None:
+    device.channel = {"endpoint": "https://push.example/1", "p256dh": "BGZk", "auth": "c2Vj"}
+    mine: dict[str, Any] = {**PLAIN, "platform": "browser"}
+    report = device.start(**mine)
+    held, _ = backend.get_installation(str(report.installation_id))
+    other = BrowserChannel("https://push.example/1", "BGZk", "b3RoZXI")
+    backend.put_installation(replace(held, push_channel=other))
+    assert [part.field for part in device.agent(**mine).verify().drift] == ["pushChannel"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"pushVariables": {"a": [1, "b"]}},
+        {"pushVariables": [[1, "x"], ["a", "y"], [None, "z"]]},
+        {"templates": {"x": {"body": {"a": [None, {}]}, "headers": {"h": [1, "a", None]}}}},
+        {"userId": {"a": [1, "x"]}},
+        {"userId": json.loads("[" * 300 + "]" * 300)},
+        {"userId": json.loads('{"a":' * 300 + "1" + "}" * 300)},
+        {"tags": [1, None, {"a": 1}, ["b", 2]]},
+        {"pushChannel": {"a": [1, "b"]}},
+        {"secondaryTiles": {"t": {"pushChannel": [1, "b"], "tags": [2, "c"]}}},
+        {"secondaryTiles": {"t": {"pushChannel": {"tags": "a"}, "templates": {"tags": {"body": [1, ""]}}}}},
+    ],
+)
+def test_odd_answer_is_drift_and_not_a_fault(device: Device, odd: dict[str, Any]) -> None:
+    device.start(**PLAIN)
+    [held] = device.held()
+    json_type = {"Content-Type": "application/json"}
+    device.hub.fail("GET", status=200, headers=json_type, body=json.dumps({**held, **odd}))
+    seen = device.agent(**PLAIN).verify()
+    assert not seen.in_sync
+    assert all(part.field.startswith(tuple(odd)) for part in seen.drift)
+    assert str(seen.drift)
+    assert device.start(**PLAIN).outcome == "updated"
 
 
 def test_registered_device_has_a_state_that_tells_accepted_from_verified(device: Device) -> None:

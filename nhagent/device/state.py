@@ -54,7 +54,16 @@ class Identity:
             "namespace": self.namespace,
             "disabled": self.disabled,
             "machine": self.machine,
+            "sum": self._sum(),
         }
+
+    def _sum(self) -> int:
+        """Tells a flipped bit: it would make another device of this one, or a copy of another machine's."""
+        return crc32(
+            "\n".join(
+                (self.installation_id, str(self.namespace), str(self.disabled), str(self.machine))
+            ).encode()
+        )
 
     @classmethod
     def from_json(cls, document: object) -> Identity:
@@ -67,8 +76,11 @@ class Identity:
         installation_id = _id(fields.pop("installation_id", None))
         namespace, disabled = _text_or_none(fields, "namespace"), _flag(fields, "disabled")
         machine = _text_or_none(fields, "machine")
-        _schema(fields)
-        return cls(installation_id, namespace, disabled, machine, _unknown(fields))
+        is_ours, written = _schema(fields) <= SCHEMA, fields.pop("sum", None)
+        identity = cls(installation_id, namespace, disabled, machine, _unknown(fields))
+        if is_ours and written is not None and written != identity._sum():
+            raise Malformed("the identity is not as it was written")
+        return identity
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,11 @@ class Store:
         self._disk = disk or Disk()
         self._unsaved: tuple[Memory, State] | None = None
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether the folder is there: something was written, or was about to be."""
+        return self._disk.is_folder(self.folder)
+
     def load(self) -> Memory:
         """Read what is on disk; absent is not unreadable.
 

@@ -98,6 +98,10 @@ class HubClient:
         """Close the connection to the hub."""
         self._exchange.close()
 
+    def allow(self, seconds: float) -> None:
+        """Give every exchange from now on so many seconds."""
+        self._exchange.allow(seconds)
+
     def cut(self) -> None:
         """End the exchange under way, from another thread: it and all later ones raise `HubUnavailable`."""
         self._exchange.cut()

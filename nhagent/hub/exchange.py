@@ -66,6 +66,10 @@ class HubExchange:
         self.clock_skew: float | None = None
         """Seconds that the hub's clock was ahead of ours at its last reply."""
 
+    def allow(self, seconds: float) -> None:
+        """Give every exchange from now on so many seconds."""
+        self._transport.allow(seconds)
+
     @property
     def place(self) -> str:
         """The hub and where it is, to be shown."""

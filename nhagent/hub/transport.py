@@ -85,6 +85,10 @@ class Transport:
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, self._adapter)
 
+    def allow(self, seconds: float) -> None:
+        """Give every exchange from now on so many seconds."""
+        self._timeout = seconds
+
     def send(self, request: Request) -> Response:
         """Exchange one request for one whole reply.
 
