@@ -11,12 +11,14 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from threading import Thread, current_thread
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from weakref import WeakSet
 
 from nhagent import rules
 from nhagent.device import credentials
-from nhagent.errors import ConfigurationError, CredentialError, Unauthorized
+from nhagent.errors import ConfigurationError, CredentialError, HubUnavailable, Unauthorized
 from nhagent.hub.connection import EXCHANGE_SECONDS, ConnectionString, namespace_of, read_endpoint
 from nhagent.models import PushChannel
 
@@ -91,6 +93,8 @@ class HubAccess:
         self._refused: list[Source] = []
         self._source: Source | None = None
         self._client: HubClient | None = None
+        self._user: Thread | None = None
+        self._cut: WeakSet[Thread] = WeakSet()
         self._sent_before = 0
         self._offset = timedelta()
         self._followed, self._followed_at = _NEVER, 0.0
@@ -176,6 +180,9 @@ class HubAccess:
 
         Args:
             seconds: for one exchange from now on, where that is less than usual.
+
+        Raises:
+            HubUnavailable: the thread that asks was cut.
         """
         if self._client is None:
             from nhagent.hub.client import HubClient
@@ -183,6 +190,7 @@ class HubAccess:
             if self._source is None:
                 self.namespace_at_any_cost()
             assert self._source is not None
+            self._user = current_thread()
             self._client = HubClient(
                 self._source.key,
                 self._hub,
@@ -194,6 +202,8 @@ class HubAccess:
             self._client.hide(self._channels)
         elif seconds is not None:
             self._client.allow(min(seconds, EXCHANGE_SECONDS))
+        if self.is_cut:  # looked at last: a cut that comes later finds the client
+            raise HubUnavailable("the background thread was stopped: it sends nothing any more; start anew")
         return self._client
 
     def hide(self, channels: Iterable[PushChannel]) -> None:
@@ -212,11 +222,17 @@ class HubAccess:
         self._sent_before = 0
         self._signed_again = False
 
-    def cut(self) -> None:
-        """End the exchange that is under way, from another thread."""
-        client = self._client
-        if client is not None:
+    def cut(self, thread: Thread) -> None:
+        """End the exchange that a thread has under way, from another one, and let it begin none any more."""
+        self._cut.add(thread)
+        client, user = self._client, self._user
+        if client is not None and user is thread:
             client.cut()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the thread that asks was cut."""
+        return current_thread() in self._cut
 
     def authorized(self, ask: Callable[[], _T]) -> _T:
         """Ask the hub; after a 401 once more, by its clock or with another key of the credential chain.

@@ -55,7 +55,7 @@ from nhagent.device.machine import (
 from nhagent.device.state import Identity
 from nhagent.device.store import STATE, Store
 from nhagent.driver import Endless, drive, pause_after
-from nhagent.errors import ConfigurationError, NhagentError, StateUnreadable, Throttled
+from nhagent.errors import ConfigurationError, NhagentError, StateUnreadable, Throttled, is_failure
 from nhagent.models import (
     Platform,
     RawChannel,
@@ -263,9 +263,19 @@ class Agent:
         its interval, looks once, minutes after a first registration, whether the hub has kept it, and takes
         over a new channel when it is poked. Results go to ``on_registered`` and ``on_error``; nothing that
         they raise stops it. The thread ends at once at the end of the block.
+
+        Raises:
+            ConfigurationError: it is kept fresh already.
         """
         from nhagent.background import Background
 
+        before = self._background
+        if before is not None and before.is_at_work:
+            raise ConfigurationError(
+                "keep_fresh: a background thread keeps this agent fresh already; use that one, or stop it"
+            )
+        if before is not None and not before.is_alive:
+            before.stop()  # one that never began gives way
         self._background = Background(
             lambda thread: self.live(wait=thread.wait, lived=thread.lived),
             cut=self._access.cut,
@@ -526,16 +536,18 @@ class Agent:
                 tries=self._wheel.tries,
             )
         except NhagentError as error:
-            _tell(self._on_error, error)
+            self._tell(self._on_error, error)
             raise
         self._announce(report)
         return report
 
     def _turn_in_background(self, force: bool) -> Report:
         try:
+            began = monotonic()
             report = self._wheel.turn(BACKGROUND_TURN_SECONDS, force=force, in_background=True)
+            report = replace(report, elapsed=monotonic() - began)
         except NhagentError as error:
-            _tell(self._on_error, error)
+            self._tell(self._on_error, error)
             raise
         self._announce(report)
         return report
@@ -543,14 +555,27 @@ class Agent:
     def _announce(self, report: Report) -> None:
         if report.error is not None:
             _log.info("waiting: %s", report.error)
-            _tell(self._on_error, report.error)
+            self._tell(self._on_error, report.error)
         elif report.outcome in {Outcome.REGISTERED, Outcome.UPDATED, Outcome.RECREATED}:
             _log.info("%s at hub %s in %d requests", report.outcome, self._hub, report.requests)
-            _tell(self._on_registered, report)
+            self._tell(self._on_registered, report)
         for name, failure in report.failed_sources.items():
             _log.warning("the old channel stays in place: %s", failure)
             if name != PRIMARY or report.error is None:
-                _tell(self._on_error, failure)
+                self._tell(self._on_error, failure)
+
+    def _tell(self, callback: Callable[..., object] | None, news: object) -> None:
+        """Call back, unless this thread was stopped; whatever the app's own code raises stops nothing."""
+        if callback is None or self._access.is_cut:
+            return
+        try:
+            callback(news)
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+            from nhagent.veil import in_prose
+
+            _log.error("a callback of the app failed (%s)", in_prose(error))
 
     def _declare(self, change: Callable[[Declaration], Declaration]) -> None:
         """Change the declaration, on disk first; from there it is read at every later start."""
@@ -620,15 +645,3 @@ def _as_datetimes(clock: Callable[[], datetime | float] | None) -> Callable[[], 
         return moment
 
     return now
-
-
-def _tell(callback: Callable[..., object] | None, news: object) -> None:
-    """Call back; whatever the app's own code raises does not stop the agent."""
-    if callback is None:
-        return
-    try:
-        callback(news)
-    except Exception as error:  # noqa: BLE001 - the app's own code may raise anything
-        from nhagent.veil import in_prose
-
-        _log.error("a callback of the app failed (%s)", in_prose(error))

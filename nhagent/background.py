@@ -8,8 +8,12 @@ from threading import Event, Thread, current_thread
 from time import monotonic
 from typing import Final, Self
 
+from nhagent.errors import ConfigurationError
+
 STOP_SECONDS: Final = 5.0
 """How long the end of the thread is waited for."""
+FAULT_SECONDS: Final = 60.0
+"""How long it rests, in real time, where its own waits fail."""
 
 _log = logging.getLogger(__name__)
 
@@ -19,7 +23,7 @@ class Background:
 
     Args:
         live: what runs, with `wait` to wait by and `lived` to tell the time by.
-        cut: ends whatever exchange is under way.
+        cut: ends the exchange that a thread has under way, and lets it begin none any more.
         sleep: waits some seconds in place of the thread's own waits, and takes no time; None: real ones.
     """
 
@@ -27,7 +31,7 @@ class Background:
         self,
         live: Callable[[Background], None],
         *,
-        cut: Callable[[], None],
+        cut: Callable[[Thread], None],
         sleep: Callable[[float], None] | None = None,
     ) -> None:
         self._live = live
@@ -46,7 +50,16 @@ class Background:
         self.stop()
 
     def start(self) -> None:
-        """Begin."""
+        """Begin.
+
+        Raises:
+            ConfigurationError: it has begun before, or was stopped.
+        """
+        if self._thread.ident is not None or self._stopping:
+            raise ConfigurationError(
+                "keep_fresh: this background was started or stopped before, and runs once; call keep_fresh "
+                "again for another"
+            )
         self._thread.start()
 
     def poke(self) -> None:
@@ -57,7 +70,7 @@ class Background:
         """Stop at once, in the middle of an exchange too, which the next start then makes again."""
         self._stopping = True
         self._woken.set()
-        self._cut()
+        self._cut(self._thread)
         if self._thread.is_alive() and current_thread() is not self._thread:
             self._thread.join(STOP_SECONDS)
             if self._thread.is_alive():
@@ -68,6 +81,11 @@ class Background:
         """Whether it has begun and not ended."""
         return self._thread.is_alive()
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it is alive and was not asked to stop."""
+        return self.is_alive and not self._stopping
+
     def wait(self, seconds: float) -> bool:
         """Wait, or less where somebody pokes: then True. For the thread itself."""
         if self._sleep is None:
@@ -75,10 +93,10 @@ class Background:
         elif not self._woken.is_set():
             self._sleep(seconds)
             self._slept += seconds
-        if self._stopping:
-            raise _Stopped
         poked = self._woken.is_set()
         self._woken.clear()
+        if self._stopping:  # looked at last: a stop that comes later wakes the next wait
+            raise _Stopped
         return poked
 
     def lived(self) -> float:
@@ -86,10 +104,18 @@ class Background:
         return monotonic() + self._slept
 
     def _run(self) -> None:
-        try:
-            self._live(self)
-        except _Stopped:
-            return
+        while not self._stopping:
+            try:
+                self._live(self)
+            except _Stopped:
+                return
+            except BaseException as fault:  # noqa: BLE001 - the app's own sleep may raise anything
+                from nhagent.veil import in_prose
+
+                _log.error("a fault, in nhagent or in the app's sleep (%s); tried again", in_prose(fault))
+                self._woken.clear()
+                if not self._stopping:
+                    self._woken.wait(FAULT_SECONDS)
 
 
 class _Stopped(BaseException):

@@ -10,11 +10,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from threading import current_thread, main_thread
 from time import monotonic
 from typing import Final, Protocol
 
 from nhagent import pacing
-from nhagent.errors import Curve, HeldBack, NhagentError
+from nhagent.errors import Curve, HeldBack, NhagentError, is_failure
 from nhagent.report import Report
 
 SOON_SECONDS: Final = 1.0
@@ -108,10 +109,38 @@ def drive(
         pause = pause_after(report.error, tries, random)
         if spent + pause > timeout:
             return replace(report, next_attempt=clock() + timedelta(seconds=pause))
-        sleep(pause)
         # Counted as asked, not as measured: an injected sleep then ends at its deadline as a real one does.
-        spent += pause
+        spent += _slept_through(pause, clock, sleep)
         tries.waited(pause)
+
+
+def _slept_through(pause: float, clock: Callable[[], datetime], sleep: Callable[[float], None]) -> float:
+    """Sleep until a pause is over by what was slept or by the wall clock; gives the seconds slept."""
+    is_over = _passed_by(clock, pause)
+    slept = 0.0
+    while slept < pause and not is_over():
+        part = min(pause - slept, pacing.LONGEST_WAIT_SECONDS)
+        sleep(part)
+        slept += part
+    return slept
+
+
+def _passed_by(clock: Callable[[], datetime], seconds: float) -> Callable[[], bool]:
+    """What tells whether so many seconds have passed by the wall clock; one that fails says no."""
+
+    def now() -> datetime | None:
+        try:
+            return clock()
+        except Exception:  # noqa: BLE001 - the app's own clock may raise anything; the other clock goes on
+            return None
+
+    began = now()
+
+    def is_over() -> bool:
+        moment = now()
+        return began is not None and moment is not None and (moment - began).total_seconds() >= seconds
+
+    return is_over
 
 
 def pause_after(error: NhagentError, tries: Tries, random: Callable[[], float]) -> float:
@@ -165,27 +194,51 @@ class Endless:
         self._tries = tries
         self._told = told or (lambda _, __: None)
         self._verify_at: float | None = None
+        self._looks_again = False
         self._refresh_at = lived() + (0.0 if refresh_first else interval)
         self._due: datetime | None = None
+        self._ending: BaseException | None = None
+        self._hurried = 0  # so many rests in a row were shortened by a poke
 
     def live(self) -> None:
-        """Turn until `wait` raises something."""
+        """Turn until `wait` raises something, or a signal strikes."""
         while True:
-            forced = self._lived() >= self._refresh_at
             try:
-                report = self._turn(forced)
-            except NhagentError as error:
-                self._rest_after(error, error)
-            except Exception as fault:  # noqa: BLE001 - nothing may end it
-                from nhagent.veil import in_prose
+                self._turn_and_rest()
+            except BaseException as fault:
+                if self._is_the_end(fault):
+                    raise
+                self._rest_after_fault(fault)
 
-                _log.error("a fault, in nhagent or in the app's clock (%s); tried again", in_prose(fault))
-                self._rest_after(_Unforeseen(f"a fault: {in_prose(fault)}"))
-            else:
-                if report.error is not None:
-                    self._rest_after(report.error, report)
-                else:
-                    self._went_well(report, forced=forced)
+    def _turn_and_rest(self) -> None:
+        forced = self._lived() >= self._refresh_at
+        try:
+            report = self._turn(forced)
+        except NhagentError as error:
+            self._rest_after(error, error)
+            return
+        if report.error is not None:
+            self._rest_after(report.error, report)
+        else:
+            self._went_well(report, forced=forced)
+
+    def _is_the_end(self, raised: BaseException) -> bool:
+        """Whether it was raised to end all of this: by `wait`, or by a signal, which the main thread gets."""
+        if raised is self._ending:
+            return True
+        return not is_failure(raised) and current_thread() is main_thread()
+
+    def _rest_after_fault(self, fault: BaseException) -> None:
+        """A rest as after a fault of ours; what the rest itself needs may be what failed."""
+        from nhagent.veil import in_prose
+
+        _log.error("a fault, in nhagent or in the app's clock (%s); tried again", in_prose(fault))
+        try:
+            self._rest_after(_Unforeseen(f"a fault: {in_prose(fault)}"))
+        except BaseException as again:
+            if self._is_the_end(again):
+                raise
+            self._rest(pacing.LOCAL_SECONDS)
 
     def _went_well(self, report: Report, *, forced: bool) -> None:
         self._tries.succeeded()
@@ -193,31 +246,49 @@ class Endless:
             self._due, self._refresh_at = report.next_attempt, self._lived() + self._interval
         if report.calls_for_verification:
             self._verify_at = self._lived() + pacing.verify_after(self._random())
+            self._looks_again = False
         least = SOON_SECONDS if report.requests else IDLE_SECONDS
         self._told(report, max(least, self._left()))
-        self._rest_until_due(least)
+        # The first poke after a rest is obeyed at once; who pokes whenever it has looked makes no busy loop.
+        self._hurried = min(self._hurried, 1)
+        before = self._lived()
+        if self._rest_until_due(least):
+            self._hold_on(before + SOON_SECONDS * self._hurried)
 
     def _rest_after(self, error: NhagentError, came_to: Report | NhagentError | None = None) -> None:
         """Wait as long as an error asks for, or until somebody asks for a turn."""
         pause = pause_after(error, self._tries, self._random)
         self._told(came_to or error, pause)
-        ends = self._lived() + pause
-        while (left := ends - self._lived()) > 0:
+        began, is_over = self._lived(), _passed_by(self._clock, pause)
+        while (left := began + pause - self._lived()) > 0 and not is_over():
             if self._rest(left):
+                # Whoever pokes at every failure waits longer each time, as after failures without a poke.
+                least = min(pause, pacing.FAULT_LIMIT_SECONDS, SOON_SECONDS * 2.0 ** min(self._hurried, 32))
+                self._hold_on(began + least)
                 return
+        self._hurried = 0
         self._tries.waited(pause)
 
-    def _rest_until_due(self, least: float) -> None:
-        """Wait until a refresh is due by the wall clock or by uptime, or until poked; verify on the way."""
+    def _hold_on(self, until: float) -> None:
+        """After a poke: wait for the least that must lie between two turns, whoever pokes meanwhile."""
+        self._hurried += 1
+        while (left := until - self._lived()) > 0:
+            self._rest(left)
+
+    def _rest_until_due(self, least: float) -> bool:
+        """Wait until a refresh is due by the wall clock or by uptime, or until poked; verify on the way.
+
+        Returns:
+            Whether somebody poked.
+        """
         while True:
             if self._rest(max(least, self._left())):
-                return
-            if self._verify_at is not None and self._lived() >= self._verify_at:
-                self._verify_at = None
-                if self._verified_drift():
-                    return
+                return True
+            looks = self._verify_at is not None and self._lived() >= self._verify_at
+            if looks and self._verified_drift():
+                return False
             if self._lived() >= self._refresh_at or (self._due is not None and self._clock() >= self._due):
-                return
+                return False
 
     def _left(self) -> float:
         """Seconds until something is due."""
@@ -229,15 +300,25 @@ class Endless:
         return left
 
     def _verified_drift(self) -> bool:
+        """Look; a look that failed is made once more, as late as the first one, or as its error asks for."""
+        self._verify_at, is_first, self._looks_again = None, not self._looks_again, False
         try:
             return self._verify()
         except NhagentError as error:
             _log.info("not verified: %s", error)
+            if is_first:
+                self._looks_again = True
+                pause = max(pacing.delay(error, 0, self._random()), pacing.verify_after(self._random()))
+                self._verify_at = self._lived() + pause
             return False
 
     def _rest(self, seconds: float) -> bool:
         """Wait, but not for long at once: a clock that jumped is then seen soon. Whether somebody poked."""
-        return self._wait(min(seconds, pacing.LONGEST_WAIT_SECONDS))
+        try:
+            return self._wait(min(seconds, pacing.LONGEST_WAIT_SECONDS))
+        except BaseException as ending:
+            self._ending = ending
+            raise
 
 
 class _Unforeseen(NhagentError):

@@ -156,3 +156,12 @@ class HubUnavailable(HubError):
 
     retryable = True
     curve = Curve.FAULT
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether by this error code of the app's own has failed, rather than somebody is ending the program.
+
+    ``sys.exit`` and a cancelled task's error are failures too: who calls back has nothing to end with them.
+    """
+    names = (kind.__name__ for kind in type(error).__mro__)  # asyncio is not imported for one name
+    return isinstance(error, Exception | SystemExit) or "CancelledError" in names

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import json
 import logging
 import os
+import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from nhagent import Agent, Report, SecondaryTile, pacing
 from nhagent.emulator import Emulator
-from nhagent.errors import ChannelError, HubUnavailable, NhagentError, Unauthorized
+from nhagent.errors import ChannelError, ConfigurationError, HubUnavailable, NhagentError, Unauthorized
 
 from .conftest import PLAIN, TOAST, Device, first_run
 
@@ -173,6 +177,95 @@ def test_it_stops_at_once_in_the_middle_of_an_exchange(device: Device, settings:
     assert device.start(**PLAIN).outcome in {"registered", "updated"}
 
 
+def test_block_that_ends_while_a_source_is_asked_ends_the_work(
+    device: Device, settings: dict[str, Any]
+) -> None:
+    asked, answer = threading.Event(), threading.Event()
+    told: list[object] = []
+
+    def source() -> str:
+        asked.set()
+        answer.wait(10)
+        return "https://push.example/1"
+
+    agent = device.agent(**settings, channel=source, on_registered=told.append, on_error=told.append)
+    background = agent.keep_fresh()
+    background.start()
+    assert asked.wait(5)
+    threading.Timer(0.2, answer.set).start()
+    background.stop()
+    assert not background.is_alive
+    assert (device.seen(), told) == ([], [])
+    assert device.files.keys() <= {"lock"}, "nothing is begun that nobody will end"
+    assert agent.start().outcome == "registered", "its owner may use it as before"
+    agent.unregister()
+    agent.enable()
+    with agent.keep_fresh():
+        assert within(5, lambda: len(told) == 2)
+
+
+def test_exchange_that_begins_after_the_stop_is_not_made(device: Device, settings: dict[str, Any]) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def token() -> str:
+        asked.set()
+        answer.wait(10)
+        return "SharedAccessSignature sr=x"
+
+    device.hub.fail("*", delay=20)
+    agent = device.agent(**{**settings, "connection_string": token, "endpoint": device.hub.endpoint})
+    background = agent.keep_fresh()
+    background.start()
+    assert asked.wait(5)
+    threading.Timer(0.2, answer.set).start()
+    began = time.monotonic()
+    background.stop()
+    assert time.monotonic() - began < 3
+    assert not background.is_alive
+    assert device.seen() == []
+
+
+def test_exchange_that_the_stop_has_cut_is_no_error_to_tell(device: Device, settings: dict[str, Any]) -> None:
+    device.hub.fail("PUT", delay=20)
+    told: list[object] = []
+    with device.agent(**settings, on_registered=told.append, on_error=told.append).keep_fresh():
+        assert within(5, lambda: len(device.hub.log()) == 1)
+    assert told == []
+
+
+def test_second_background_of_an_agent_is_refused_while_the_first_one_runs(
+    device: Device, settings: dict[str, Any]
+) -> None:
+    reports: list[Report] = []
+    agent = device.agent(**settings, on_registered=reports.append)
+    never_begun = agent.keep_fresh()
+    with agent.keep_fresh() as background:
+        with pytest.raises(ConfigurationError, match="a background thread keeps this agent fresh already"):
+            agent.keep_fresh()
+        for other in (background, never_begun):
+            with pytest.raises(ConfigurationError, match="call keep_fresh again"):
+                other.start()
+        assert within(5, lambda: len(reports) == 1)
+        device.channel = "https://push.example/2"
+        agent.poke()
+        assert within(5, lambda: len(reports) == 2)
+    with pytest.raises(ConfigurationError, match="call keep_fresh again"), background:
+        pass
+    device.channel = "https://push.example/3"
+    with agent.keep_fresh():
+        assert within(5, lambda: len(reports) == 3)
+
+
+def test_report_of_the_background_tells_how_long_its_turn_took(
+    device: Device, settings: dict[str, Any]
+) -> None:
+    reports: list[Report] = []
+    device.hub.fail("PUT", delay=0.2)
+    with device.agent(**settings, on_registered=reports.append).keep_fresh():
+        assert within(5, lambda: len(reports) == 1)
+    assert 0.1 < reports[0].elapsed < 5
+
+
 def test_it_goes_on_until_the_hub_is_back(device: Device) -> None:
     days = Days(device.hub, DAY / 2)
     device.hub.fail("*", status=503, times=40)
@@ -202,9 +295,9 @@ def test_what_callbacks_and_sources_raise_does_not_stop_it(
         device.channel = "https://push.example/2"
         agent.poke()
         assert within(5, lambda: device.held()[0]["pushChannel"] == "https://push.example/2")
+        assert within(5, lambda: caplog.text.count("a callback of the app failed") == 3)
         assert background.is_alive
     assert isinstance(seen[0], ChannelError)
-    assert caplog.text.count("a callback of the app failed") == 3
 
 
 def test_clock_that_raises_does_not_stop_it(device: Device, caplog: pytest.LogCaptureFixture) -> None:
@@ -221,6 +314,103 @@ def test_clock_that_raises_does_not_stop_it(device: Device, caplog: pytest.LogCa
     assert "a fault, in nhagent or in the app's clock" in caplog.text
 
 
+def exited(*_: object) -> Any:
+    sys.exit("enough")
+
+
+def cancelled(*_: object) -> Any:
+    raise asyncio.CancelledError
+
+
+def interrupted(*_: object) -> Any:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("end", [exited, cancelled, interrupted])
+def test_callback_that_would_end_the_program_does_not_stop_it(
+    device: Device, settings: dict[str, Any], end: Callable[[object], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with device.agent(**settings, on_registered=end).keep_fresh() as background:
+        assert within(5, lambda: bool(re.search("SystemExit|CancelledError|KeyboardInterrupt", caplog.text)))
+        assert background.is_alive
+    assert device.seen() == ["PUT"]
+
+
+@pytest.mark.parametrize("end", [exited, cancelled, interrupted])
+def test_source_or_token_callable_that_would_end_the_program_does_not_stop_it(
+    device: Device, end: Callable[..., Any]
+) -> None:
+    for changes in ({"channel": end}, {"connection_string": end, "endpoint": device.hub.endpoint}):
+        days = Days(device.hub, 3 * 3600)
+        asked: list[object] = []
+
+        def ask(asked: list[object] = asked) -> Any:
+            asked.append(1)
+            return end()
+
+        given = {name: ask if value is end else value for name, value in changes.items()}
+        days.live(device.agent(**{**PLAIN, **given}, clock=days.clock, sleep=days.sleep))
+        assert len(asked) > 1, "it goes on asking"
+    assert device.seen() == []
+
+
+def test_clock_that_fails_while_nothing_is_due_does_not_stop_it(
+    device: Device, caplog: pytest.LogCaptureFixture
+) -> None:
+    days = Days(device.hub, 2 * DAY)
+    faults = [False]
+
+    def clock() -> datetime:
+        if faults[0]:
+            raise OSError("no clock")
+        return days.now
+
+    def sleep(seconds: float) -> None:
+        days.sleep(seconds)
+        faults[0] = len(days.slept) < 4
+
+    def fail_from_now_on(_: Report) -> None:
+        faults[0] = True
+
+    days.live(device.agent(**PLAIN, clock=clock, sleep=sleep, on_registered=fail_from_now_on))
+    assert "a fault, in nhagent or in the app's clock (OSError" in caplog.text
+    assert device.seen().count("PUT") == 2, "the refresh of the next day is made all the same"
+
+
+def test_clock_that_fails_after_a_refusal_does_not_stop_it(device: Device) -> None:
+    days = Days(device.hub, 3600)
+    faults = iter([True])
+    device.hub.fail("*", status=429)
+
+    def clock() -> datetime:
+        if len(device.hub.log()) > 0 and next(faults, False):
+            raise OSError("no clock")
+        return days.now
+
+    days.live(device.agent(**PLAIN, clock=clock, sleep=days.sleep))
+    assert len(device.held()) == 1
+
+
+def test_reply_that_the_look_makes_no_sense_of_does_not_stop_it(device: Device) -> None:
+    days = Days(device.hub, 1.2 * DAY)
+    odd = {"installationId": "x", "platform": "wns", "pushChannel": "c", "pushVariables": {"a": [1, "b"]}}
+    device.hub.fail("GET", status=200, headers={"Content-Type": "application/json"}, body=json.dumps(odd))
+    agent = device.agent(**PLAIN, clock=days.clock, sleep=days.sleep, installation_id="x")
+    days.live(agent)
+    assert device.seen().count("PUT") >= 2, "the refresh of the next day is made all the same"
+
+
+def test_sleep_that_raises_does_not_stop_it(device: Device, caplog: pytest.LogCaptureFixture) -> None:
+    def sleep(_: float) -> None:
+        raise OSError("no sleep")
+
+    with device.agent(**PLAIN, sleep=sleep).keep_fresh() as background:
+        assert within(5, lambda: "in the app's sleep (OSError" in caplog.text)
+        assert background.is_alive
+    assert not background.is_alive
+    assert device.seen() == ["PUT"]
+
+
 def test_blocked_device_tries_after_an_hour_growing_to_a_day_or_at_once_when_poked(device: Device) -> None:
     days = Days(device.hub, 4 * DAY)
     device.hub.fail("*", status=403, times=1000)
@@ -231,6 +421,56 @@ def test_blocked_device_tries_after_an_hour_growing_to_a_day_or_at_once_when_pok
         assert within(5, lambda: len(device.hub.log()) == 1)
         background.poke()
         assert within(5, lambda: len(device.hub.log()) == 2)
+
+
+@pytest.mark.parametrize("status", [503, 401, 429])
+def test_app_that_pokes_at_every_error_makes_no_storm(device: Device, status: int) -> None:
+    days = Days(device.hub, 3600)
+    told: list[NhagentError] = []
+    device.hub.fail("*", status=status, times=100_000)
+
+    def poke(error: NhagentError) -> None:
+        told.append(error)
+        agent.poke()
+
+    agent = device.agent(**PLAIN, clock=days.clock, sleep=days.sleep, on_error=poke)
+    days.live(agent)
+    assert len(device.seen()) <= 25, "1, 2, 4 … 256, 300, 300 … seconds"
+    assert 15 <= len(told) <= 25
+    if status != 503:  # whose own pauses are as short
+        assert days.slept[:5] == pytest.approx([1, 2, 4, 8, 16], abs=0.5)
+
+
+def test_source_that_pokes_whenever_it_is_asked_makes_no_busy_loop(device: Device) -> None:
+    days = Days(device.hub, 60)
+    asked: list[str] = []
+
+    def source() -> str:
+        asked.append("once more")
+        agent.poke()
+        return "https://push.example/1"
+
+    agent = device.agent(**PLAIN, channel=source, clock=days.clock, sleep=days.sleep)
+    days.live(agent)
+    assert 30 < len(asked) <= 63
+    assert device.seen() == ["PUT"]
+
+
+def test_poke_after_a_long_rest_is_obeyed_at_once_however_often_it_failed(device: Device) -> None:
+    device.hub.fail("*", status=403, times=1000)
+    days = Days(device.hub, DAY / 4)
+    tries: list[datetime] = []
+
+    def sleep(seconds: float) -> None:
+        days.sleep(seconds)
+        if len(days.slept) % 2:
+            agent.poke()
+
+    agent = device.agent(**PLAIN, clock=days.clock, sleep=sleep, on_error=lambda _: tries.append(days.now))
+    days.live(agent)
+    waits = [(after - before).total_seconds() for before, after in pairwise(tries)]
+    assert len(waits) > 8
+    assert set(waits[1:]) <= {900.0, 1800.0}, "no longer than until the poke"
 
 
 def test_a_day_of_a_device_at_rest_is_one_refresh_in_its_slot_and_one_look(device: Device) -> None:
@@ -304,6 +544,29 @@ def test_registration_that_the_hub_did_not_keep_is_made_again_minutes_later(devi
     days.live(device.agent(**PLAIN, clock=days.clock, sleep=days.sleep, on_registered=forget))
     assert device.seen()[:3] == ["PUT", "GET", "PUT"]
     assert len(device.held()) == 1
+
+
+def test_look_that_failed_is_made_once_more(device: Device) -> None:
+    days = Days(device.hub, 3 * 3600)
+    device.hub.fail("GET", status=503)
+    lost: list[str] = []
+
+    def forget(report: Report) -> None:
+        if not lost:
+            lost.append(str(report.installation_id))
+            device.hub.forget(installation=lost[0])
+
+    agent = device.agent(**PLAIN, clock=days.clock, sleep=days.sleep, on_registered=forget)
+    days.live(agent)
+    assert device.seen()[:4] == ["PUT", "GET", "GET", "PUT"]
+    assert len(device.held()) == 1
+
+
+def test_look_that_fails_twice_is_given_up(device: Device) -> None:
+    days = Days(device.hub, 6 * 3600)
+    device.hub.fail("GET", status=503, times=9)
+    days.live(device.agent(**PLAIN, clock=days.clock, sleep=days.sleep))
+    assert device.seen() == ["PUT", "GET", "GET"]
 
 
 def test_first_registration_with_templates_without_tags_is_looked_at_and_not_made_again(

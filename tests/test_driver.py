@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nhagent import errors, pacing
-from nhagent.driver import drive
+from nhagent.driver import Counted, Endless, drive
 from nhagent.report import Outcome, Report
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -55,6 +57,95 @@ def test_error_that_waiting_cannot_mend_is_raised() -> None:
 
     with pytest.raises(errors.Unauthorized):
         drive(turn, timeout=30, clock=lambda: NOW, sleep=lambda _: None, random=lambda: 0.5)
+
+
+LONG = errors.Throttled("busy", retry_after=3000)
+
+
+def test_long_pause_is_slept_in_parts() -> None:
+    slept: list[float] = []
+    assert run([replace(WAITING, error=LONG), DONE], 10_000, slept).outcome == "registered"
+    assert sum(slept) == pytest.approx(3300)
+    assert max(slept) <= pacing.LONGEST_WAIT_SECONDS
+
+
+class Laptop:
+    """A machine whose wall clock goes on by more than was slept, or by less, while the other stands still."""
+
+    def __init__(self, jump: timedelta) -> None:
+        self.jump = jump
+        self.now, self.lived = NOW, 0.0
+        self.waited: list[float] = []
+        self.turns: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.waited.append(seconds)
+        self.lived += seconds
+        self.now += timedelta(seconds=seconds) + self.jump
+
+    def wait(self, seconds: float) -> bool:
+        self.sleep(seconds)
+        return False
+
+    def turn(self, _: object) -> Report:
+        self.turns.append(self.lived)
+        if len(self.turns) == 3:
+            raise KeyboardInterrupt
+        return replace(WAITING, error=LONG)
+
+
+@pytest.mark.parametrize(
+    ("jump", "wait"), [(timedelta(hours=8), 900), (timedelta(hours=-8), 3300), (timedelta(), 3300)]
+)
+def test_pause_is_over_when_either_clock_says_so(jump: timedelta, wait: float) -> None:
+    for live in (_in_background, _in_foreground):
+        laptop = Laptop(jump)
+        with pytest.raises(KeyboardInterrupt):
+            live(laptop)
+        assert laptop.turns == pytest.approx([0, wait, 2 * wait])
+        assert max(laptop.waited) <= pacing.LONGEST_WAIT_SECONDS
+
+
+def test_fault_within_the_look_is_rested_from_and_lived_through() -> None:
+    laptop = Laptop(timedelta())
+    turns = iter([DONE, replace(DONE, outcome=Outcome.UNCHANGED)])
+
+    def turn(_: bool) -> Report:
+        laptop.turns.append(laptop.lived)
+        try:
+            return next(turns)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    def verify() -> bool:
+        raise TypeError("an odd reply")
+
+    with pytest.raises(KeyboardInterrupt):
+        _in_background(laptop, turn, verify)
+    looked_at = pacing.VERIFY_SECONDS
+    assert laptop.turns[:2] == pytest.approx([0, looked_at + pacing.LOCAL_SECONDS])
+
+
+def _in_background(
+    laptop: Laptop,
+    turn: Callable[[bool], Report] | None = None,
+    verify: Callable[[], bool] = lambda: False,
+) -> None:
+    Endless(
+        turn or laptop.turn,
+        verify=verify,
+        interval=86400,
+        refresh_first=False,
+        clock=lambda: laptop.now,
+        wait=laptop.wait,
+        lived=lambda: laptop.lived,
+        random=lambda: 0.5,
+        tries=Counted(),
+    ).live()
+
+
+def _in_foreground(laptop: Laptop) -> None:
+    drive(laptop.turn, timeout=1e6, clock=lambda: laptop.now, sleep=laptop.sleep, random=lambda: 0.5)
 
 
 @given(st.integers(0, 10_000), fractions)

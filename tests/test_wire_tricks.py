@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import socket
+import sys
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -302,3 +303,29 @@ def test_slow_tunnel_does_not_outlive_the_deadline(
         with pytest.raises(errors.HubUnavailable, match="no whole reply within 1 s"):
             far_client.get_installation("device")
         assert time.monotonic() - began < 3 * TIMEOUT
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A connection string to a place on this machine where nobody takes a connection up."""
+    with socket.socket() as listener, ExitStack() as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        for _ in range(4):  # the queue is full then: what comes later is not answered
+            sock = waiting.enter_context(socket.socket())
+            sock.setblocking(False)
+            with suppress(BlockingIOError):
+                sock.connect(("127.0.0.1", port))
+        yield f"Endpoint=sb://127.0.0.1:{port}/;SharedAccessKeyName=Listen;SharedAccessKey=YQ=="
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses, or a cut waits")
+def test_cut_ends_the_wait_for_a_connection_and_outlasts_it(silent: str) -> None:
+    with HubClient(silent, "hub", timeout=20) as client:
+        threading.Timer(0.3, client.cut).start()
+        began = time.monotonic()
+        for _ in range(2):
+            with pytest.raises(errors.HubUnavailable, match="the exchange was ended on this side"):
+                client.put_installation(DEVICE)
+        assert time.monotonic() - began < 4

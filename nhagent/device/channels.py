@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from nhagent.device.disk import NoRegularFile, open_regular
-from nhagent.errors import ChannelError, ConfigurationError, NhagentError
+from nhagent.errors import ChannelError, ConfigurationError, NhagentError, is_failure
 from nhagent.models import BrowserChannel, Platform, PushChannel, RawChannel, read_channel
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ def ask(source: ChannelSource, platform: Platform, name: str) -> PushChannel | N
         raw = source()
     except ChannelError:
         raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the app's own code may raise anything
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         from nhagent.veil import in_prose
 
         # The text of ours is shown as it is: a source may have called what is ours.

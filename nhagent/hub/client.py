@@ -103,7 +103,7 @@ class HubClient:
         self._exchange.allow(seconds)
 
     def cut(self) -> None:
-        """End the exchange that is under way, from another thread: it then raises `HubUnavailable`."""
+        """End the exchange under way, from another thread: it and all later ones raise `HubUnavailable`."""
         self._exchange.cut()
 
     def put_installation(self, installation: Installation) -> HubReply:

@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from nhagent import __version__, rules
-from nhagent.errors import ConfigurationError, CredentialError, HubUnavailable, NhagentError
+from nhagent.errors import ConfigurationError, CredentialError, HubUnavailable, NhagentError, is_failure
 from nhagent.hub.connection import ConnectionString, read_endpoint
 from nhagent.hub.replies import HubReply, raise_for_error, read_facts
 from nhagent.hub.transport import Request, Response, Transport
@@ -76,7 +76,7 @@ class HubExchange:
         return f"hub {self._hub!r} at {self._endpoint}"
 
     def cut(self) -> None:
-        """End the exchange that is under way, from another thread."""
+        """End the exchange that is under way, from another thread, and let none begin any more."""
         self._transport.cut()
 
     def close(self) -> None:
@@ -153,7 +153,9 @@ def _token_of(source: TokenSource) -> str:
         raise HubUnavailable(
             f"the token callable could not reach its backend ({without_text(error)}); tried later"
         ) from None
-    except Exception as error:  # noqa: BLE001 - the app's own code may raise anything
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         raise CredentialError(f"the token callable failed ({without_text(error)}); correct it") from None
     text = token.strip() if isinstance(token, str) else ""
     if not text.startswith("SharedAccessSignature ") or not (text.isascii() and text.isprintable()):

@@ -10,12 +10,12 @@ from __future__ import annotations
 import logging
 import os
 import re
+import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import NO_CONTENT, HTTPException, IncompleteRead
-from socket import socket
 from threading import Timer
 from time import gmtime, monotonic, strftime
 from typing import Any, Final
@@ -26,6 +26,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
+from urllib3.util.connection import allowed_gai_family
 from urllib3.util.ssl_ import create_urllib3_context
 
 from nhagent.errors import ConfigurationError, HubUnavailable
@@ -78,6 +79,7 @@ class Transport:
 
     def __init__(self, *, ca_bundle: str | None = None, timeout: float = EXCHANGE_SECONDS) -> None:
         self._timeout = timeout
+        self._is_cut = False
         self._session = _Session()
         self._adapter = _Adapter(_tls_context(ca_bundle))
         for scheme in ("https://", "http://"):
@@ -101,13 +103,17 @@ class Transport:
         self._adapter.is_cut = False
         deadline.start()
         try:
+            if self._is_cut:  # looked at last: a cut that comes later finds the exchange under way
+                raise TimeoutError
             response = self._exchange(request)
         except requests.exceptions.InvalidHeader:  # its text holds the header: the token
             raise ConfigurationError(
                 "a request header cannot be sent; check the SAS token's characters"
             ) from None
         except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
-            if monotonic() - started >= self._timeout:
+            if self._is_cut:
+                words = f"no answer from {host}: the exchange was ended on this side"
+            elif monotonic() - started >= self._timeout:
                 words = f"no answer from {host}: no whole reply within {self._timeout:g} s"
             elif isinstance(error, requests.exceptions.SSLError):
                 words = f"TLS with {host} failed {_why_tls_failed(error)}"
@@ -121,7 +127,8 @@ class Transport:
         return response
 
     def cut(self) -> None:
-        """End the exchange that is under way, from another thread."""
+        """End the exchange that is under way, from another thread, and let none begin any more."""
+        self._is_cut = True
         self._adapter.cut()
 
     def close(self) -> None:
@@ -165,7 +172,7 @@ def proxy_of(url: str) -> str | None:
     return None if proxy is None else proxy.rpartition("@")[2].rpartition("//")[2]
 
 
-def certificate_end(connected: socket, url: str, ca_bundle: str | None) -> datetime:
+def certificate_end(connected: socket.socket, url: str, ca_bundle: str | None) -> datetime:
     """Shake hands over a connection as `Transport` would, and look at the certificate. Closes the connection.
 
     Args:
@@ -226,14 +233,12 @@ class _Adapter(HTTPAdapter):
 
     def cut(self) -> None:
         """End the exchange that is under way, whatever it waits for."""
-        from socket import SHUT_RDWR
-
         self.is_cut = True
         for sock in (self._socket, getattr(self._connection, "sock", None)):
             if sock is not None:
                 try:
                     # A TLS socket's own shutdown would take the TLS away under the feet of who is reading.
-                    socket.shutdown(sock, SHUT_RDWR)
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
                 except OSError:  # it is closed already
                     pass
 
@@ -245,6 +250,30 @@ class _Adapter(HTTPAdapter):
         if self.is_cut:
             connection.close()
             raise TimeoutError("the connection came too late")
+
+    def _reach(self, host: str, port: int, timeout: float | None, options: Iterable[Any]) -> socket.socket:
+        """Try one address of a host after the other, for as long as there is time."""
+        failure: OSError = TimeoutError("the connection came too late")
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host.strip("[]"), port, allowed_gai_family(), socket.SOCK_STREAM
+        ):
+            # Kept before it is connected: a cut ends that too.
+            self._socket = sock = socket.socket(family, kind, protocol)
+            try:
+                for option in options:
+                    sock.setsockopt(*option)
+                sock.settimeout(timeout)
+                if self.is_cut:
+                    raise TimeoutError("the connection came too late")
+                sock.connect(address)
+            except OSError as error:
+                sock.close()
+                failure = error
+                if self.is_cut:
+                    break
+            else:
+                return sock
+        raise failure
 
     def init_poolmanager(self, *args: Any, **keywords: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._context, **keywords)
@@ -259,6 +288,9 @@ class _Adapter(HTTPAdapter):
         class Plain(HTTPConnection):
             def connect(self) -> None:
                 adapter._watch(self, super().connect)
+
+            def _new_conn(self) -> socket.socket:
+                return adapter._reach(self._dns_host, self.port, self.timeout, self.socket_options or ())
 
             def putrequest(self, method: str, url: str, *args: Any, **keywords: Any) -> None:
                 super().putrequest(method, url + adapter._query, *args, **keywords)
