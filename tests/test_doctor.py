@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from nhagent import HubClient, Installation, Platform
 from nhagent.emulator import Emulator
 from nhagent.service.cli import main
 from nhagent.service.doctor import units_of
@@ -182,6 +183,51 @@ def test_unregistered_device_is_said_and_is_no_fault(make: Callable[..., Doctore
     assert facts["channel"] == (None, "not asked for while the device is unregistered")
 
 
+@pytest.mark.parametrize("style", ["installation", "registration"])
+def test_unregistered_device_that_the_hub_still_holds_is_red(
+    make: Callable[..., Doctored], style: str
+) -> None:
+    made = make(style=style)
+    made.hub.fail("DELETE", status=429, headers={"Retry-After": "3600"}, times=9)
+    assert main(["unregister", "--timeout", "0", "--config", str(made.config)]) == 75
+    made.hub.clear_faults()
+    made.hub.clear_log()
+    made.capsys.readouterr()
+    code, seen = made.examine()
+    facts = {check["name"]: check["fact"] for check in seen["checks"]}
+    [red] = [check for check in seen["checks"] if check["ok"] is False]
+    assert (code, red["name"]) == (1, "hub")
+    assert red["fact"].startswith("has not forgotten the unregistered device yet: ")
+    assert "nhagent register" in red["next"]
+    assert facts["state"].startswith("DISABLED: ")
+    assert ", leaving " in facts["state"]
+    assert ", next attempt 20" in facts["state"]
+
+
+def test_unregistered_device_that_the_hub_has_again_is_red(make: Callable[..., Doctored]) -> None:
+    made = make()
+    [held] = made.hub.contents()["installations"]
+    assert main(["unregister", "--config", str(made.config)]) == 0
+    with HubClient(made.hub.full, made.hub.hub) as backend:
+        backend.put_installation(Installation(held["installationId"], Platform.WNS, CHANNELS["channel"]))
+    made.hub.clear_log()
+    made.capsys.readouterr()
+    code, seen = made.examine()
+    [red] = [check for check in seen["checks"] if check["ok"] is False]
+    assert (code, red["name"]) == (1, "hub")
+    assert red["fact"].startswith("still holds the unregistered device as installation ")
+
+
+def test_device_that_moves_to_another_namespace_is_not_lost_there(make: Callable[..., Doctored]) -> None:
+    made = make()
+    other = made.keeps.enter_context(Emulator())
+    made.credential(other.listen)
+    code, seen = made.examine()
+    facts = {check["name"]: check["fact"] for check in seen["checks"]}
+    assert code == 0
+    assert "will be registered anew here" in facts["credentials"]
+
+
 def wrong_clock(made: Doctored, offset: float = 3600) -> None:
     made.hub.set_clock(offset)
 
@@ -342,6 +388,17 @@ def channel_expired(made: Doctored) -> None:
     made.change("state.json", lambda state: state["expired"].append(CHANNELS["channel"]))
 
 
+def device_lost(made: Doctored) -> None:
+    [held] = made.hub.contents()["installations"]
+    made.hub.forget(installation=held["installationId"])
+
+
+def device_lost_and_marked(made: Doctored) -> None:
+    device_lost(made)
+    assert main(["verify", "--config", str(made.config)]) == 1
+    made.capsys.readouterr()
+
+
 def throttled(made: Doctored) -> None:
     made.hub.fail("GET", status=429, times=9)
 
@@ -436,6 +493,8 @@ BROKEN: list[Any] = [
     (second_key_stands_in, {}, "hub", "into $NHAGENT_CONNECTION_STRING_FILE"),
     (no_listen, {}, "hub", "Listen right"),
     (wrong_hub, {"registered": False}, "hub", "check the hub's name"),
+    (device_lost, {}, "hub", "nhagent verify"),
+    (device_lost_and_marked, {}, "hub", "nhagent register"),
     (throttled, {}, "hub", "wait"),
     (hub_away, {}, "hub", "wait"),
     (silent_hub, {}, "hub", "wait"),

@@ -26,6 +26,7 @@ from nhagent.device.store import LOCK, Store
 from nhagent.errors import HubError, NhagentError, RecordNotFound
 from nhagent.hub.connection import ConnectionString
 from nhagent.models import Platform, PushChannel, fingerprint, identity_of_channel
+from nhagent.registrars import INSTALLATION
 from nhagent.report import StartState, Status
 from nhagent.service.config import Setup, read_setup
 from nhagent.startup import known_channels, refusal
@@ -110,6 +111,7 @@ class _Examination:
         self._skew: float | None = None
         self._answer: Exception | bool | None = None
         self._given: dict[str, str] = {}
+        self._has_moved = False  # to another namespace, which knows nothing of the device yet
 
     def checks(self) -> Iterator[Check]:
         for name, look in (
@@ -210,7 +212,9 @@ class _Examination:
             "at": status.namespace,
             "accepted": _when(status.accepted_at),
             "verified": _when(status.verified_at),
+            "leaving": " and ".join(status.leaving),
             "last error": status.last_error and f"{status.last_error} ({status.failures} in a row)",
+            "next attempt": _when(status.next_attempt),
         }
         told = [f"{name} {fact}" for name, fact in facts.items() if fact]
         if status.state is StartState.DISABLED:
@@ -234,7 +238,8 @@ class _Examination:
         if hidden:
             fact += f"; it hides {' and '.join(hidden)}"
         known_at = None if "state" in self._red else self._status.namespace
-        if known_at not in {None, namespace}:
+        self._has_moved = known_at not in {None, namespace}
+        if self._has_moved:
             fact += f"; the device is known at {known_at}, and will be registered anew here"
         return fact
 
@@ -315,11 +320,36 @@ class _Examination:
         self._exchange()
         if isinstance(self._answer, Exception):
             raise self._answer
+        if "state" not in self._red and not self._has_moved:
+            self._check_what_it_holds(holds=bool(self._answer))
         if self._answer:
             return "accepts the key and holds this device"
         known = "state" not in self._red and self._status.state is StartState.IN_SYNC
         lost = ", and does not hold it as an installation" if known else ""
         return f"accepts the key{lost}"
+
+    def _check_what_it_holds(self, *, holds: bool) -> None:
+        """Refuse a device that the hub has lost, and one that it still has to forget."""
+        status = self._status
+        if status.state is StartState.DISABLED:
+            if status.leaving:
+                raise _Red(
+                    f"has not forgotten the unregistered device yet: {' and '.join(status.leaving)}",
+                    "run nhagent register, which goes on with that as the daemon does; it registers nothing",
+                )
+            if holds:
+                raise _Red(
+                    f"still holds the unregistered device as installation {status.installation_id}",
+                    "wait some minutes, since a hub deletes later than it says; if it stays so, run nhagent "
+                    "enable and nhagent unregister",
+                )
+        elif not holds and INSTALLATION in Store(status.folder).load().state.accepted.records:
+            raise _Red(
+                f"does not hold installation {status.installation_id}, which it accepted at "
+                f"{_when(status.accepted_at)}",
+                "if that was minutes ago look again in some minutes, since a hub writes later than it says; "
+                "else run nhagent verify, which marks it as lost, and nhagent register, which writes it anew",
+            )
 
     def _exchange(self) -> None:
         """Ask the hub for the device, once."""
