@@ -20,7 +20,6 @@ import pytest
 from nhagent import HubClient, Installation, Platform
 from nhagent.emulator import Emulator
 from nhagent.service.cli import main
-from nhagent.service.doctor import units_of
 
 from .key_ring.machine import Machine, key_of
 
@@ -226,6 +225,22 @@ def test_device_that_moves_to_another_namespace_is_not_lost_there(make: Callable
     facts = {check["name"]: check["fact"] for check in seen["checks"]}
     assert code == 0
     assert "will be registered anew here" in facts["credentials"]
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root can look into the folders of others")
+def test_root_finds_nothing_wrong_with_the_folder_of_a_service(make: Callable[..., Doctored]) -> None:
+    made = make()
+    state = made.folder / "state"
+    for path in (state, *state.rglob("*")):
+        os.chown(path, 64000, 64000)
+    assert made.examine()[0] == 0
+    for path in (made.device_folder, made.device_folder / "state.json"):
+        os.chown(path, 0, 0)
+        code, seen = made.examine()
+        assert (code, seen["checks"][1]["ok"]) == (1, False)
+        assert seen["checks"][1]["fact"] == f"{path} belongs to user 0, and {state} to user 64000"
+        assert seen["checks"][1]["next"].endswith(f"chown --reference={state} {path}")
+        os.chown(path, 64000, 64000)
 
 
 def wrong_clock(made: Doctored, offset: float = 3600) -> None:
@@ -591,16 +606,96 @@ def test_source_that_hides_another_is_named(make: Callable[..., Doctored]) -> No
     assert fact.endswith("; it hides $NHAGENT_CONNECTION_STRING")
 
 
-def test_units_are_looked_at_where_they_are_installed() -> None:
-    absent = "Id=nhagent.service\nLoadState=not-found\nActiveState=inactive\nResult=success"
-    timer = "Id=nhagent-refresh.timer\nLoadState=loaded\nActiveState=active\nResult=success"
-    failed = absent.replace("nhagent.", "nhagent-refresh.").replace("not-found", "loaded")
-    failed = failed.replace("inactive", "failed").replace("success", "exit-code\nExecMainStatus=77")
-    assert list(units_of("")) == []
-    seen = list(units_of(f"{absent}\n\n{timer}\n\n{failed}\n"))
-    assert [(check.name, check.ok) for check in seen] == [
-        ("nhagent-refresh.timer", True),
-        ("nhagent-refresh.service", False),
+UNIT = "Id={}\nLoadState={}\nActiveState={}\nResult={}\nExecMainStatus={}\nFragmentPath={}\nDropInPaths={}\n"
+
+
+@pytest.fixture
+def installs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Puts a systemctl before the machine's own that knows these units of the system, and of the user."""
+    if sys.platform == "win32":
+        pytest.skip("systemd is Linux's")
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+    def installs(*units: str, of_user: tuple[str, ...] = ()) -> None:
+        (folder / "system").write_text("\n".join(units))
+        (folder / "--user").write_text("\n".join(of_user))
+        program = folder / "systemctl"
+        program.write_text(f'#!/bin/sh\n[ "$1" = --user ] || set system\nexec cat "{folder}/$1"\n')
+        program.chmod(0o755)
+
+    return installs
+
+
+def test_units_are_looked_at_where_they_are_installed(
+    make: Callable[..., Doctored], installs: Callable[..., None]
+) -> None:
+    made = make()
+    installs(
+        UNIT.format("nhagent.service", "not-found", "inactive", "success", 0, "", ""),
+        UNIT.format("nhagent@doorbell.service", "loaded", "active", "success", 0, "", ""),
+        UNIT.format("nhagent-refresh.service", "loaded", "failed", "exit-code", 77, "", ""),
+        of_user=(UNIT.format("nhagent.service", "loaded", "failed", "exit-code", 78, "", ""),),
+    )
+    code, seen = made.examine()
+    assert code == 1
+    assert [(check["name"], check["ok"], check["fact"], check["next"]) for check in seen["checks"][12:]] == [
+        ("nhagent@doorbell.service", True, "active", ""),
+        (
+            "nhagent-refresh.service",
+            False,
+            "failed, result exit-code, exit code 77",
+            "read why: journalctl -u nhagent-refresh.service",
+        ),
+        (
+            "nhagent.service (user)",
+            False,
+            "failed, result exit-code, exit code 78",
+            "read why: journalctl --user -u nhagent.service",
+        ),
     ]
-    assert seen[1].fact == "failed, result exit-code, exit code 77"
-    assert seen[1].next == "read why: journalctl -u nhagent-refresh.service"
+
+
+@pytest.mark.parametrize(
+    ("unit", "drop_in", "words"),
+    [
+        ("nhagent.service", "", "NHAGENT_CONNECTION_STRING_FILE=/etc/credstore/nhagent.connection-string"),
+        (
+            "nhagent@.service",
+            "",
+            "NHAGENT_CONNECTION_STRING_FILE=/etc/credstore/nhagent.bell.connection-string",
+        ),
+        (
+            "nhagent.service",
+            "[Service]\nLoadCredential=\nLoadCredentialEncrypted=nhagent.connection-string",
+            "systemd-run",
+        ),
+    ],
+)
+def test_credential_that_a_service_alone_sees_is_told(
+    make: Callable[..., Doctored], installs: Callable[..., None], unit: str, drop_in: str, words: str
+) -> None:
+    made = make()
+    no_string(made)
+    (made.folder / "override.conf").write_text(drop_in)
+    name, file = unit.replace("@", "@bell"), Path(__file__).parent.parent / "systemd" / unit
+    files = (file, made.folder / "override.conf")
+    installs(UNIT.format(name, "loaded", "active", "success", 0, *files))
+    code, seen = made.examine()
+    [red] = [check for check in seen["checks"] if check["ok"] is False]
+    assert (code, red["name"]) == (1, "credentials")
+    assert red["fact"] == f"none is to be seen here: {name} has its own, shown to it alone"
+    assert words in red["next"]
+
+
+def test_service_without_a_credential_hides_none(
+    make: Callable[..., Doctored], installs: Callable[..., None]
+) -> None:
+    made = make()
+    no_string(made)
+    file = made.folder / "nhagent.service"
+    file.write_text("[Service]\nLoadCredential=nhagent.connection-string\nLoadCredential=\n")
+    installs(UNIT.format("nhagent.service", "loaded", "active", "success", 0, file, ""))
+    [red] = [check for check in made.examine()[1]["checks"] if check["ok"] is False]
+    assert 'run "nhagent login"' in red["next"]

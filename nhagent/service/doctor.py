@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from socket import SOCK_STREAM, create_connection, getaddrinfo
 from time import monotonic, sleep
 from typing import Any, Final
@@ -23,12 +23,13 @@ from nhagent.device import credentials
 from nhagent.device.channels import ask
 from nhagent.device.disk import Disk, locked
 from nhagent.device.store import LOCK, Store
-from nhagent.errors import HubError, NhagentError, RecordNotFound
+from nhagent.errors import CredentialError, HubError, NhagentError, RecordNotFound
 from nhagent.hub.connection import ConnectionString
 from nhagent.models import Platform, PushChannel, fingerprint, identity_of_channel
 from nhagent.registrars import INSTALLATION
 from nhagent.report import StartState, Status
 from nhagent.service.config import Setup, read_setup
+from nhagent.service.units import ENCRYPTED, Unit, installed
 from nhagent.startup import known_channels, refusal
 from nhagent.wheel import new_installation_id
 
@@ -39,8 +40,6 @@ LEAST_BYTES: Final = 64 * 1024
 """Less room than this on the disk is none: a state file is written whole beside the old one."""
 WNS_LIFE: Final = timedelta(days=30)
 """How long the platform keeps a WNS channel alive: apps ask for it anew at each start."""
-UNITS: Final = ("nhagent.service", "nhagent-refresh.service", "nhagent-refresh.timer")
-UNITS_SECONDS: Final = 5.0
 SET_THE_CLOCK: Final = "set this device's clock; with systemd: timedatectl set-ntp true"
 _NEW_STATES: Final = {StartState.NEW, StartState.IDENTIFIED}
 
@@ -88,20 +87,6 @@ def examine(config: str | None) -> tuple[bool, dict[str, Any], str]:
     return not red, document, "\n".join(lines)
 
 
-def units_of(shown: str) -> Iterator[Check]:
-    """What ``systemctl show`` says of the units that are installed."""
-    for block in shown.split("\n\n"):
-        facts = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        if facts.get("LoadState", "not-found") == "not-found":
-            continue
-        unit, state, result = (facts.get(name, "") for name in ("Id", "ActiveState", "Result"))
-        if state == "failed" or result not in {"", "success"}:
-            fact = f"{state}, result {result}, exit code {facts.get('ExecMainStatus', 'none')}"
-            yield Check(unit, False, fact, f"read why: journalctl -u {unit}")
-        else:
-            yield Check(unit, True, state)
-
-
 class _Examination:
     def __init__(self, config: str | None) -> None:
         self._config = config
@@ -131,7 +116,11 @@ class _Examination:
             # Last, because how old one is can be said by the hub's clock alone.
             for name in self._set_up.sources:
                 yield self._look(name, partial(self._channel, name))
-        yield from _units()
+        yield from map(_check_of, self._units)
+
+    @cached_property
+    def _units(self) -> list[Unit]:
+        return list(installed())
 
     @property
     def _setup(self) -> Setup:
@@ -225,7 +214,11 @@ class _Examination:
 
     def _credentials(self) -> str:
         access = self._setup.access
-        namespace = access.namespace_at_any_cost()
+        try:
+            namespace = access.namespace_at_any_cost()
+        except CredentialError:
+            self._check_no_service_has_it()
+            raise
         source = access.source
         assert source is not None
         fact = f"{source.name}: "
@@ -242,6 +235,18 @@ class _Examination:
         if self._has_moved:
             fact += f"; the device is known at {known_at}, and will be registered anew here"
         return fact
+
+    def _check_no_service_has_it(self) -> None:
+        """Where no connection string is to be seen, a service may have one that systemd shows to it alone."""
+        if credentials.present() or os.environ.get("CREDENTIALS_DIRECTORY"):
+            return
+        for unit in self._units:
+            path = unit.credential_file
+            if path is not None:
+                step = f"as root, name its file: NHAGENT_CONNECTION_STRING_FILE={path}"
+                if path.startswith(ENCRYPTED):
+                    step = "run doctor with systemd-run, which lets it in: see systemd/README.md"
+                raise _Red(f"none is to be seen here: {unit.name} has its own, shown to it alone", step)
 
     @property
     def _address(self) -> str:
@@ -444,16 +449,32 @@ def _check_owner_and_modes(folder: str) -> None:
         raise _Red(
             f"{folder} cannot be read ({error.strerror})", "give it to the user that runs nhagent"
         ) from None
-    for path, fact in facts.items():
-        if fact.st_uid != os.geteuid():
-            raise _Red(
-                f"{path} belongs to user {fact.st_uid}, and this is user {os.geteuid()}",
-                "run doctor as the user that runs nhagent, or give the folder to this one with chown -R",
-            )
+    if os.geteuid() == 0:
+        _check_owner_for_root(folder, {path: fact.st_uid for path, fact in facts.items()})
+    else:
+        for path, fact in facts.items():
+            if fact.st_uid != os.geteuid():
+                raise _Red(
+                    f"{path} belongs to user {fact.st_uid}, and this is user {os.geteuid()}",
+                    "run doctor as the user that runs nhagent, or give the folder to this one with chown -R",
+                )
     for path, fact in facts.items():
         if fact.st_mode & 0o077:
             right = "700" if path == folder else "600"
             raise _Red(f"others may get at {path} (mode {fact.st_mode & 0o777:04o})", f"chmod {right} {path}")
+
+
+def _check_owner_for_root(folder: str, owners: dict[str, int]) -> None:
+    """Root looks at the folders of others, a service's too: what counts is that each is one user's alone."""
+    home = os.path.dirname(os.path.dirname(folder))  # the state folder of all apps, made for the service
+    model = home if os.stat(home).st_uid else folder
+    owner = os.stat(model).st_uid
+    for path, one in owners.items():
+        if one != owner:
+            raise _Red(
+                f"{path} belongs to user {one}, and {model} to user {owner}",
+                f"give it to the folder's user: chown --reference={model} {path}",
+            )
 
 
 def _check_room(folder: str) -> None:
@@ -473,26 +494,13 @@ def _check_room(folder: str) -> None:
         raise _Red(f"the disk of {folder} takes no more files", "remove some")
 
 
-def _units() -> Iterable[Check]:
-    """The units of nhagent, where systemd runs this machine and knows them."""
-    from shutil import which
-    from subprocess import DEVNULL, SubprocessError, run
-
-    systemctl = which("systemctl")
-    if systemctl is None or not os.path.isdir("/run/systemd/system"):
-        return ()
-    properties = "--property=Id,LoadState,ActiveState,Result,ExecMainStatus"
-    try:
-        done = run(  # noqa: S603 - a program of the system, and nothing from outside among its arguments
-            [systemctl, "show", *UNITS, properties],
-            stdin=DEVNULL,
-            capture_output=True,
-            timeout=UNITS_SECONDS,
-            check=False,
-        )
-    except (OSError, SubprocessError):
-        return ()
-    return units_of(done.stdout.decode(errors="replace"))
+def _check_of(unit: Unit) -> Check:
+    name = f"{unit.name} (user)" if unit.is_users else unit.name
+    if not unit.has_failed:
+        return Check(name, True, unit.state)
+    fact = f"{unit.state}, result {unit.result}, exit code {unit.exit_code}"
+    of_user = "--user " if unit.is_users else ""
+    return Check(name, False, fact, f"read why: journalctl {of_user}-u {unit.name}")
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
