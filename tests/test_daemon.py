@@ -39,25 +39,26 @@ DAY = 86400.0
 class Running:
     """The daemon in a process of its own, and a manager that hears what it says."""
 
-    def __init__(self, folder: Path, hub: Emulator, **environment: str) -> None:
+    def __init__(self, folder: Path, hub: Emulator, name: str = "notify", **environment: str) -> None:
         self.folder, self.hub = folder, hub
-        self.log = folder / "log"
+        self.log = folder / f"{name}.log"
+        door = folder / name
         self._door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._door.bind(str(folder / "notify"))
+        self._door.bind(str(door))
         self._door.settimeout(10)
         self.heard: list[str] = []
         self.configure()
         self.give("handle-1")
+        self.environment = {
+            **os.environ,
+            "NHAGENT_STATE_DIR": str(folder / "state"),
+            "NHAGENT_CONNECTION_STRING": hub.listen,
+            **environment,
+        }
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "nhagent", "run", "--config", str(folder / "config.toml")],
-                env={
-                    **os.environ,
-                    "NOTIFY_SOCKET": str(folder / "notify"),
-                    "NHAGENT_STATE_DIR": str(folder / "state"),
-                    "NHAGENT_CONNECTION_STRING": hub.listen,
-                    **environment,
-                },
+                env={**self.environment, "NOTIFY_SOCKET": str(door)},
                 stderr=log,
                 stdout=log,
             )
@@ -82,6 +83,12 @@ class Running:
             if words in self.heard[-1]:
                 return self.heard[-1]
         raise AssertionError(f"{words!r} was not said: {self.heard} {self.log.read_text()}")
+
+    def command(self, *arguments: str) -> int:
+        """Give a command of nhagent beside it."""
+        given = [sys.executable, "-m", "nhagent", *arguments, "--config", str(self.folder / "config.toml")]
+        ended = subprocess.run(given, env=self.environment, capture_output=True, timeout=20, check=False)
+        return ended.returncode
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -108,8 +115,8 @@ def run(tmp_path: Path, notification_hub: Emulator) -> Iterator[Callable[..., Ru
 
     with tempfile.TemporaryDirectory() as folder:
 
-        def start(**environment: str) -> Running:
-            running.append(Running(Path(folder), notification_hub, **environment))
+        def start(name: str = "notify", **environment: str) -> Running:
+            running.append(Running(Path(folder), notification_hub, name, **environment))
             return running[-1]
 
         yield start
@@ -273,6 +280,49 @@ def test_nobody_listening_is_no_failure(tmp_path: Path) -> None:
     assert systemd.watchdog_seconds({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}) is None
     assert systemd.watchdog_seconds({"WATCHDOG_USEC": "1000000"}) == 1.0
     assert not systemd.writes_to_journal({"JOURNAL_STREAM": "nonsense"})
+
+
+def test_wish_that_a_command_leaves_is_obeyed_within_seconds(run: Callable[..., Running]) -> None:
+    daemon = run()
+    daemon.hears("READY=1")
+    daemon.hub.fail("DELETE", status=503)
+    assert daemon.command("unregister", "--timeout", "0") == 75
+    daemon.hears("STATUS=disabled")
+    assert daemon.channel() is None
+    assert daemon.command("enable") == 0
+    daemon.hears("STATUS=registered")
+    assert daemon.channel() == "handle-1"
+
+
+def test_record_that_a_command_finds_lost_is_written_anew_within_seconds(run: Callable[..., Running]) -> None:
+    daemon = run()
+    daemon.hears("READY=1")
+    daemon.hub.forget(installation=daemon.hub.contents()["installations"][0]["installationId"])
+    assert daemon.command("verify") == 1
+    daemon.hears("STATUS=")
+    assert within(3, lambda: bool(daemon.channel() == "handle-1"))
+
+
+def test_two_daemons_over_one_folder_do_not_wake_each_other_for_ever(run: Callable[..., Running]) -> None:
+    first = run()
+    first.hears("READY=1")
+    second = run("other")
+    second.hears("READY=1")
+    first.hub.fail("*", status=503, times=99)
+    first.hub.clear_log()
+    first.give("handle-2")
+    first.hears("STATUS=waiting")
+    time.sleep(2)
+    assert len(first.hub.log()) <= 8
+
+
+def test_what_the_daemon_itself_writes_wakes_nobody(run: Callable[..., Running]) -> None:
+    daemon = run()
+    daemon.hears("READY=1")
+    time.sleep(2)
+    daemon.send(signal.SIGTERM)
+    daemon.hears("STOPPING=1")
+    assert sum("STATUS=" in said for said in daemon.heard) == 1
 
 
 class _Over(BaseException):
