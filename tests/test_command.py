@@ -265,6 +265,18 @@ def test_hub_that_does_not_exist_is_a_matter_of_configuration(
     assert "No service is hosted" in report["error"]["message"]
 
 
+def test_long_words_of_a_hub_are_told_as_far_as_one_reads_them(
+    command: Command, notification_hub: Emulator
+) -> None:
+    words = "wörd " * 4000
+    notification_hub.fail("*", status=400, body=f"<Error><Code>400</Code><Detail>{words}</Detail></Error>")
+    code, report = command.json("register")
+    assert (code, report["error"]["type"]) == (78, "InvalidRequest")
+    assert 'it says "wörd wörd ' in report["error"]["message"]
+    assert '…"' in report["error"]["message"]
+    assert len(report["error"]["message"]) < 500
+
+
 def test_missing_configuration_file_is_named(command: Command, tmp_path: Path) -> None:
     code = main(["status", "--config", str(tmp_path / "absent.toml"), "--json"])
     assert code == 78

@@ -124,6 +124,17 @@ def run(tmp_path: Path, notification_hub: Emulator) -> Iterator[Callable[..., Ru
             daemon.close()
 
 
+@pytest.fixture
+def listening() -> Iterator[tuple[socket.socket, dict[str, str]]]:
+    """A manager's socket, and the environment that names it."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
+        door.bind(f"{folder}/notify")
+        door.settimeout(5)
+        yield door, {"NOTIFY_SOCKET": f"{folder}/notify"}
+
+
 def within(seconds: float, holds: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not holds():
@@ -323,6 +334,28 @@ def test_what_the_daemon_itself_writes_wakes_nobody(run: Callable[..., Running])
     daemon.send(signal.SIGTERM)
     daemon.hears("STOPPING=1")
     assert sum("STATUS=" in said for said in daemon.heard) == 1
+
+
+def test_long_words_of_a_hub_do_not_keep_systemd_from_hearing_that_it_is_ready(
+    run: Callable[..., Running], notification_hub: Emulator
+) -> None:
+    words = "wörd " * 4000
+    notification_hub.fail("*", status=400, body=f"<Error><Code>400</Code><Detail>{words}</Detail></Error>")
+    said = run().hears("READY=1")
+    assert said.startswith("READY=1\nWATCHDOG=1\nSTATUS=refused: ")
+    assert len(said.encode()) < 600
+
+
+def test_systemd_hears_a_bounded_text_whatever_is_said(
+    listening: tuple[socket.socket, dict[str, str]],
+) -> None:
+    door, environ = listening
+    assert systemd.notify(f"READY=1\nSTATUS=\udcff{'ü' * 5000}", environ)
+    said = door.recv(99999).decode()
+    assert said.startswith("READY=1\nSTATUS=\\udcffü")
+    assert said.endswith("ü…")
+    assert 490 < len(said.partition("\n")[2].encode()) <= 500
+    assert not systemd.notify("READY=1", {"NOTIFY_SOCKET": "/\0"})
 
 
 class _Over(BaseException):

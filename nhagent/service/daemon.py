@@ -128,7 +128,7 @@ class Daemon:
         self._went_well = not isinstance(came_to, NhagentError) and came_to.error is None
         ready = "" if self._is_ready else "READY=1\n"
         self._is_ready = True
-        self._notify(f"{ready}STATUS={' '.join(status.split())}\nWATCHDOG=1")
+        self._notify(f"{ready}WATCHDOG=1\nSTATUS={' '.join(status.split())}")
 
     def _lived(self) -> float:
         return monotonic() + self._slept
