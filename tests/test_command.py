@@ -189,6 +189,8 @@ def test_hub_that_is_away_is_waiting_and_one_that_refuses_the_key_is_not(
         (('platform = "wns"', 'platform = "wns"\nowns_tags = "no"'), "device.owns_tags: is of type str"),
         (('platform = "wns"', 'platform = "fcmv1"'), "platform fcmv1 takes none"),
         (('every = "12h"', 'every = "twice"'), 'refresh.every "twice": is not a duration'),
+        (('every = "12h"', 'every = "3000000d"'), 'refresh.every "3000000d": is longer than a hundred years'),
+        (('every = "12h"', f"every = {'1' * 5000}"), "is not valid TOML: Exceeds the limit (4300 digits)"),
         (('every = "12h"', "startup_spread = 5"), "startup_spread: is of type int"),
         (('file = "channel"', ""), "channel: give exactly one of file"),
         (('file = "channel"', 'file = "channel"\nenv = "X"'), "there is file and env"),
@@ -275,6 +277,14 @@ def test_long_words_of_a_hub_are_told_as_far_as_one_reads_them(
     assert 'it says "wörd wörd ' in report["error"]["message"]
     assert '…"' in report["error"]["message"]
     assert len(report["error"]["message"]) < 500
+
+
+def test_configuration_that_begins_with_a_byte_order_mark_is_read(
+    command: Command, folder: Path, notification_hub: Emulator
+) -> None:
+    text = CONFIG.replace("HUB", notification_hub.hub).replace("\n", "\r\n")
+    (folder / "config.toml").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert command.run("register")[0] == 0
 
 
 def test_missing_configuration_file_is_named(command: Command, tmp_path: Path) -> None:

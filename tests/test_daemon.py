@@ -39,10 +39,19 @@ DAY = 86400.0
 class Running:
     """The daemon in a process of its own, and a manager that hears what it says."""
 
-    def __init__(self, folder: Path, hub: Emulator, name: str = "notify", **environment: str) -> None:
-        self.folder, self.hub = folder, hub
+    def __init__(
+        self,
+        folder: Path,
+        hub: Emulator,
+        name: str = "notify",
+        folder_name: bytes = b"",
+        **environment: str,
+    ) -> None:
         self.log = folder / f"{name}.log"
         door = folder / name
+        folder /= os.fsdecode(folder_name)
+        folder.mkdir(exist_ok=True)
+        self.folder, self.hub = folder, hub
         self._door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._door.bind(str(door))
         self._door.settimeout(10)
@@ -115,8 +124,8 @@ def run(tmp_path: Path, notification_hub: Emulator) -> Iterator[Callable[..., Ru
 
     with tempfile.TemporaryDirectory() as folder:
 
-        def start(name: str = "notify", **environment: str) -> Running:
-            running.append(Running(Path(folder), notification_hub, name, **environment))
+        def start(name: str = "notify", **settings: Any) -> Running:
+            running.append(Running(Path(folder), notification_hub, name, **settings))
             return running[-1]
 
         yield start
@@ -231,6 +240,32 @@ def test_reload_takes_a_good_configuration_and_keeps_the_old_one_for_a_bad(
     daemon.send(signal.SIGHUP)
     daemon.hears("STATUS=configuration read anew")
     assert "is not used" not in daemon.hears("STATUS=updated")
+
+
+@pytest.mark.parametrize(
+    "text", [f"every = {'1' * 5000}", "a = " + "[" * 100_000, "\0"], ids=["digits", "depth", "nul"]
+)
+def test_reload_of_whatever_makes_no_sense_keeps_the_old_configuration(
+    run: Callable[..., Running], text: str
+) -> None:
+    daemon = run()
+    daemon.hears("READY=1")
+    daemon.configure(text=text)
+    daemon.send(signal.SIGHUP)
+    assert "is not valid TOML" in daemon.hears("STATUS=the new configuration is not used")
+    daemon.give("handle-2")
+    assert within(3, lambda: bool(daemon.channel() == "handle-2"))
+
+
+def test_configuration_under_a_name_that_is_no_text_is_reloaded(run: Callable[..., Running]) -> None:
+    daemon = run(folder_name=b"conf\xff")
+    daemon.hears("READY=1")
+    daemon.configure(text="app = 7")
+    daemon.send(signal.SIGHUP)
+    assert "conf\\udcff" in daemon.hears("STATUS=the new configuration is not used")
+    daemon.configure()
+    daemon.send(signal.SIGHUP)
+    daemon.hears("STATUS=configuration read anew")
 
 
 def test_watchdog_hears_from_the_loop_as_often_as_it_wants(run: Callable[..., Running]) -> None:
@@ -362,6 +397,13 @@ class _Over(BaseException):
     """The story is over."""
 
 
+def as_before() -> None:
+    """Signals mean again what they mean to a process of tests."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_a_day_of_the_daemon_costs_what_it_should(tmp_path: Path, notification_hub: Emulator) -> None:
     """Ten days in fake time: one registration, one look at it, a refresh a day; no busy loop."""
     (tmp_path / "config.toml").write_text(CONFIG.format(hub=notification_hub.hub, tags="[]"))
@@ -391,9 +433,7 @@ def test_a_day_of_the_daemon_costs_what_it_should(tmp_path: Path, notification_h
         with pytest.raises(_Over):
             daemon.run()
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        as_before()
         del os.environ["NHAGENT_CONNECTION_STRING"], os.environ["NHAGENT_STATE_DIR"]
     methods = [entry.method for entry in notification_hub.log()]
     assert methods[:3] == ["GET", "PUT", "GET"]
@@ -403,6 +443,36 @@ def test_a_day_of_the_daemon_costs_what_it_should(tmp_path: Path, notification_h
     turns = [said for said in told if "STATUS=" in said]
     assert len(turns) < 30, "a turn only when something is due"
     assert pacing.LONGEST_WAIT_SECONDS == 900
+
+
+def test_refused_configuration_leaves_the_look_at_a_first_registration_pending(
+    tmp_path: Path, notification_hub: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG.format(hub=notification_hub.hub, tags="[]"))
+    (tmp_path / "channel").write_text("handle-1")
+    monkeypatch.setenv("NHAGENT_CONNECTION_STRING", notification_hub.listen)
+    monkeypatch.setenv("NHAGENT_STATE_DIR", str(tmp_path / "state"))
+    waits = 0
+
+    def sleep(_: float) -> None:
+        nonlocal waits
+        waits += 1
+        if waits == 3:
+            config.write_text("app = 7")
+            os.kill(os.getpid(), signal.SIGHUP)
+        if waits > 1200:
+            raise _Over
+
+    told: list[str] = []
+    daemon = Daemon(str(config), notify=told.append, sleep=sleep)
+    try:
+        with pytest.raises(_Over):
+            daemon.run()
+    finally:
+        as_before()
+    assert any("is not used" in said for said in told)
+    assert [entry.method for entry in notification_hub.log()] == ["GET", "PUT", "GET"]
 
 
 def test_daemon_needs_a_configuration_that_can_be_read(tmp_path: Path) -> None:

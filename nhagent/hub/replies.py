@@ -1,8 +1,8 @@
 """The one place where a hub's reply becomes a value or an error of the tree.
 
 The service's error body is ``<Error><Code>404</Code><Detail>WORDS.TrackingId:GUID_G3,TimeStamp:…</Detail>
-</Error>``; a newer form has a space before TrackingId; a body may be missing. Its words may have many lines, one
-for each fault that it has found: so many are kept as a log and a service's status can bear.
+</Error>``; a newer form has a space before TrackingId; a body may be missing. Its words may have many lines,
+one for each fault that it has found: so many are kept as a log and a service's status can bear.
 """
 
 from __future__ import annotations

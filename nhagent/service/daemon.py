@@ -23,6 +23,7 @@ from nhagent.errors import NhagentError
 from nhagent.report import Report
 from nhagent.service import systemd
 from nhagent.service.config import Setup, read_setup
+from nhagent.veil import in_prose
 
 LOOK_SECONDS: Final = 1.5
 """Between two looks at the files that channels come from."""
@@ -76,8 +77,8 @@ class Daemon:
             while True:
                 try:
                     self._setup.agent.live(wait=self._wait, lived=self._lived, told=self._told)
-                except _Reload:
-                    self._reload()
+                except _Renewed:
+                    continue
         except _Stop:
             _log.info("stopping")
             self._notify("STOPPING=1")
@@ -140,7 +141,8 @@ class Daemon:
         while True:
             if self._wants_reload:
                 self._wants_reload = False
-                raise _Reload
+                self._reload()
+                return True
             if self._wants_turn or self._has_changed() or self._is_remembered_otherwise():
                 self._wants_turn = False
                 return True
@@ -191,21 +193,26 @@ class Daemon:
         """Read the configuration anew; a bad one changes nothing, and says so."""
         self._notify(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic() * 1_000_000)}")
         try:
-            self._take(self._read(self._config))
-            _log.info("the configuration was read anew")
-            self._refused = ""
-        except NhagentError as error:
-            _log.error("the new configuration is not used, the old one stays: %s", error)
-            self._refused = f"the new configuration is not used: {' '.join(str(error).split())}"
-        self._notify(f"READY=1\nSTATUS={self._refused or 'configuration read anew'}")
+            setup = self._read(self._config)
+        except Exception as error:  # noqa: BLE001 - whatever is in the file, the daemon has one that is good
+            why = str(error) if isinstance(error, NhagentError) else f"a fault in nhagent: {in_prose(error)}"
+            _log.error("the new configuration is not used, the old one stays: %s", why)
+            self._refused = f"the new configuration is not used: {' '.join(why.split())}"
+            self._notify(f"READY=1\nSTATUS={self._refused}")
+            return
+        _log.info("the configuration was read anew")
+        self._refused = ""
+        self._take(setup)
+        self._notify("READY=1\nSTATUS=configuration read anew")
+        raise _Renewed
 
 
 class _Stop(BaseException):
     """Ends the daemon wherever it is; nothing catches it on the way."""
 
 
-class _Reload(Exception):
-    """Ends the wait, to read the configuration anew."""
+class _Renewed(Exception):
+    """Ends the life of the agent whose configuration is in force no more."""
 
 
 def _look(files: Iterable[str]) -> Seen:
