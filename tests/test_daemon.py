@@ -190,6 +190,22 @@ def test_poke_is_obeyed_at_once(run: Callable[..., Running]) -> None:
     assert within(1, lambda: bool(daemon.channel() == "handle-2")), time.monotonic() - began
 
 
+def test_signals_that_come_before_the_daemon_listens_are_kept_until_then(tmp_path: Path) -> None:
+    """Its configuration is a pipe: it comes as late as the test wants."""
+    os.mkfifo(tmp_path / "config.toml")
+    with subprocess.Popen(
+        [sys.executable, "-m", "nhagent", "run", "--config", str(tmp_path / "config.toml")],
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        with open(tmp_path / "config.toml", "w") as pipe:  # from here on somebody reads it
+            for number in (signal.SIGUSR1, signal.SIGHUP):
+                process.send_signal(number)
+            pipe.write("app = 7")
+        _, said = process.communicate(timeout=10)
+    assert process.returncode == 78, said
+    assert "hub: is missing" in said
+
+
 def test_stop_is_obeyed_within_a_second_in_the_middle_of_an_exchange_too(run: Callable[..., Running]) -> None:
     daemon = run()
     daemon.hears("READY=1")

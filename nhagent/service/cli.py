@@ -226,6 +226,11 @@ def _vault_init(_: argparse.Namespace) -> Result:
 
 
 def _run(options: argparse.Namespace) -> Result:
+    if sys.platform != "win32":
+        import signal
+
+        # Both would end a process that does not listen yet: they are kept until the daemon does.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGUSR1})
     from nhagent.service.daemon import Daemon
 
     Daemon(options.config).run()

@@ -112,6 +112,7 @@ class Daemon:
 
             signal.signal(signal.SIGHUP, reload)
             signal.signal(signal.SIGUSR1, poke)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP, signal.SIGUSR1})  # see `cli`
 
     def _told(self, came_to: Report | NhagentError, seconds: float) -> None:
         """After a turn: it is ready once there was one, whatever came of it; a boot waits for no hub."""
