@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -293,6 +294,39 @@ def no_tls_there(made: Doctored) -> None:
     made.credential(made.hub.listen.replace("http://", "sb://"))
 
 
+def ssh_there(made: Doctored) -> None:
+    door = made.keeps.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+    def greet() -> None:
+        for _ in range(2):  # the one who looks whether it answers, and the one who shakes hands
+            caller, _address = door.accept()
+            caller.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+            made.keeps.callback(caller.close)
+
+    Thread(target=greet, daemon=True).start()
+    port = door.getsockname()[1]
+    made.credential(f"Endpoint=sb://127.0.0.1:{port}/;SharedAccessKeyName=L;SharedAccessKey=c2Vj")
+
+
+def proxy_that_is_down(made: Doctored) -> None:
+    no_such_host(made)
+    made.environment.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+
+
+def proxy_that_nobody_knows(made: Doctored) -> None:
+    no_such_host(made)
+    made.environment.setenv("HTTPS_PROXY", "http://no-such-proxy.invalid:3128")
+
+
+def proxy_of_nonsense(made: Doctored) -> None:
+    no_such_host(made)
+    made.environment.setenv("HTTPS_PROXY", "http://[bad")
+
+
+def redirect(made: Doctored) -> None:
+    made.hub.fail("GET", status=302, times=9, headers={"Location": "http://portal.example/"})
+
+
 def wrong_hub(made: Doctored) -> None:
     made.configure(f'name = "{made.hub.hub}"', 'name = "no-such-hub"')
 
@@ -502,7 +536,11 @@ BROKEN: list[Any] = [
     (None, {**TLS, "certificate": "wrong-name"}, "tls", "check the address"),
     (None, {**TLS, "certificate": "self-signed"}, "tls", "ca_bundle"),
     (another_authority, TLS, "tls", "ca_bundle"),
-    (no_tls_there, {}, "tls", "check ca_bundle"),
+    (no_tls_there, {}, "tls", "check the Endpoint"),
+    (ssh_there, {}, "tls", "check the Endpoint"),
+    (proxy_that_is_down, {}, "tcp", "$HTTPS_PROXY"),
+    (proxy_that_nobody_knows, {}, "dns", "$HTTPS_PROXY"),
+    (proxy_of_nonsense, {}, "dns", "$HTTPS_PROXY"),
     (wrong_clock, {}, "clock", "set this device's clock"),
     (lambda made: wrong_clock(made, -3600), {}, "clock", "set this device's clock"),
     (wrong_key, {}, "hub", "rotated or mistyped"),
@@ -516,6 +554,7 @@ BROKEN: list[Any] = [
     (hub_away, {}, "hub", "wait"),
     (silent_hub, {}, "hub", "wait"),
     (captive_portal, {}, "hub", "sign in there"),
+    (redirect, {}, "hub", "sign in there"),
     (channel_missing, {}, "channel", "who writes it"),
     (channel_empty, {}, "channel", "see that"),
     (channel_of_lines, {}, "channel", "one push channel"),
@@ -578,11 +617,24 @@ def test_proxy_of_the_environment_is_named_without_its_password(make: Callable[.
     no_such_host(made)
     made.environment.setenv("HTTPS_PROXY", "http://me:secret@127.0.0.1:9")
     _, seen = made.examine()
-    facts = {check["name"]: (check["ok"], check["fact"]) for check in seen["checks"]}
-    for name in ("dns", "tcp", "tls"):
-        assert facts[name] == (None, "left to the proxy 127.0.0.1:9, which the environment names")
-    assert facts["hub"][0] is False
+    proxy = "the proxy 127.0.0.1:9, which the environment names,"
+    assert [(check["name"], check["ok"], check["fact"]) for check in seen["checks"][5:8]] == [
+        ("dns", True, f"{proxy} is 127.0.0.1"),
+        ("tcp", False, f"{proxy} cannot be reached (Connection refused)"),
+        ("tls", None, "cannot be checked before tcp is in order"),
+    ]
     assert "secret" not in json.dumps(seen)
+
+
+def test_what_lies_behind_a_proxy_is_left_to_it(make: Callable[..., Doctored]) -> None:
+    made = make()
+    no_such_host(made)
+    proxy = made.hub.endpoint.partition("//")[2]  # it answers, though it is none
+    made.environment.setenv("HTTPS_PROXY", f"http://{proxy}")
+    _, seen = made.examine()
+    rows = {check["name"]: check for check in seen["checks"]}
+    assert [rows[name]["ok"] for name in ("dns", "tcp", "tls", "hub")] == [True, True, None, False]
+    assert rows["tls"]["fact"] == f"left to the proxy {proxy}, which the environment names"
 
 
 def test_clock_behind_the_last_acceptance_is_told_without_a_hub(make: Callable[..., Doctored]) -> None:

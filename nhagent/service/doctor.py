@@ -23,7 +23,7 @@ from nhagent.device import credentials
 from nhagent.device.channels import ask
 from nhagent.device.disk import Disk, locked
 from nhagent.device.store import LOCK, Store
-from nhagent.errors import CredentialError, HubError, NhagentError, RecordNotFound
+from nhagent.errors import CredentialError, HubError, HubUnavailable, NhagentError, RecordNotFound
 from nhagent.hub.connection import ConnectionString
 from nhagent.models import Platform, PushChannel, fingerprint, identity_of_channel
 from nhagent.registrars import INSTALLATION
@@ -41,6 +41,14 @@ LEAST_BYTES: Final = 64 * 1024
 WNS_LIFE: Final = timedelta(days=30)
 """How long the platform keeps a WNS channel alive: apps ask for it anew at each start."""
 SET_THE_CLOCK: Final = "set this device's clock; with systemd: timedatectl set-ntp true"
+_NO_TLS: Final = {
+    "WRONG_VERSION_NUMBER",
+    "HTTP_REQUEST",
+    "UNKNOWN_PROTOCOL",
+    "PACKET_LENGTH_TOO_LONG",
+    "RECORD_LAYER_FAILURE",
+}
+"""OpenSSL's reasons where the other side's first bytes are those of another protocol."""
 _NEW_STATES: Final = {StartState.NEW, StartState.IDENTIFIED}
 
 
@@ -250,37 +258,62 @@ class _Examination:
 
     @property
     def _address(self) -> str:
-        """The namespace's address, where it is reached without a proxy."""
+        """The namespace's address."""
         address = self._setup.access.address
         if address is None:
             self._needs("credentials")
             raise _Open("no address is known")
-        from nhagent.hub.transport import proxy_of
-
-        proxy = proxy_of(address)
-        if proxy is not None:
-            raise _Open(f"left to the proxy {proxy}, which the environment names")
         return address
 
+    @property
+    def _proxy(self) -> str | None:
+        """The proxy through which it is reached; None: there is none."""
+        from nhagent.hub.transport import proxy_of
+
+        return proxy_of(self._address)
+
+    @property
+    def _nearest(self) -> tuple[str, int | None, str]:
+        """Host and port that this device itself connects to, and what they are called."""
+        proxy = self._proxy
+        if proxy is None:
+            host, port = _host_and_port(self._address)
+            return host, port, host
+        called = f"the proxy {proxy}, which the environment names,"
+        try:
+            parts = urlsplit(f"//{proxy}")
+            proxy_port = parts.port
+        except ValueError:
+            raise _Red(f"{called} is no address", "correct $HTTPS_PROXY") from None
+        return parts.hostname or "", proxy_port, called
+
     def _dns(self) -> str:
-        host, port = _host_and_port(self._address)
+        host, port, called = self._nearest
         try:
             found = getaddrinfo(host, port, type=SOCK_STREAM)
         except (OSError, UnicodeError) as error:
+            whose = "$HTTPS_PROXY" if self._proxy else "the Endpoint of the connection string"
             raise _Red(
-                f"{host} is not found ({_reason(error)})",
-                "check the network and its DNS servers, and the Endpoint of the connection string",
+                f"{called} is not found ({_reason(error)})",
+                f"check the network and its DNS servers, and {whose}",
             ) from None
         addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
-        return f"{host} is {', '.join(addresses)}"
+        return f"{called} is {', '.join(addresses)}"
 
     def _tcp(self) -> str:
-        host, port = _host_and_port(self._address)
         self._needs("dns")
+        host, port, called = self._nearest
+        if port is None:
+            raise _Open(f"left to {called} without a port")
         began = monotonic()
         try:
             create_connection((host, port), CONNECT_SECONDS).close()
         except OSError as error:
+            if self._proxy:
+                raise _Red(
+                    f"{called} cannot be reached ({_reason(error)})",
+                    "start the proxy, or correct or unset $HTTPS_PROXY",
+                ) from None
             raise _Red(
                 f"{host} port {port} cannot be reached ({_reason(error)})",
                 f"let this device out to port {port}: check the firewall, the route, and $HTTPS_PROXY",
@@ -290,6 +323,8 @@ class _Examination:
     def _tls(self) -> str:
         address = self._address
         self._needs("dns", "tcp")
+        if self._proxy:
+            raise _Open(f"left to the proxy {self._proxy}, which the environment names")
         if urlsplit(address).scheme == "http":
             return "none: plain http to this machine itself"
         from nhagent.hub.transport import certificate_end
@@ -299,7 +334,16 @@ class _Examination:
         except OSError as error:
             raise _Red(f"the connection broke off ({_reason(error)})", "try again") from None
         with connected:
-            end = certificate_end(connected, address, self._setup.ca_bundle)
+            try:
+                end = certificate_end(connected, address, self._setup.ca_bundle)
+            except HubUnavailable as error:
+                if getattr(error.__context__, "reason", None) in _NO_TLS:
+                    raise _Red(
+                        f"what answers at {urlsplit(address).netloc} does not speak TLS",
+                        "check the Endpoint of the connection string and its port; if they are right, find "
+                        "out what stands in between: a captive portal, a proxy, another service",
+                    ) from None
+                raise
         return f"verified; the certificate is good until {end:%Y-%m-%d}"
 
     def _clock(self) -> str:
@@ -512,6 +556,8 @@ def _told(error: NhagentError) -> tuple[str, str]:
     """An error's fact and its next step, which every message has."""
     fact, _, next_step = str(error).partition("; ")
     next_step = next_step.removesuffix("; tried again later")
+    if isinstance(error, HubError) and 300 <= (error.status or 0) < 400:
+        return fact, "a captive portal or proxy stands in between: sign in there or go around it"
     if isinstance(error, HubError) and (not next_step or next_step.startswith("tried again")):
         next_step = "wait: nhagent tries again by itself; if it stays so, ask who runs the hub"
     return fact, next_step or "correct what it names"
