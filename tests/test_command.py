@@ -293,13 +293,44 @@ def test_missing_configuration_file_is_named(command: Command, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["regster"], ["register", "--timeout", "soon"], ["register", "--bogus"]]
+    "arguments",
+    [
+        [],
+        ["regster"],
+        ["register", "--timeout", "soon"],
+        ["register", "--timeout", "1e300"],
+        ["register", "--bogus"],
+        ["status", "--js"],
+        ["--conf", "FILE", "status"],
+    ],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
     assert "usage: nhagent" in capsys.readouterr().err
+
+
+def test_options_are_taken_before_the_command_too(
+    command: Command, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = str(folder / "config.toml")
+    assert main(["--config", config, "--json", "-v", "status"]) == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "NEW"
+    assert main(["--config", "absent.toml", "status", "--config", config]) == 0
+    assert capsys.readouterr().out.startswith("NEW")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise there")
+def test_reader_that_goes_early_is_no_error(command: Command, folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as pipe:
+        ended = subprocess.run(
+            [sys.executable, "-m", "nhagent", "status", "--config", str(folder / "config.toml")],
+            stdout=pipe, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_every_error_of_the_tree_has_an_exit_code() -> None:
@@ -438,6 +469,15 @@ def test_emulator_says_in_one_line_how_to_reach_it_and_ends_on_sigterm(tls: bool
     assert (process.returncode, rest) == (0, "")
     if tls:
         assert not os.path.exists(ready["ca"])
+
+
+def test_emulator_that_others_cannot_use_without_tls_says_so() -> None:
+    arguments = [sys.executable, "-m", "nhagent", "emulator", "--host", "0.0.0.0", "--json"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        json.loads(process.stdout.readline())
+        assert "is plain http, which nhagent takes to loopback alone" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
 
 
 def test_emulator_shows_every_certificate_that_it_has() -> None:
