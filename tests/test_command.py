@@ -189,6 +189,8 @@ def test_hub_that_is_away_is_waiting_and_one_that_refuses_the_key_is_not(
         (('platform = "wns"', 'platform = "wns"\nowns_tags = "no"'), "device.owns_tags: is of type str"),
         (('platform = "wns"', 'platform = "fcmv1"'), "platform fcmv1 takes none"),
         (('every = "12h"', 'every = "twice"'), 'refresh.every "twice": is not a duration'),
+        (('every = "12h"', 'every = "3000000d"'), 'refresh.every "3000000d": is longer than a hundred years'),
+        (('every = "12h"', f"every = {'1' * 5000}"), "is not valid TOML: Exceeds the limit (4300 digits)"),
         (('every = "12h"', "startup_spread = 5"), "startup_spread: is of type int"),
         (('file = "channel"', ""), "channel: give exactly one of file"),
         (('file = "channel"', 'file = "channel"\nenv = "X"'), "there is file and env"),
@@ -265,19 +267,70 @@ def test_hub_that_does_not_exist_is_a_matter_of_configuration(
     assert "No service is hosted" in report["error"]["message"]
 
 
+def test_long_words_of_a_hub_are_told_as_far_as_one_reads_them(
+    command: Command, notification_hub: Emulator
+) -> None:
+    words = "wörd " * 4000
+    notification_hub.fail("*", status=400, body=f"<Error><Code>400</Code><Detail>{words}</Detail></Error>")
+    code, report = command.json("register")
+    assert (code, report["error"]["type"]) == (78, "InvalidRequest")
+    assert 'it says "wörd wörd ' in report["error"]["message"]
+    assert '…"' in report["error"]["message"]
+    assert len(report["error"]["message"]) < 500
+
+
+def test_configuration_that_begins_with_a_byte_order_mark_is_read(
+    command: Command, folder: Path, notification_hub: Emulator
+) -> None:
+    text = CONFIG.replace("HUB", notification_hub.hub).replace("\n", "\r\n")
+    (folder / "config.toml").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert command.run("register")[0] == 0
+
+
 def test_missing_configuration_file_is_named(command: Command, tmp_path: Path) -> None:
     code = main(["status", "--config", str(tmp_path / "absent.toml"), "--json"])
     assert code == 78
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["regster"], ["register", "--timeout", "soon"], ["register", "--bogus"]]
+    "arguments",
+    [
+        [],
+        ["regster"],
+        ["register", "--timeout", "soon"],
+        ["register", "--timeout", "1e300"],
+        ["register", "--bogus"],
+        ["status", "--js"],
+        ["--conf", "FILE", "status"],
+    ],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
     assert "usage: nhagent" in capsys.readouterr().err
+
+
+def test_options_are_taken_before_the_command_too(
+    command: Command, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = str(folder / "config.toml")
+    assert main(["--config", config, "--json", "-v", "status"]) == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "NEW"
+    assert main(["--config", "absent.toml", "status", "--config", config]) == 0
+    assert capsys.readouterr().out.startswith("NEW")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise there")
+def test_reader_that_goes_early_is_no_error(command: Command, folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as pipe:
+        ended = subprocess.run(
+            [sys.executable, "-m", "nhagent", "status", "--config", str(folder / "config.toml")],
+            stdout=pipe, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_every_error_of_the_tree_has_an_exit_code() -> None:
@@ -416,6 +469,15 @@ def test_emulator_says_in_one_line_how_to_reach_it_and_ends_on_sigterm(tls: bool
     assert (process.returncode, rest) == (0, "")
     if tls:
         assert not os.path.exists(ready["ca"])
+
+
+def test_emulator_that_others_cannot_use_without_tls_says_so() -> None:
+    arguments = [sys.executable, "-m", "nhagent", "emulator", "--host", "0.0.0.0", "--json"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        json.loads(process.stdout.readline())
+        assert "is plain http, which nhagent takes to loopback alone" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
 
 
 def test_emulator_shows_every_certificate_that_it_has() -> None:

@@ -39,25 +39,35 @@ DAY = 86400.0
 class Running:
     """The daemon in a process of its own, and a manager that hears what it says."""
 
-    def __init__(self, folder: Path, hub: Emulator, **environment: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        hub: Emulator,
+        name: str = "notify",
+        folder_name: bytes = b"",
+        **environment: str,
+    ) -> None:
+        self.log = folder / f"{name}.log"
+        door = folder / name
+        folder /= os.fsdecode(folder_name)
+        folder.mkdir(exist_ok=True)
         self.folder, self.hub = folder, hub
-        self.log = folder / "log"
         self._door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._door.bind(str(folder / "notify"))
+        self._door.bind(str(door))
         self._door.settimeout(10)
         self.heard: list[str] = []
         self.configure()
         self.give("handle-1")
+        self.environment = {
+            **os.environ,
+            "NHAGENT_STATE_DIR": str(folder / "state"),
+            "NHAGENT_CONNECTION_STRING": hub.listen,
+            **environment,
+        }
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "nhagent", "run", "--config", str(folder / "config.toml")],
-                env={
-                    **os.environ,
-                    "NOTIFY_SOCKET": str(folder / "notify"),
-                    "NHAGENT_STATE_DIR": str(folder / "state"),
-                    "NHAGENT_CONNECTION_STRING": hub.listen,
-                    **environment,
-                },
+                env={**self.environment, "NOTIFY_SOCKET": str(door)},
                 stderr=log,
                 stdout=log,
             )
@@ -82,6 +92,12 @@ class Running:
             if words in self.heard[-1]:
                 return self.heard[-1]
         raise AssertionError(f"{words!r} was not said: {self.heard} {self.log.read_text()}")
+
+    def command(self, *arguments: str) -> int:
+        """Give a command of nhagent beside it."""
+        given = [sys.executable, "-m", "nhagent", *arguments, "--config", str(self.folder / "config.toml")]
+        ended = subprocess.run(given, env=self.environment, capture_output=True, timeout=20, check=False)
+        return ended.returncode
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -108,13 +124,24 @@ def run(tmp_path: Path, notification_hub: Emulator) -> Iterator[Callable[..., Ru
 
     with tempfile.TemporaryDirectory() as folder:
 
-        def start(**environment: str) -> Running:
-            running.append(Running(Path(folder), notification_hub, **environment))
+        def start(name: str = "notify", **settings: Any) -> Running:
+            running.append(Running(Path(folder), notification_hub, name, **settings))
             return running[-1]
 
         yield start
         for daemon in running:
             daemon.close()
+
+
+@pytest.fixture
+def listening() -> Iterator[tuple[socket.socket, dict[str, str]]]:
+    """A manager's socket, and the environment that names it."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
+        door.bind(f"{folder}/notify")
+        door.settimeout(5)
+        yield door, {"NOTIFY_SOCKET": f"{folder}/notify"}
 
 
 def within(seconds: float, holds: Callable[[], bool]) -> bool:
@@ -161,6 +188,22 @@ def test_poke_is_obeyed_at_once(run: Callable[..., Running]) -> None:
     began = time.monotonic()
     daemon.send(signal.SIGUSR1)
     assert within(1, lambda: bool(daemon.channel() == "handle-2")), time.monotonic() - began
+
+
+def test_signals_that_come_before_the_daemon_listens_are_kept_until_then(tmp_path: Path) -> None:
+    """Its configuration is a pipe: it comes as late as the test wants."""
+    os.mkfifo(tmp_path / "config.toml")
+    with subprocess.Popen(
+        [sys.executable, "-m", "nhagent", "run", "--config", str(tmp_path / "config.toml")],
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        with open(tmp_path / "config.toml", "w") as pipe:  # from here on somebody reads it
+            for number in (signal.SIGUSR1, signal.SIGHUP):
+                process.send_signal(number)
+            pipe.write("app = 7")
+        _, said = process.communicate(timeout=10)
+    assert process.returncode == 78, said
+    assert "hub: is missing" in said
 
 
 def test_stop_is_obeyed_within_a_second_in_the_middle_of_an_exchange_too(run: Callable[..., Running]) -> None:
@@ -229,6 +272,32 @@ def test_reload_takes_a_good_configuration_and_keeps_the_old_one_for_a_bad(
     assert "is not used" not in daemon.hears("STATUS=updated")
 
 
+@pytest.mark.parametrize(
+    "text", [f"every = {'1' * 5000}", "a = " + "[" * 100_000, "\0"], ids=["digits", "depth", "nul"]
+)
+def test_reload_of_whatever_makes_no_sense_keeps_the_old_configuration(
+    run: Callable[..., Running], text: str
+) -> None:
+    daemon = run()
+    daemon.hears("READY=1")
+    daemon.configure(text=text)
+    daemon.send(signal.SIGHUP)
+    assert "is not valid TOML" in daemon.hears("STATUS=the new configuration is not used")
+    daemon.give("handle-2")
+    assert within(3, lambda: bool(daemon.channel() == "handle-2"))
+
+
+def test_configuration_under_a_name_that_is_no_text_is_reloaded(run: Callable[..., Running]) -> None:
+    daemon = run(folder_name=b"conf\xff")
+    daemon.hears("READY=1")
+    daemon.configure(text="app = 7")
+    daemon.send(signal.SIGHUP)
+    assert "conf\\udcff" in daemon.hears("STATUS=the new configuration is not used")
+    daemon.configure()
+    daemon.send(signal.SIGHUP)
+    daemon.hears("STATUS=configuration read anew")
+
+
 def test_watchdog_hears_from_the_loop_as_often_as_it_wants(run: Callable[..., Running]) -> None:
     daemon = run(WATCHDOG_USEC="600000")
     daemon.hears("READY=1")
@@ -289,8 +358,80 @@ def test_nobody_listening_is_no_failure(tmp_path: Path) -> None:
     assert not systemd.writes_to_journal({"JOURNAL_STREAM": "nonsense"})
 
 
+def test_wish_that_a_command_leaves_is_obeyed_within_seconds(run: Callable[..., Running]) -> None:
+    daemon = run()
+    daemon.hears("READY=1")
+    daemon.hub.fail("DELETE", status=503)
+    assert daemon.command("unregister", "--timeout", "0") == 75
+    daemon.hears("STATUS=disabled")
+    assert daemon.channel() is None
+    assert daemon.command("enable") == 0
+    daemon.hears("STATUS=registered")
+    assert daemon.channel() == "handle-1"
+
+
+def test_record_that_a_command_finds_lost_is_written_anew_within_seconds(run: Callable[..., Running]) -> None:
+    daemon = run()
+    daemon.hears("READY=1")
+    daemon.hub.forget(installation=daemon.hub.contents()["installations"][0]["installationId"])
+    assert daemon.command("verify") == 1
+    daemon.hears("STATUS=")
+    assert within(3, lambda: bool(daemon.channel() == "handle-1"))
+
+
+def test_two_daemons_over_one_folder_do_not_wake_each_other_for_ever(run: Callable[..., Running]) -> None:
+    first = run()
+    first.hears("READY=1")
+    second = run("other")
+    second.hears("READY=1")
+    first.hub.fail("*", status=503, times=99)
+    first.hub.clear_log()
+    first.give("handle-2")
+    first.hears("STATUS=waiting")
+    time.sleep(2)
+    assert len(first.hub.log()) <= 8
+
+
+def test_what_the_daemon_itself_writes_wakes_nobody(run: Callable[..., Running]) -> None:
+    daemon = run()
+    daemon.hears("READY=1")
+    time.sleep(2)
+    daemon.send(signal.SIGTERM)
+    daemon.hears("STOPPING=1")
+    assert sum("STATUS=" in said for said in daemon.heard) == 1
+
+
+def test_long_words_of_a_hub_do_not_keep_systemd_from_hearing_that_it_is_ready(
+    run: Callable[..., Running], notification_hub: Emulator
+) -> None:
+    words = "wörd " * 4000
+    notification_hub.fail("*", status=400, body=f"<Error><Code>400</Code><Detail>{words}</Detail></Error>")
+    said = run().hears("READY=1")
+    assert said.startswith("READY=1\nWATCHDOG=1\nSTATUS=refused: ")
+    assert len(said.encode()) < 600
+
+
+def test_systemd_hears_a_bounded_text_whatever_is_said(
+    listening: tuple[socket.socket, dict[str, str]],
+) -> None:
+    door, environ = listening
+    assert systemd.notify(f"READY=1\nSTATUS=\udcff{'ü' * 5000}", environ)
+    said = door.recv(99999).decode()
+    assert said.startswith("READY=1\nSTATUS=\\udcffü")
+    assert said.endswith("ü…")
+    assert 490 < len(said.partition("\n")[2].encode()) <= 500
+    assert not systemd.notify("READY=1", {"NOTIFY_SOCKET": "/\0"})
+
+
 class _Over(BaseException):
     """The story is over."""
+
+
+def as_before() -> None:
+    """Signals mean again what they mean to a process of tests."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_a_day_of_the_daemon_costs_what_it_should(tmp_path: Path, notification_hub: Emulator) -> None:
@@ -322,9 +463,7 @@ def test_a_day_of_the_daemon_costs_what_it_should(tmp_path: Path, notification_h
         with pytest.raises(_Over):
             daemon.run()
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        as_before()
         del os.environ["NHAGENT_CONNECTION_STRING"], os.environ["NHAGENT_STATE_DIR"]
     methods = [entry.method for entry in notification_hub.log()]
     assert methods[:3] == ["GET", "PUT", "GET"]
@@ -334,6 +473,36 @@ def test_a_day_of_the_daemon_costs_what_it_should(tmp_path: Path, notification_h
     turns = [said for said in told if "STATUS=" in said]
     assert len(turns) < 30, "a turn only when something is due"
     assert pacing.LONGEST_WAIT_SECONDS == 900
+
+
+def test_refused_configuration_leaves_the_look_at_a_first_registration_pending(
+    tmp_path: Path, notification_hub: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG.format(hub=notification_hub.hub, tags="[]"))
+    (tmp_path / "channel").write_text("handle-1")
+    monkeypatch.setenv("NHAGENT_CONNECTION_STRING", notification_hub.listen)
+    monkeypatch.setenv("NHAGENT_STATE_DIR", str(tmp_path / "state"))
+    waits = 0
+
+    def sleep(_: float) -> None:
+        nonlocal waits
+        waits += 1
+        if waits == 3:
+            config.write_text("app = 7")
+            os.kill(os.getpid(), signal.SIGHUP)
+        if waits > 1200:
+            raise _Over
+
+    told: list[str] = []
+    daemon = Daemon(str(config), notify=told.append, sleep=sleep)
+    try:
+        with pytest.raises(_Over):
+            daemon.run()
+    finally:
+        as_before()
+    assert any("is not used" in said for said in told)
+    assert [entry.method for entry in notification_hub.log()] == ["GET", "PUT", "GET"]
 
 
 def test_daemon_needs_a_configuration_that_can_be_read(tmp_path: Path) -> None:

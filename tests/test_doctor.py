@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
+from nhagent import HubClient, Installation, Platform
 from nhagent.emulator import Emulator
 from nhagent.service.cli import main
-from nhagent.service.doctor import units_of
 
 from .key_ring.machine import Machine, key_of
 
@@ -182,6 +183,69 @@ def test_unregistered_device_is_said_and_is_no_fault(make: Callable[..., Doctore
     assert facts["channel"] == (None, "not asked for while the device is unregistered")
 
 
+@pytest.mark.parametrize("style", ["installation", "registration"])
+def test_unregistered_device_that_the_hub_still_holds_is_red(
+    make: Callable[..., Doctored], style: str
+) -> None:
+    made = make(style=style)
+    made.hub.fail("DELETE", status=429, headers={"Retry-After": "3600"}, times=9)
+    assert main(["unregister", "--timeout", "0", "--config", str(made.config)]) == 75
+    made.hub.clear_faults()
+    made.hub.clear_log()
+    made.capsys.readouterr()
+    code, seen = made.examine()
+    facts = {check["name"]: check["fact"] for check in seen["checks"]}
+    [red] = [check for check in seen["checks"] if check["ok"] is False]
+    assert (code, red["name"]) == (1, "hub")
+    assert red["fact"].startswith("has not forgotten the unregistered device yet: ")
+    assert "nhagent register" in red["next"]
+    assert facts["state"].startswith("DISABLED: ")
+    assert ", leaving " in facts["state"]
+    assert ", next attempt 20" in facts["state"]
+
+
+def test_unregistered_device_that_the_hub_has_again_is_red(make: Callable[..., Doctored]) -> None:
+    made = make()
+    [held] = made.hub.contents()["installations"]
+    assert main(["unregister", "--config", str(made.config)]) == 0
+    with HubClient(made.hub.full, made.hub.hub) as backend:
+        backend.put_installation(Installation(held["installationId"], Platform.WNS, CHANNELS["channel"]))
+    made.hub.clear_log()
+    made.capsys.readouterr()
+    code, seen = made.examine()
+    [red] = [check for check in seen["checks"] if check["ok"] is False]
+    assert (code, red["name"]) == (1, "hub")
+    assert red["fact"].startswith("still holds the unregistered device as installation ")
+
+
+def test_device_that_moves_to_another_namespace_is_not_lost_there(make: Callable[..., Doctored]) -> None:
+    made = make()
+    other = made.keeps.enter_context(Emulator())
+    made.credential(other.listen)
+    code, seen = made.examine()
+    facts = {check["name"]: check["fact"] for check in seen["checks"]}
+    assert code == 0
+    assert "will be registered anew here" in facts["credentials"]
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root can look into the folders of others")
+def test_root_finds_nothing_wrong_with_the_folder_of_a_service(make: Callable[..., Doctored]) -> None:
+    if sys.platform == "win32":
+        return
+    made = make()
+    state = made.folder / "state"
+    for path in (state, *state.rglob("*")):
+        os.chown(path, 64000, 64000)
+    assert made.examine()[0] == 0
+    for path in (made.device_folder, made.device_folder / "state.json"):
+        os.chown(path, 0, 0)
+        code, seen = made.examine()
+        assert (code, seen["checks"][1]["ok"]) == (1, False)
+        assert seen["checks"][1]["fact"] == f"{path} belongs to user 0, and {state} to user 64000"
+        assert seen["checks"][1]["next"].endswith(f"chown --reference={state} {path}")
+        os.chown(path, 64000, 64000)
+
+
 def wrong_clock(made: Doctored, offset: float = 3600) -> None:
     made.hub.set_clock(offset)
 
@@ -228,6 +292,39 @@ def plain_http(made: Doctored) -> None:
 
 def no_tls_there(made: Doctored) -> None:
     made.credential(made.hub.listen.replace("http://", "sb://"))
+
+
+def ssh_there(made: Doctored) -> None:
+    door = made.keeps.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+    def greet() -> None:
+        for _ in range(2):  # the one who looks whether it answers, and the one who shakes hands
+            caller, _address = door.accept()
+            caller.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+            made.keeps.callback(caller.close)
+
+    Thread(target=greet, daemon=True).start()
+    port = door.getsockname()[1]
+    made.credential(f"Endpoint=sb://127.0.0.1:{port}/;SharedAccessKeyName=L;SharedAccessKey=c2Vj")
+
+
+def proxy_that_is_down(made: Doctored) -> None:
+    no_such_host(made)
+    made.environment.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+
+
+def proxy_that_nobody_knows(made: Doctored) -> None:
+    no_such_host(made)
+    made.environment.setenv("HTTPS_PROXY", "http://no-such-proxy.invalid:3128")
+
+
+def proxy_of_nonsense(made: Doctored) -> None:
+    no_such_host(made)
+    made.environment.setenv("HTTPS_PROXY", "http://[bad")
+
+
+def redirect(made: Doctored) -> None:
+    made.hub.fail("GET", status=302, times=9, headers={"Location": "http://portal.example/"})
 
 
 def wrong_hub(made: Doctored) -> None:
@@ -343,6 +440,17 @@ def channel_expired(made: Doctored) -> None:
     made.change("state.json", lambda state: state["expired"].append(CHANNELS["channel"]))
 
 
+def device_lost(made: Doctored) -> None:
+    [held] = made.hub.contents()["installations"]
+    made.hub.forget(installation=held["installationId"])
+
+
+def device_lost_and_marked(made: Doctored) -> None:
+    device_lost(made)
+    assert main(["verify", "--config", str(made.config)]) == 1
+    made.capsys.readouterr()
+
+
 def throttled(made: Doctored) -> None:
     made.hub.fail("GET", status=429, times=9)
 
@@ -429,7 +537,11 @@ BROKEN: list[Any] = [
     (None, {**TLS, "certificate": "wrong-name"}, "tls", "check the address"),
     (None, {**TLS, "certificate": "self-signed"}, "tls", "ca_bundle"),
     (another_authority, TLS, "tls", "ca_bundle"),
-    (no_tls_there, {}, "tls", "check ca_bundle"),
+    (no_tls_there, {}, "tls", "check the Endpoint"),
+    (ssh_there, {}, "tls", "check the Endpoint"),
+    (proxy_that_is_down, {}, "tcp", "$HTTPS_PROXY"),
+    (proxy_that_nobody_knows, {}, "dns", "$HTTPS_PROXY"),
+    (proxy_of_nonsense, {}, "dns", "$HTTPS_PROXY"),
     (wrong_clock, {}, "clock", "set this device's clock"),
     (lambda made: wrong_clock(made, -3600), {}, "clock", "set this device's clock"),
     (wrong_key, {}, "hub", "rotated or mistyped"),
@@ -437,10 +549,13 @@ BROKEN: list[Any] = [
     (second_key_stands_in, {}, "hub", "into $NHAGENT_CONNECTION_STRING_FILE"),
     (no_listen, {}, "hub", "Listen right"),
     (wrong_hub, {"registered": False}, "hub", "check the hub's name"),
+    (device_lost, {}, "hub", "nhagent verify"),
+    (device_lost_and_marked, {}, "hub", "nhagent register"),
     (throttled, {}, "hub", "wait"),
     (hub_away, {}, "hub", "wait"),
     (silent_hub, {}, "hub", "wait"),
     (captive_portal, {}, "hub", "sign in there"),
+    (redirect, {}, "hub", "sign in there"),
     (channel_missing, {}, "channel", "who writes it"),
     (channel_empty, {}, "channel", "see that"),
     (channel_of_lines, {}, "channel", "one push channel"),
@@ -503,11 +618,24 @@ def test_proxy_of_the_environment_is_named_without_its_password(make: Callable[.
     no_such_host(made)
     made.environment.setenv("HTTPS_PROXY", "http://me:secret@127.0.0.1:9")
     _, seen = made.examine()
-    facts = {check["name"]: (check["ok"], check["fact"]) for check in seen["checks"]}
-    for name in ("dns", "tcp", "tls"):
-        assert facts[name] == (None, "left to the proxy 127.0.0.1:9, which the environment names")
-    assert facts["hub"][0] is False
+    proxy = "the proxy 127.0.0.1:9, which the environment names,"
+    assert [(check["name"], check["ok"], check["fact"]) for check in seen["checks"][5:8]] == [
+        ("dns", True, f"{proxy} is 127.0.0.1"),
+        ("tcp", False, f"{proxy} cannot be reached (Connection refused)"),
+        ("tls", None, "cannot be checked before tcp is in order"),
+    ]
     assert "secret" not in json.dumps(seen)
+
+
+def test_what_lies_behind_a_proxy_is_left_to_it(make: Callable[..., Doctored]) -> None:
+    made = make()
+    no_such_host(made)
+    proxy = made.hub.endpoint.partition("//")[2]  # it answers, though it is none
+    made.environment.setenv("HTTPS_PROXY", f"http://{proxy}")
+    _, seen = made.examine()
+    rows = {check["name"]: check for check in seen["checks"]}
+    assert [rows[name]["ok"] for name in ("dns", "tcp", "tls", "hub")] == [True, True, None, False]
+    assert rows["tls"]["fact"] == f"left to the proxy {proxy}, which the environment names"
 
 
 def test_clock_behind_the_last_acceptance_is_told_without_a_hub(make: Callable[..., Doctored]) -> None:
@@ -533,16 +661,96 @@ def test_source_that_hides_another_is_named(make: Callable[..., Doctored]) -> No
     assert fact.endswith("; it hides $NHAGENT_CONNECTION_STRING")
 
 
-def test_units_are_looked_at_where_they_are_installed() -> None:
-    absent = "Id=nhagent.service\nLoadState=not-found\nActiveState=inactive\nResult=success"
-    timer = "Id=nhagent-refresh.timer\nLoadState=loaded\nActiveState=active\nResult=success"
-    failed = absent.replace("nhagent.", "nhagent-refresh.").replace("not-found", "loaded")
-    failed = failed.replace("inactive", "failed").replace("success", "exit-code\nExecMainStatus=77")
-    assert list(units_of("")) == []
-    seen = list(units_of(f"{absent}\n\n{timer}\n\n{failed}\n"))
-    assert [(check.name, check.ok) for check in seen] == [
-        ("nhagent-refresh.timer", True),
-        ("nhagent-refresh.service", False),
+UNIT = "Id={}\nLoadState={}\nActiveState={}\nResult={}\nExecMainStatus={}\nFragmentPath={}\nDropInPaths={}\n"
+
+
+@pytest.fixture
+def installs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Puts a systemctl before the machine's own that knows these units of the system, and of the user."""
+    if sys.platform == "win32":
+        pytest.skip("systemd is Linux's")
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+    def installs(*units: str, of_user: tuple[str, ...] = ()) -> None:
+        (folder / "system").write_text("\n".join(units))
+        (folder / "--user").write_text("\n".join(of_user))
+        program = folder / "systemctl"
+        program.write_text(f'#!/bin/sh\n[ "$1" = --user ] || set system\nexec cat "{folder}/$1"\n')
+        program.chmod(0o755)
+
+    return installs
+
+
+def test_units_are_looked_at_where_they_are_installed(
+    make: Callable[..., Doctored], installs: Callable[..., None]
+) -> None:
+    made = make()
+    installs(
+        UNIT.format("nhagent.service", "not-found", "inactive", "success", 0, "", ""),
+        UNIT.format("nhagent@doorbell.service", "loaded", "active", "success", 0, "", ""),
+        UNIT.format("nhagent-refresh.service", "loaded", "failed", "exit-code", 77, "", ""),
+        of_user=(UNIT.format("nhagent.service", "loaded", "failed", "exit-code", 78, "", ""),),
+    )
+    code, seen = made.examine()
+    assert code == 1
+    assert [(check["name"], check["ok"], check["fact"], check["next"]) for check in seen["checks"][12:]] == [
+        ("nhagent@doorbell.service", True, "active", ""),
+        (
+            "nhagent-refresh.service",
+            False,
+            "failed, result exit-code, exit code 77",
+            "read why: journalctl -u nhagent-refresh.service",
+        ),
+        (
+            "nhagent.service (user)",
+            False,
+            "failed, result exit-code, exit code 78",
+            "read why: journalctl --user -u nhagent.service",
+        ),
     ]
-    assert seen[1].fact == "failed, result exit-code, exit code 77"
-    assert seen[1].next == "read why: journalctl -u nhagent-refresh.service"
+
+
+@pytest.mark.parametrize(
+    ("unit", "drop_in", "words"),
+    [
+        ("nhagent.service", "", "NHAGENT_CONNECTION_STRING_FILE=/etc/credstore/nhagent.connection-string"),
+        (
+            "nhagent@.service",
+            "",
+            "NHAGENT_CONNECTION_STRING_FILE=/etc/credstore/nhagent.bell.connection-string",
+        ),
+        (
+            "nhagent.service",
+            "[Service]\nLoadCredential=\nLoadCredentialEncrypted=nhagent.connection-string",
+            "systemd-run",
+        ),
+    ],
+)
+def test_credential_that_a_service_alone_sees_is_told(
+    make: Callable[..., Doctored], installs: Callable[..., None], unit: str, drop_in: str, words: str
+) -> None:
+    made = make()
+    no_string(made)
+    (made.folder / "override.conf").write_text(drop_in)
+    name, file = unit.replace("@", "@bell"), Path(__file__).parent.parent / "systemd" / unit
+    files = (file, made.folder / "override.conf")
+    installs(UNIT.format(name, "loaded", "active", "success", 0, *files))
+    code, seen = made.examine()
+    [red] = [check for check in seen["checks"] if check["ok"] is False]
+    assert (code, red["name"]) == (1, "credentials")
+    assert red["fact"] == f"none is to be seen here: {name} has its own, shown to it alone"
+    assert words in red["next"]
+
+
+def test_service_without_a_credential_hides_none(
+    make: Callable[..., Doctored], installs: Callable[..., None]
+) -> None:
+    made = make()
+    no_string(made)
+    file = made.folder / "nhagent.service"
+    file.write_text("[Service]\nLoadCredential=nhagent.connection-string\nLoadCredential=\n")
+    installs(UNIT.format("nhagent.service", "loaded", "active", "success", 0, file, ""))
+    [red] = [check for check in made.examine()[1]["checks"] if check["ok"] is False]
+    assert 'run "nhagent login"' in red["next"]

@@ -1,8 +1,8 @@
 """The one place where a hub's reply becomes a value or an error of the tree.
 
 The service's error body is ``<Error><Code>404</Code><Detail>WORDS.TrackingId:GUID_G3,TimeStamp:…</Detail>
-</Error>``; a newer form has a space before TrackingId; a body may be missing. Its words are kept whole, since
-validation errors have a line for each fault.
+</Error>``; a newer form has a space before TrackingId; a body may be missing. Its words may have many lines,
+one for each fault that it has found: so many are kept as a log and a service's status can bear.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from nhagent.hub.times import read_http_date, read_retry_after
 from nhagent.hub.transport import Response
 from nhagent.veil import veiled
 
+MAX_DETAIL_CHARACTERS: Final = 300
+MAX_TRACKING_CHARACTERS: Final = 100
 _TRACKING: Final = re.compile(r"\.?\s*TrackingId:\s*([^,\s]+)\s*,\s*TimeStamp:.*\Z", re.DOTALL)
 _HTML: Final = re.compile(rb"\s*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 
@@ -92,12 +94,14 @@ def raise_for_error(
             )
         return
     detail, tracking_id, is_error_body = _error_body(response)
-    detail, tracking_id = veil(detail), None if tracking_id is None else veil(tracking_id)
+    detail = veil(detail)
+    tracking_id = None if tracking_id is None else _cut(veil(tracking_id), MAX_TRACKING_CHARACTERS)
     now = facts.server_time or datetime.now(UTC)
     retry_after = read_retry_after(response.headers.get("retry-after"), now)
     error, sentence = _classify(
         response.status, detail, retry_after, is_error_body, hub, record, facts.clock_skew
     )
+    detail = _cut(detail, MAX_DETAIL_CHARACTERS)  # now that it is veiled: half a key looks like none
     words = f'; it says "{detail}"' if detail else ""
     tracked = f" [tracking id {tracking_id}]" if tracking_id else ""
     raise error(
@@ -162,6 +166,10 @@ def _classify(
 def _is_html(response: Response) -> bool:
     kind = response.headers.get("content-type", "").lower()
     return "html" in kind or _HTML.match(response.body) is not None
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _error_body(response: Response) -> tuple[str, str | None, bool]:

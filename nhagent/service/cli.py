@@ -19,6 +19,7 @@ from typing import Any, Final, NoReturn
 
 from nhagent import __version__, errors
 from nhagent.report import Outcome, Report, StartState
+from nhagent.rules import MAX_SECONDS
 
 OK: Final = 0
 FOUND: Final = 1  # something to be mended
@@ -81,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(sys.stdout.encoding))
         sys.stdout.flush()
     except OSError as error:  # the reader has gone, or there is no room: the exit code still tells
-        print(f"nhagent: stdout cannot be written ({error.strerror})", file=sys.stderr)
+        if not isinstance(error, BrokenPipeError):  # one that goes, as head does, has read enough
+            print(f"nhagent: stdout cannot be written ({error.strerror})", file=sys.stderr)
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - nothing is lost in it at the end
     return code
 
@@ -226,6 +228,11 @@ def _vault_init(_: argparse.Namespace) -> Result:
 
 
 def _run(options: argparse.Namespace) -> Result:
+    if sys.platform != "win32":
+        import signal
+
+        # Both would end a process that does not listen yet: they are kept until the daemon does.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGUSR1})
     from nhagent.service.daemon import Daemon
 
     Daemon(options.config).run()
@@ -323,11 +330,15 @@ def _set_up_logging(verbose: int) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = _Parser(add_help=False)
-    common.add_argument("--config", metavar="FILE", help="configuration file (TOML)")
-    common.add_argument("--json", action="store_true", help="print one JSON object")
-    common.add_argument("-v", "--verbose", action="count", default=0, help="log more; twice for everything")
-    parser = _Parser(prog="nhagent", description="Keeps a device known to a notification hub.", epilog=EPILOG)
+    # Before the command and after it; there without a default, which would hide what stands before it.
+    common = _common(argument_default=argparse.SUPPRESS)
+    parser = _Parser(
+        prog="nhagent",
+        description="Keeps a device known to a notification hub.",
+        epilog=EPILOG,
+        parents=[_common()],
+    )
+    parser.set_defaults(config=None, json=False, verbose=0)
     parser.add_argument("--version", action="version", version=f"nhagent {__version__}")
     commands: argparse._SubParsersAction[_Parser] = parser.add_subparsers(metavar="COMMAND", required=True)
 
@@ -379,8 +390,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _common(**settings: Any) -> _Parser:
+    """The options of every command."""
+    common = _Parser(add_help=False, **settings)
+    common.add_argument("--config", metavar="FILE", help="configuration file (TOML)")
+    common.add_argument("--json", action="store_const", const=True, help="print one JSON object")
+    common.add_argument("-v", "--verbose", action="count", help="log more; twice for everything")
+    return common
+
+
 class _Parser(argparse.ArgumentParser):
-    """Tells wrong usage as every other failure: with ``--json`` as an object too."""
+    """Tells wrong usage as every other failure: with ``--json`` as an object too. Options are whole words."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         self._given = list(sys.argv[1:] if args is None else args)
@@ -400,6 +423,6 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, zero or more")
+    if not 0 <= seconds < MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to {MAX_SECONDS:.0f}")
     return seconds

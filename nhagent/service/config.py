@@ -22,6 +22,7 @@ from nhagent.declaration import PRIMARY, tile_name
 from nhagent.device import channels, paths
 from nhagent.errors import ConfigurationError
 from nhagent.models import Platform, RawChannel, SecondaryTile, Template
+from nhagent.terms import LONGEST
 
 _TOP: Final = ("app", "hub", "device", "channel", "templates", "tiles", "refresh")
 _HUB: Final = ("name", "style", "endpoint", "ca_bundle", "allow_full_access")
@@ -169,9 +170,12 @@ def read_duration(text: str, name: str) -> timedelta:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ConfigurationError(f'{name} "{text}": is not a duration; write 30s, 15m, 12h, 1d or 2w')
     try:
-        return sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
+        duration = sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
     except OverflowError:
-        raise ConfigurationError(f'{name} "{text}": is longer than can be reckoned with') from None
+        duration = timedelta.max
+    if duration > LONGEST:
+        raise ConfigurationError(f'{name} "{text}": is longer than a hundred years; write a shorter one')
+    return duration
 
 
 @contextmanager
@@ -191,16 +195,18 @@ def _read(path: str) -> dict[str, Any]:
     import tomllib
 
     try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
+        with open(path, encoding="utf-8-sig", newline="") as file:  # Windows' editors begin it with a mark
+            return tomllib.loads(file.read())
     except FileNotFoundError:
         raise ConfigurationError(
             "is not there; write one, or name it with --config or $NHAGENT_CONFIG"
         ) from None
     except OSError as error:
         raise ConfigurationError(f"cannot be read ({error.strerror}); check it") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigurationError(f"is not valid TOML: {error}; correct the file") from None
+    except (ValueError, RecursionError) as error:
+        # A number of thousands of digits is refused by Python itself, with advice for programmers.
+        fact = str(error).partition("; use sys.")[0]
+        raise ConfigurationError(f"is not valid TOML: {fact}; correct the file") from None
 
 
 def _arguments(top: _Table, folder: str) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """``nhagent run``: the device kept fresh for as long as the machine is on.
 
 One thread: turns, waits and signs of life alternate, so that the watchdog watches what does the work. Files
-that channels come from are looked at every other second. A signal is obeyed wherever it strikes: what it cuts
-short is as after a power cut, which the device's memory is made for.
+that channels come from, and those in which a command leaves its wish, are looked at every other second. A
+signal is obeyed wherever it strikes: what it cuts short is as after a power cut, which the device's memory is
+made for.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ from time import monotonic, sleep
 from types import FrameType
 from typing import Final, NoReturn
 
+from nhagent.device.store import IDENTITY, STATE
 from nhagent.errors import NhagentError
 from nhagent.report import Report
 from nhagent.service import systemd
 from nhagent.service.config import Setup, read_setup
+from nhagent.veil import in_prose
 
 LOOK_SECONDS: Final = 1.5
 """Between two looks at the files that channels come from."""
+AGAIN_SECONDS: Final = 60.0
+"""The least between two turns for nothing but what another process has learnt."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +58,7 @@ class Daemon:
         self._config = config
         self._notify = notify
         self._read = read
-        self._setup = read(config)
+        self._take(read(config))
         self._sleep = sleep or self._doze
         self._slept = 0.0  # by a sleep that takes no time
         self._counts_sleep = sleep is not None
@@ -62,7 +67,8 @@ class Daemon:
         self._wants_reload = self._wants_turn = False
         self._listening, self._calling = os.pipe()
         self._watchdog = systemd.watchdog_seconds()
-        self._seen = _look(self._setup.channel_files.values())
+        self._went_well = True
+        self._looks_at_state_after = self._lived()
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
@@ -71,11 +77,18 @@ class Daemon:
             while True:
                 try:
                     self._setup.agent.live(wait=self._wait, lived=self._lived, told=self._told)
-                except _Reload:
-                    self._reload()
+                except _Renewed:
+                    continue
         except _Stop:
             _log.info("stopping")
             self._notify("STOPPING=1")
+
+    def _take(self, setup: Setup) -> None:
+        """Let a configuration be the one in force."""
+        self._setup = setup
+        self._memory = tuple(os.path.join(setup.agent.state_folder, name) for name in (IDENTITY, STATE))
+        self._seen = _look(setup.channel_files.values())
+        self._remembered = _look(self._memory)
 
     def _obey(self) -> None:
         def stop(_: int, __: FrameType | None) -> NoReturn:
@@ -99,6 +112,7 @@ class Daemon:
 
             signal.signal(signal.SIGHUP, reload)
             signal.signal(signal.SIGUSR1, poke)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP, signal.SIGUSR1})  # see `cli`
 
     def _told(self, came_to: Report | NhagentError, seconds: float) -> None:
         """After a turn: it is ready once there was one, whatever came of it; a boot waits for no hub."""
@@ -113,9 +127,10 @@ class Daemon:
             status = f"{came_to.outcome}, {came_to.requests} requests; {again}"
         if self._refused:  # a turn follows a reload at once, and would hide it
             status = f"{status}; {self._refused}"
+        self._went_well = not isinstance(came_to, NhagentError) and came_to.error is None
         ready = "" if self._is_ready else "READY=1\n"
         self._is_ready = True
-        self._notify(f"{ready}STATUS={' '.join(status.split())}\nWATCHDOG=1")
+        self._notify(f"{ready}WATCHDOG=1\nSTATUS={' '.join(status.split())}")
 
     def _lived(self) -> float:
         return monotonic() + self._slept
@@ -123,11 +138,13 @@ class Daemon:
     def _wait(self, seconds: float) -> bool:
         """Wait; True as soon as there is something to look at."""
         ends = self._lived() + seconds
+        self._remembered = _look(self._memory)  # up to here it was this daemon that wrote
         while True:
             if self._wants_reload:
                 self._wants_reload = False
-                raise _Reload
-            if self._wants_turn or self._has_changed():
+                self._reload()
+                return True
+            if self._wants_turn or self._has_changed() or self._is_remembered_otherwise():
                 self._wants_turn = False
                 return True
             left = ends - self._lived()
@@ -157,26 +174,46 @@ class Daemon:
         changed, self._seen = now != self._seen, now
         return changed
 
+    def _is_remembered_otherwise(self) -> bool:
+        """Whether another process has written: a command that enables the device, or unregisters it.
+
+        The identity has such a wish. The state has what else a command may find, a record that the hub has
+        lost; two daemons over one folder must not wake each other with it for ever.
+        """
+        now = _look(self._memory)
+        if now == self._remembered:
+            return False
+        if now[0] != self._remembered[0]:
+            return True
+        if not self._went_well or self._lived() < self._looks_at_state_after:
+            return False
+        self._looks_at_state_after = self._lived() + AGAIN_SECONDS
+        return True
+
     def _reload(self) -> None:
         """Read the configuration anew; a bad one changes nothing, and says so."""
         self._notify(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic() * 1_000_000)}")
         try:
-            self._setup = self._read(self._config)
-            self._seen = _look(self._setup.channel_files.values())
-            _log.info("the configuration was read anew")
-            self._refused = ""
-        except NhagentError as error:
-            _log.error("the new configuration is not used, the old one stays: %s", error)
-            self._refused = f"the new configuration is not used: {' '.join(str(error).split())}"
-        self._notify(f"READY=1\nSTATUS={self._refused or 'configuration read anew'}")
+            setup = self._read(self._config)
+        except Exception as error:  # noqa: BLE001 - whatever is in the file, the daemon has one that is good
+            why = str(error) if isinstance(error, NhagentError) else f"a fault in nhagent: {in_prose(error)}"
+            _log.error("the new configuration is not used, the old one stays: %s", why)
+            self._refused = f"the new configuration is not used: {' '.join(why.split())}"
+            self._notify(f"READY=1\nSTATUS={self._refused}")
+            return
+        _log.info("the configuration was read anew")
+        self._refused = ""
+        self._take(setup)
+        self._notify("READY=1\nSTATUS=configuration read anew")
+        raise _Renewed
 
 
 class _Stop(BaseException):
     """Ends the daemon wherever it is; nothing catches it on the way."""
 
 
-class _Reload(Exception):
-    """Ends the wait, to read the configuration anew."""
+class _Renewed(Exception):
+    """Ends the life of the agent whose configuration is in force no more."""
 
 
 def _look(files: Iterable[str]) -> Seen:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from socket import SOCK_STREAM, create_connection, getaddrinfo
 from time import monotonic, sleep
 from typing import Any, Final
@@ -23,11 +23,13 @@ from nhagent.device import credentials
 from nhagent.device.channels import ask
 from nhagent.device.disk import Disk, locked
 from nhagent.device.store import LOCK, Store
-from nhagent.errors import HubError, NhagentError, RecordNotFound
+from nhagent.errors import CredentialError, HubError, HubUnavailable, NhagentError, RecordNotFound
 from nhagent.hub.connection import ConnectionString
 from nhagent.models import Platform, PushChannel, fingerprint, identity_of_channel
+from nhagent.registrars import INSTALLATION
 from nhagent.report import StartState, Status
 from nhagent.service.config import Setup, read_setup
+from nhagent.service.units import ENCRYPTED, Unit, installed
 from nhagent.startup import known_channels, refusal
 from nhagent.wheel import new_installation_id
 
@@ -38,9 +40,15 @@ LEAST_BYTES: Final = 64 * 1024
 """Less room than this on the disk is none: a state file is written whole beside the old one."""
 WNS_LIFE: Final = timedelta(days=30)
 """How long the platform keeps a WNS channel alive: apps ask for it anew at each start."""
-UNITS: Final = ("nhagent.service", "nhagent-refresh.service", "nhagent-refresh.timer")
-UNITS_SECONDS: Final = 5.0
 SET_THE_CLOCK: Final = "set this device's clock; with systemd: timedatectl set-ntp true"
+_NO_TLS: Final = {
+    "WRONG_VERSION_NUMBER",
+    "HTTP_REQUEST",
+    "UNKNOWN_PROTOCOL",
+    "PACKET_LENGTH_TOO_LONG",
+    "RECORD_LAYER_FAILURE",
+}
+"""OpenSSL's reasons where the other side's first bytes are those of another protocol."""
 _NEW_STATES: Final = {StartState.NEW, StartState.IDENTIFIED}
 
 
@@ -87,20 +95,6 @@ def examine(config: str | None) -> tuple[bool, dict[str, Any], str]:
     return not red, document, "\n".join(lines)
 
 
-def units_of(shown: str) -> Iterator[Check]:
-    """What ``systemctl show`` says of the units that are installed."""
-    for block in shown.split("\n\n"):
-        facts = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        if facts.get("LoadState", "not-found") == "not-found":
-            continue
-        unit, state, result = (facts.get(name, "") for name in ("Id", "ActiveState", "Result"))
-        if state == "failed" or result not in {"", "success"}:
-            fact = f"{state}, result {result}, exit code {facts.get('ExecMainStatus', 'none')}"
-            yield Check(unit, False, fact, f"read why: journalctl -u {unit}")
-        else:
-            yield Check(unit, True, state)
-
-
 class _Examination:
     def __init__(self, config: str | None) -> None:
         self._config = config
@@ -110,6 +104,7 @@ class _Examination:
         self._skew: float | None = None
         self._answer: Exception | bool | None = None
         self._given: dict[str, str] = {}
+        self._has_moved = False  # to another namespace, which knows nothing of the device yet
 
     def checks(self) -> Iterator[Check]:
         for name, look in (
@@ -129,7 +124,11 @@ class _Examination:
             # Last, because how old one is can be said by the hub's clock alone.
             for name in self._set_up.sources:
                 yield self._look(name, partial(self._channel, name))
-        yield from _units()
+        yield from map(_check_of, self._units)
+
+    @cached_property
+    def _units(self) -> list[Unit]:
+        return list(installed())
 
     @property
     def _setup(self) -> Setup:
@@ -210,7 +209,9 @@ class _Examination:
             "at": status.namespace,
             "accepted": _when(status.accepted_at),
             "verified": _when(status.verified_at),
+            "leaving": " and ".join(status.leaving),
             "last error": status.last_error and f"{status.last_error} ({status.failures} in a row)",
+            "next attempt": _when(status.next_attempt),
         }
         told = [f"{name} {fact}" for name, fact in facts.items() if fact]
         if status.state is StartState.DISABLED:
@@ -221,7 +222,11 @@ class _Examination:
 
     def _credentials(self) -> str:
         access = self._setup.access
-        namespace = access.namespace_at_any_cost()
+        try:
+            namespace = access.namespace_at_any_cost()
+        except CredentialError:
+            self._check_no_service_has_it()
+            raise
         source = access.source
         assert source is not None
         fact = f"{source.name}: "
@@ -234,43 +239,81 @@ class _Examination:
         if hidden:
             fact += f"; it hides {' and '.join(hidden)}"
         known_at = None if "state" in self._red else self._status.namespace
-        if known_at not in {None, namespace}:
+        self._has_moved = known_at not in {None, namespace}
+        if self._has_moved:
             fact += f"; the device is known at {known_at}, and will be registered anew here"
         return fact
 
+    def _check_no_service_has_it(self) -> None:
+        """Where no connection string is to be seen, a service may have one that systemd shows to it alone."""
+        if credentials.present() or os.environ.get("CREDENTIALS_DIRECTORY"):
+            return
+        for unit in self._units:
+            path = unit.credential_file
+            if path is not None:
+                step = f"as root, name its file: NHAGENT_CONNECTION_STRING_FILE={path}"
+                if path.startswith(ENCRYPTED):
+                    step = "run doctor with systemd-run, which lets it in: see systemd/README.md"
+                raise _Red(f"none is to be seen here: {unit.name} has its own, shown to it alone", step)
+
     @property
     def _address(self) -> str:
-        """The namespace's address, where it is reached without a proxy."""
+        """The namespace's address."""
         address = self._setup.access.address
         if address is None:
             self._needs("credentials")
             raise _Open("no address is known")
-        from nhagent.hub.transport import proxy_of
-
-        proxy = proxy_of(address)
-        if proxy is not None:
-            raise _Open(f"left to the proxy {proxy}, which the environment names")
         return address
 
+    @property
+    def _proxy(self) -> str | None:
+        """The proxy through which it is reached; None: there is none."""
+        from nhagent.hub.transport import proxy_of
+
+        return proxy_of(self._address)
+
+    @property
+    def _nearest(self) -> tuple[str, int | None, str]:
+        """Host and port that this device itself connects to, and what they are called."""
+        proxy = self._proxy
+        if proxy is None:
+            host, port = _host_and_port(self._address)
+            return host, port, host
+        called = f"the proxy {proxy}, which the environment names,"
+        try:
+            parts = urlsplit(f"//{proxy}")
+            proxy_port = parts.port
+        except ValueError:
+            raise _Red(f"{called} is no address", "correct $HTTPS_PROXY") from None
+        return parts.hostname or "", proxy_port, called
+
     def _dns(self) -> str:
-        host, port = _host_and_port(self._address)
+        host, port, called = self._nearest
         try:
             found = getaddrinfo(host, port, type=SOCK_STREAM)
         except (OSError, UnicodeError) as error:
+            whose = "$HTTPS_PROXY" if self._proxy else "the Endpoint of the connection string"
             raise _Red(
-                f"{host} is not found ({_reason(error)})",
-                "check the network and its DNS servers, and the Endpoint of the connection string",
+                f"{called} is not found ({_reason(error)})",
+                f"check the network and its DNS servers, and {whose}",
             ) from None
         addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
-        return f"{host} is {', '.join(addresses)}"
+        return f"{called} is {', '.join(addresses)}"
 
     def _tcp(self) -> str:
-        host, port = _host_and_port(self._address)
         self._needs("dns")
+        host, port, called = self._nearest
+        if port is None:
+            raise _Open(f"left to {called} without a port")
         began = monotonic()
         try:
             create_connection((host, port), CONNECT_SECONDS).close()
         except OSError as error:
+            if self._proxy:
+                raise _Red(
+                    f"{called} cannot be reached ({_reason(error)})",
+                    "start the proxy, or correct or unset $HTTPS_PROXY",
+                ) from None
             raise _Red(
                 f"{host} port {port} cannot be reached ({_reason(error)})",
                 f"let this device out to port {port}: check the firewall, the route, and $HTTPS_PROXY",
@@ -280,6 +323,8 @@ class _Examination:
     def _tls(self) -> str:
         address = self._address
         self._needs("dns", "tcp")
+        if self._proxy:
+            raise _Open(f"left to the proxy {self._proxy}, which the environment names")
         if urlsplit(address).scheme == "http":
             return "none: plain http to this machine itself"
         from nhagent.hub.transport import certificate_end
@@ -289,7 +334,16 @@ class _Examination:
         except OSError as error:
             raise _Red(f"the connection broke off ({_reason(error)})", "try again") from None
         with connected:
-            end = certificate_end(connected, address, self._setup.ca_bundle)
+            try:
+                end = certificate_end(connected, address, self._setup.ca_bundle)
+            except HubUnavailable as error:
+                if getattr(error.__context__, "reason", None) in _NO_TLS:
+                    raise _Red(
+                        f"what answers at {urlsplit(address).netloc} does not speak TLS",
+                        "check the Endpoint of the connection string and its port; if they are right, find "
+                        "out what stands in between: a captive portal, a proxy, another service",
+                    ) from None
+                raise
         return f"verified; the certificate is good until {end:%Y-%m-%d}"
 
     def _clock(self) -> str:
@@ -315,11 +369,36 @@ class _Examination:
         self._exchange()
         if isinstance(self._answer, Exception):
             raise self._answer
+        if "state" not in self._red and not self._has_moved:
+            self._check_what_it_holds(holds=bool(self._answer))
         if self._answer:
             return "accepts the key and holds this device"
         known = "state" not in self._red and self._status.state is StartState.IN_SYNC
         lost = ", and does not hold it as an installation" if known else ""
         return f"accepts the key{lost}"
+
+    def _check_what_it_holds(self, *, holds: bool) -> None:
+        """Refuse a device that the hub has lost, and one that it still has to forget."""
+        status = self._status
+        if status.state is StartState.DISABLED:
+            if status.leaving:
+                raise _Red(
+                    f"has not forgotten the unregistered device yet: {' and '.join(status.leaving)}",
+                    "run nhagent register, which goes on with that as the daemon does; it registers nothing",
+                )
+            if holds:
+                raise _Red(
+                    f"still holds the unregistered device as installation {status.installation_id}",
+                    "wait some minutes, since a hub deletes later than it says; if it stays so, run nhagent "
+                    "enable and nhagent unregister",
+                )
+        elif not holds and INSTALLATION in Store(status.folder).load().state.accepted.records:
+            raise _Red(
+                f"does not hold installation {status.installation_id}, which it accepted at "
+                f"{_when(status.accepted_at)}",
+                "if that was minutes ago look again in some minutes, since a hub writes later than it says; "
+                "else run nhagent verify, which marks it as lost, and nhagent register, which writes it anew",
+            )
 
     def _exchange(self) -> None:
         """Ask the hub for the device, once."""
@@ -414,16 +493,32 @@ def _check_owner_and_modes(folder: str) -> None:
         raise _Red(
             f"{folder} cannot be read ({error.strerror})", "give it to the user that runs nhagent"
         ) from None
-    for path, fact in facts.items():
-        if fact.st_uid != os.geteuid():
-            raise _Red(
-                f"{path} belongs to user {fact.st_uid}, and this is user {os.geteuid()}",
-                "run doctor as the user that runs nhagent, or give the folder to this one with chown -R",
-            )
+    if os.geteuid() == 0:
+        _check_owner_for_root(folder, {path: fact.st_uid for path, fact in facts.items()})
+    else:
+        for path, fact in facts.items():
+            if fact.st_uid != os.geteuid():
+                raise _Red(
+                    f"{path} belongs to user {fact.st_uid}, and this is user {os.geteuid()}",
+                    "run doctor as the user that runs nhagent, or give the folder to this one with chown -R",
+                )
     for path, fact in facts.items():
         if fact.st_mode & 0o077:
             right = "700" if path == folder else "600"
             raise _Red(f"others may get at {path} (mode {fact.st_mode & 0o777:04o})", f"chmod {right} {path}")
+
+
+def _check_owner_for_root(folder: str, owners: dict[str, int]) -> None:
+    """Root looks at the folders of others, a service's too: what counts is that each is one user's alone."""
+    home = os.path.dirname(os.path.dirname(folder))  # the state folder of all apps, made for the service
+    model = home if os.stat(home).st_uid else folder
+    owner = os.stat(model).st_uid
+    for path, one in owners.items():
+        if one != owner:
+            raise _Red(
+                f"{path} belongs to user {one}, and {model} to user {owner}",
+                f"give it to the folder's user: chown --reference={model} {path}",
+            )
 
 
 def _check_room(folder: str) -> None:
@@ -443,26 +538,13 @@ def _check_room(folder: str) -> None:
         raise _Red(f"the disk of {folder} takes no more files", "remove some")
 
 
-def _units() -> Iterable[Check]:
-    """The units of nhagent, where systemd runs this machine and knows them."""
-    from shutil import which
-    from subprocess import DEVNULL, SubprocessError, run
-
-    systemctl = which("systemctl")
-    if systemctl is None or not os.path.isdir("/run/systemd/system"):
-        return ()
-    properties = "--property=Id,LoadState,ActiveState,Result,ExecMainStatus"
-    try:
-        done = run(  # noqa: S603 - a program of the system, and nothing from outside among its arguments
-            [systemctl, "show", *UNITS, properties],
-            stdin=DEVNULL,
-            capture_output=True,
-            timeout=UNITS_SECONDS,
-            check=False,
-        )
-    except (OSError, SubprocessError):
-        return ()
-    return units_of(done.stdout.decode(errors="replace"))
+def _check_of(unit: Unit) -> Check:
+    name = f"{unit.name} (user)" if unit.is_users else unit.name
+    if not unit.has_failed:
+        return Check(name, True, unit.state)
+    fact = f"{unit.state}, result {unit.result}, exit code {unit.exit_code}"
+    of_user = "--user " if unit.is_users else ""
+    return Check(name, False, fact, f"read why: journalctl {of_user}-u {unit.name}")
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
@@ -474,6 +556,8 @@ def _told(error: NhagentError) -> tuple[str, str]:
     """An error's fact and its next step, which every message has."""
     fact, _, next_step = str(error).partition("; ")
     next_step = next_step.removesuffix("; tried again later")
+    if isinstance(error, HubError) and 300 <= (error.status or 0) < 400:
+        return fact, "a captive portal or proxy stands in between: sign in there or go around it"
     if isinstance(error, HubError) and (not next_step or next_step.startswith("tried again")):
         next_step = "wait: nhagent tries again by itself; if it stays so, ask who runs the hub"
     return fact, next_step or "correct what it names"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
+import sys
 from threading import Event
 
 
@@ -27,6 +28,7 @@ def serve(
     """
     from nhagent.emulator import Emulator
     from nhagent.errors import ConfigurationError
+    from nhagent.hub.connection import is_loopback
 
     ended = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -49,6 +51,12 @@ def serve(
             print(json.dumps(facts), flush=True)
         else:
             print("\n".join(f"{name + ':':<10}{fact}" for name, fact in facts.items() if fact), flush=True)
+        if not tls and not is_loopback(emulator.endpoint):
+            print(
+                f"nhagent emulator: {emulator.endpoint} is plain http, which nhagent takes "
+                "to loopback alone: on another machine it refuses this address",
+                file=sys.stderr,
+            )
         # Waits in short spells: on Windows a signal does not interrupt a wait.
         while not ended.wait(0.5):
             pass

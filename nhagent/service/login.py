@@ -44,6 +44,8 @@ def log_in(config: str | None, *, allow_full_access: bool) -> tuple[dict[str, An
     before = next(iter(credentials.present()), None)
     if before is not None:
         shown += f"\n  but {before} comes before the key ring, and is what will be used"
+    if sys.platform != "win32":  # a key ring shows nobody that it has changed
+        shown += "\n  a daemon that runs is told by a signal: systemctl kill -s USR1 nhagent (or --user)"
     document = {
         "app": settings.app,
         "hub": settings.hub,

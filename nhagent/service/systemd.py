@@ -18,8 +18,12 @@ _PRIORITIES: Final = (
 )
 
 
+MAX_STATUS_BYTES: Final = 500
+"""systemd drops what is longer than 4096 in all, with the READY=1 that is in it."""
+
+
 def notify(state: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Tell systemd a state, such as ``READY=1``; several at once stand on lines of their own.
+    """Tell systemd a state, such as ``READY=1``; several at once stand on lines of their own. Never raises.
 
     Returns:
         Whether anybody was there to hear it.
@@ -32,10 +36,18 @@ def notify(state: str, environ: Mapping[str, str] = os.environ) -> bool:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
             door.connect(f"\0{address[1:]}" if address.startswith("@") else address)
-            door.sendall(state.encode())
-    except OSError:  # a manager that has gone must not take the service with it
+            door.sendall("\n".join(map(_bounded, state.splitlines())).encode())
+    except (OSError, ValueError):  # a manager that has gone must not take the service with it
         return False
     return True
+
+
+def _bounded(line: str) -> str:
+    """A line as systemd takes it: text, of which half a character may be a file's name, and not too long."""
+    text = line.encode("utf-8", "backslashreplace")
+    if len(text) <= MAX_STATUS_BYTES:
+        return text.decode()
+    return text[: MAX_STATUS_BYTES - 3].decode("utf-8", "ignore") + "…"
 
 
 def watchdog_seconds(environ: Mapping[str, str] = os.environ) -> float | None:
