@@ -8,9 +8,8 @@ viable says little: the first real call does. A backend that keeps nothing, or k
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from nhagent import rules
@@ -90,7 +89,12 @@ def present() -> list[str]:
 
 
 def find_in_keyring(app: str, hub: str, *, seconds: float = KEYRING_SECONDS) -> FoundCredential:
-    """The connection string from the first key ring that holds it.
+    """The connection string from the first key ring that holds it; else as `all_in_keyrings`."""
+    return next(all_in_keyrings(app, hub, seconds=seconds))
+
+
+def all_in_keyrings(app: str, hub: str, *, seconds: float = KEYRING_SECONDS) -> Iterator[FoundCredential]:
+    """The connection strings that the key rings hold, at least one; the next one is asked when it is wanted.
 
     Args:
         app: the app's name.
@@ -101,29 +105,23 @@ def find_in_keyring(app: str, hub: str, *, seconds: float = KEYRING_SECONDS) -> 
         KeyringLocked: it is locked.
         CredentialError: there is no key ring here, it fails, or it holds no connection string.
     """
-    user, failure = _user(app, hub), None
+    users, failure, is_found = _users(app, hub), None, False
     for backend in _accepted_backends(seconds):
+
+        def look(backend: KeyringBackend = backend) -> list[tuple[str, str | None]]:
+            return [(user, backend.get_password(KEYRING_SERVICE, user)) for user in users]
+
         try:
-            text = _asked(partial(backend.get_password, KEYRING_SERVICE, user), backend, seconds)
+            entries = _asked(look, backend, seconds)
         except CredentialError as error:
             failure = failure or error  # another may hold it all the same
             continue
-        if text:
-            return FoundCredential(text, f"key ring entry {KEYRING_SERVICE!r}, {user!r}")
-    if failure is not None:
-        raise failure
-    missing = f'no connection string was found for app "{app}" and hub "{hub}"'
-    if os.environ.get("CREDENTIALS_DIRECTORY"):  # a service of the system: nobody logs in there
-        raise CredentialError(
-            f"{missing}: this service was given no systemd credential {SYSTEMD_CREDENTIAL}; write it to "
-            f"/etc/credstore/{SYSTEMD_CREDENTIAL}, which only root can read, or name another file in the "
-            "unit's LoadCredential=, and restart the service"
-        )
-    raise CredentialError(
-        f'{missing}; run "nhagent login" (and "nhagent vault init" before it on a machine without a key '
-        "ring), name a file that holds it and that only you can read in $NHAGENT_CONNECTION_STRING_FILE, or "
-        "set $NHAGENT_CONNECTION_STRING"
-    )
+        for user, text in entries:
+            if text:
+                is_found = True
+                yield FoundCredential(text, f"key ring entry {KEYRING_SERVICE!r}, {user!r}")
+    if not is_found:
+        raise failure or _missing(app, hub)
 
 
 def store_in_keyring(app: str, hub: str, text: str, *, seconds: float = KEYRING_SECONDS) -> str:
@@ -145,7 +143,7 @@ def store_in_keyring(app: str, hub: str, text: str, *, seconds: float = KEYRING_
         KeyringLocked: it is locked.
         CredentialError: there is no key ring here, or it did not keep it.
     """
-    user, failure, backends = _user(app, hub), None, _accepted_backends(seconds)
+    user, failure, backends = _users(app, hub)[0], None, _accepted_backends(seconds)
     from keyring.errors import InitError
 
     for backend in backends:
@@ -186,19 +184,19 @@ def remove_from_keyring(app: str, hub: str, *, seconds: float = KEYRING_SECONDS)
         KeyringLocked: one is locked.
         CredentialError: one fails.
     """
-    user, removed, backends = _user(app, hub), list[str](), _accepted_backends(seconds)
+    users, removed, backends = _users(app, hub), list[str](), _accepted_backends(seconds)
     from keyring.errors import InitError
 
     for backend in backends:
 
         def remove(backend: KeyringBackend = backend) -> bool:
             try:
-                if backend.get_password(KEYRING_SERVICE, user) is None:
-                    return False
+                held = [user for user in users if backend.get_password(KEYRING_SERVICE, user) is not None]
             except InitError:  # never set up: it holds nothing
                 return False
-            backend.delete_password(KEYRING_SERVICE, user)
-            return True
+            for user in held:
+                backend.delete_password(KEYRING_SERVICE, user)
+            return bool(held)
 
         if _asked(remove, backend, seconds):
             removed.append(name_of(backend))
@@ -211,9 +209,29 @@ def name_of(backend: KeyringBackend) -> str:
     return kind.__module__.rpartition(".")[2] if kind.__name__ == "Keyring" else kind.__name__
 
 
-def _user(app: str, hub: str) -> str:
+def _users(app: str, hub: str) -> list[str]:
+    """The users that an entry may stand under: the hub's name in lower case, then as it is written.
+
+    The name counts without regard to case, and older versions stored it as it was written.
+    """
     # A hub's name may be a path, so an app's own slash must not look like the one between the two.
-    return f"{app.replace('%', '%25').replace('/', '%2F')}/{hub}"
+    name = app.replace("%", "%25").replace("/", "%2F")
+    return list(dict.fromkeys((f"{name}/{hub.lower()}", f"{name}/{hub}")))
+
+
+def _missing(app: str, hub: str) -> CredentialError:
+    missing = f'no connection string was found for app "{app}" and hub "{hub}"'
+    if os.environ.get("CREDENTIALS_DIRECTORY"):  # a service of the system: nobody logs in there
+        return CredentialError(
+            f"{missing}: this service was given no systemd credential {SYSTEMD_CREDENTIAL}; write it to "
+            f"/etc/credstore/{SYSTEMD_CREDENTIAL}, which only root can read, or name another file in the "
+            "unit's LoadCredential=, and restart the service"
+        )
+    return CredentialError(
+        f'{missing}; run "nhagent login" (and "nhagent vault init" before it on a machine without a key '
+        "ring), name a file that holds it and that only you can read in $NHAGENT_CONNECTION_STRING_FILE, or "
+        "set $NHAGENT_CONNECTION_STRING"
+    )
 
 
 def _accepted_backends(seconds: float) -> list[KeyringBackend]:

@@ -327,6 +327,19 @@ def test_damaged_file_opens_whole_or_is_told(
     assert SECRET.encode() not in machine.vault_file.read_bytes()
 
 
+def test_entry_under_the_hubs_name_as_it_was_written_is_found_and_removed(
+    machine: Machine, key_file: Path
+) -> None:
+    store = "import sys, keyring; keyring.set_password('nhagent', *sys.argv[1:])"
+    assert machine.python("-c", store, "app/My-Hub", "as older versions stored it").code == 0
+    with machine.process() as process:
+        assert process.find("app", "My-Hub") == "as older versions stored it"
+        process.store("app", "My-Hub", "new")
+        assert process.find("app", "My-Hub") == "new"
+        assert process.remove("app", "My-Hub") == ["Vault"]
+    assert entries(machine) == []
+
+
 def test_processes_that_write_at_once_lose_nothing(machine: Machine, key_file: Path) -> None:
     def write(name: str) -> None:
         with machine.process() as process:
