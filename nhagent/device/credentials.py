@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from nhagent import rules
 from nhagent.device.secret_file import check_private, read_secret
 from nhagent.errors import CredentialError, KeyringLocked
+from nhagent.veil import in_prose
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -170,7 +170,7 @@ def store_in_keyring(app: str, hub: str, text: str, *, seconds: float = KEYRING_
 
 
 def remove_from_keyring(app: str, hub: str, *, seconds: float = KEYRING_SECONDS) -> list[str]:
-    """Take the connection string out of every key ring that holds it.
+    """Take the connection string out of every key ring that holds it; one that fails stops no other.
 
     Args:
         app: the app's name.
@@ -181,9 +181,10 @@ def remove_from_keyring(app: str, hub: str, *, seconds: float = KEYRING_SECONDS)
         The names of those that did.
 
     Raises:
-        KeyringLocked: one is locked.
-        CredentialError: one fails.
+        KeyringLocked: one is locked, where it may remain.
+        CredentialError: one fails, where it may remain.
     """
+    failures: dict[str, CredentialError] = {}
     users, removed, backends = _users(app, hub), list[str](), _accepted_backends(seconds)
     from keyring.errors import InitError
 
@@ -198,9 +199,21 @@ def remove_from_keyring(app: str, hub: str, *, seconds: float = KEYRING_SECONDS)
                 backend.delete_password(KEYRING_SERVICE, user)
             return bool(held)
 
-        if _asked(remove, backend, seconds):
-            removed.append(name_of(backend))
+        try:
+            if _asked(remove, backend, seconds):
+                removed.append(name_of(backend))
+        except CredentialError as error:
+            failures[name_of(backend)] = error
+    if failures:
+        raise _what_remains(failures, removed)
     return removed
+
+
+def _what_remains(failures: Mapping[str, CredentialError], removed: list[str]) -> CredentialError:
+    """The first failure, which says the next step, and where the connection string may still be."""
+    first = next(iter(failures.values()))
+    gone = f"it was removed from the key ring {' and '.join(removed)}, but " if removed else ""
+    return type(first)(f"{first}; {gone}what {' and '.join(failures)} may hold of it remains")
 
 
 def name_of(backend: KeyringBackend) -> str:
@@ -348,6 +361,5 @@ def _as_ours(error: BaseException, backend: KeyringBackend) -> CredentialError:
 
 
 def _in_short(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    kind = type(error).__name__
-    return f"{kind}: {rules.shown(lines[0])}" if lines else kind
+    """Its kind and its plain words: a backend may quote what it could not keep, or read."""
+    return in_prose(error.with_traceback(None))  # the places of others' code help nobody

@@ -86,11 +86,11 @@ def test_fail_backend_is_no_key_ring(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("backend", "words"),
     [
-        ("InMemory", "RuntimeError: 'is not installed'"),
+        ("InMemory", "RuntimeError: is not installed"),
         ("NoSuchClass", "AttributeError"),
         ("no.such.module.Keyring", "ModuleNotFoundError"),
         ("tests.key_ring.backends.", "AttributeError"),
-        ("keyring.backends.Windows.WinVaultKeyring", "RuntimeError: 'Requires Windows"),
+        ("keyring.backends.Windows.WinVaultKeyring", "RuntimeError: Requires Windows"),
     ],
 )
 def test_named_key_ring_that_cannot_be_used_is_told(machine: Machine, backend: str, words: str) -> None:
@@ -119,22 +119,23 @@ def test_keyring_that_cannot_be_imported_is_told(machine: Machine) -> None:
     machine.environment["PYTHONPATH"] += os.pathsep + str(broken)
     with machine.process() as process:
         for error in refusals(process):
-            assert "keyring cannot be used (ImportError: 'half an upgrade')" in str(error)
+            assert "keyring cannot be used (ImportError: half an upgrade)" in str(error)
 
 
 FAULTS = {
     "InitError": "has not been set up for this user",
     "NoKeyringError": "none is available",
-    "PasswordSetError": "failed (PasswordSetError: 'in its own words')",
-    "RuntimeError": "failed (RuntimeError: 'in its own words')",
+    "PasswordSetError": "failed (PasswordSetError: in its own words)",
+    "RuntimeError": "failed (RuntimeError: in its own words)",
     "bus": "failed (DBusErrorResponse: ",
-    "os": "failed (ConnectionRefusedError: '[Errno 111] Connection refused')",
-    "prompt": "failed (EOFError: 'EOF when reading a line')",
+    "os": "failed (ConnectionRefusedError: [Errno 111] Connection refused)",
+    "prompt": "failed (EOFError: EOF when reading a line)",
     "exit": "failed (SystemExit: ",
     "empty": "failed (RuntimeError)",
-    "long": "failed (RuntimeError: 'no no no",
-    "lines": "failed (RuntimeError: 'first line')",
-    "secret": "failed (ValueError: ",
+    "long": "failed (RuntimeError: no no no",
+    "lines": "failed (RuntimeError: first line second line …",
+    "secret": "failed (ValueError: cannot keep …)",
+    "key": "failed (ValueError: bad padding in …)",
 }
 
 
@@ -155,7 +156,7 @@ def test_locked_key_ring_is_told_as_locked(machine: Machine) -> None:
     with machine.process() as process:
         for error in refusals(process):
             assert isinstance(error, KeyringLocked)
-            assert "key ring Locked: is locked (KeyringLocked: 'in its own words'); unlock it" in str(error)
+            assert "key ring Locked: is locked (KeyringLocked: in its own words); unlock it" in str(error)
 
 
 def test_key_ring_that_never_answers_is_as_good_as_locked(machine: Machine) -> None:
@@ -214,6 +215,55 @@ def test_second_key_ring_is_asked_when_the_first_is_locked(machine: Machine, mem
             process.store("thermostat", "my-hub", "what the locked one might hide")
         with pytest.raises(KeyringLocked, match="key ring Locked"):
             process.remove("thermostat", "my-hub")
+
+
+def test_logout_goes_on_past_a_locked_key_ring_and_says_what_remains(machine: Machine, memory: str) -> None:
+    machine.environment["KEYRING_PROPERTY_MEMORY"] = memory
+    machine.has_key_rings(InMemory=5)
+    machine.store("in memory")
+    machine.has_key_rings(Locked=9, InMemory=5)
+    with machine.process() as process:
+        with pytest.raises(KeyringLocked) as caught:
+            process.remove("thermostat", "my-hub")
+        assert str(caught.value).startswith("key ring Locked: is locked")
+        assert str(caught.value).endswith(
+            "it was removed from the key ring InMemory, but what Locked may hold of it remains"
+        )
+        with pytest.raises(KeyringLocked, match="try again; what Locked may hold of it remains"):
+            process.remove("thermostat", "my-hub")
+    machine.has_key_rings(InMemory=5)
+    with pytest.raises(CredentialError, match='run "nhagent login"'):
+        machine.find()
+
+
+def test_key_of_the_second_key_ring_is_tried_when_the_hub_refuses_that_of_the_first(
+    machine: Machine, memory: str, notification_hub: Emulator
+) -> None:
+    machine.belongs_to(notification_hub)
+    machine.has_vault(to_be_found=False)
+    machine.store(notification_hub.listen, hub=notification_hub.hub)
+    del machine.environment["PYTHON_KEYRING_BACKEND"]
+    machine.has_key_rings(InMemory=5)
+    machine.environment["KEYRING_PROPERTY_MEMORY"] = memory
+    dead = notification_hub.listen.replace(key_of(notification_hub.listen), "ZGVhZA==")
+    assert machine.store(dead, hub=notification_hub.hub) == "InMemory"
+    register = machine.run("register", "--json")
+    assert (register.code, register.document["outcome"]) == (0, "registered"), register.err
+    assert [entry.status for entry in notification_hub.log()] == [401, 200, 200]
+    assert machine.remove(hub=notification_hub.hub) == ["InMemory", "Vault"]
+
+
+def test_key_that_every_key_ring_holds_is_tried_once(
+    machine: Machine, memory: str, notification_hub: Emulator
+) -> None:
+    machine.belongs_to(notification_hub)
+    machine.environment["KEYRING_PROPERTY_MEMORY"] = memory
+    machine.has_key_rings(InMemory=5, InMemoryToo=4)
+    dead = notification_hub.listen.replace(key_of(notification_hub.listen), "ZGVhZA==")
+    machine.store(dead, hub=notification_hub.hub)
+    register = machine.run("register", "--json")
+    assert (register.code, register.error["type"]) == (77, "Unauthorized")
+    assert [entry.status for entry in notification_hub.log()] == [401]
 
 
 def test_key_ring_that_was_never_set_up_is_passed_over(machine: Machine, memory: str) -> None:

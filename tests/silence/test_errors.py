@@ -276,10 +276,10 @@ class CursedRing(KeyringBackend):
         raise self._error(password)
 
 
-def key_ring(error: type[Exception]) -> Case:
+def key_ring(error: type[Exception], quoting: Callable[[str], str] = str) -> Case:
     def meet(world: World, _: pytest.MonkeyPatch) -> BaseException:
         before = keyring.get_keyring()
-        keyring.set_keyring(CursedRing(error, world.hub.listen))
+        keyring.set_keyring(CursedRing(error, quoting(world.hub.listen)))
         try:
             return world.start(connection_string=None)
         finally:
@@ -406,6 +406,7 @@ CASES: dict[type[errors.NhagentError], dict[str, Case]] = {
         "a token callable that gives something else": token_callable(lambda: SIGNATURE),
         "a token with a line break": token_callable(lambda: f"{TOKEN}\nX: y"),
         "a key ring that fails": key_ring(RuntimeError),
+        "a key ring that quotes a key": key_ring(RuntimeError, lambda text: f"bad padding in {key_of(text)}"),
         "a key ring that is not set up": key_ring(keyring.errors.InitError),
     },
     errors.KeyringLocked: {"a key ring that is locked": key_ring(keyring.errors.KeyringLocked)},
