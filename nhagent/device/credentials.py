@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from nhagent.device.secret_file import check_private, read_secret
@@ -17,6 +18,8 @@ from nhagent.errors import CredentialError, KeyringLocked
 from nhagent.veil import in_prose
 
 if TYPE_CHECKING:
+    from threading import Thread
+
     from keyring.backend import KeyringBackend
 
 SYSTEMD_CREDENTIAL: Final = "nhagent.connection-string"
@@ -24,7 +27,13 @@ KEYRING_SERVICE: Final = "nhagent"
 KEYRING_SECONDS: Final = 30.0
 """How long a key ring may take: on a desktop it may wait for a person to unlock it."""
 
+LEAST_SECONDS: Final = 1.0
+"""What a key ring is given at the least, though another has taken all the time."""
+
 _T = TypeVar("_T")
+
+_HANGING: Final[dict[object, Thread]] = {}
+"""The calls of this process that were given up and go on, by the key ring that was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +108,23 @@ def all_in_keyrings(app: str, hub: str, *, seconds: float = KEYRING_SECONDS) -> 
     Args:
         app: the app's name.
         hub: the hub's.
-        seconds: how long a key ring may take.
+        seconds: how long it may take until the first is found or all were asked; a key ring that comes after
+            one which took all of it is given `LEAST_SECONDS` all the same.
 
     Raises:
         KeyringLocked: it is locked.
         CredentialError: there is no key ring here, it fails, or it holds no connection string.
     """
     users, failure, is_found = _users(app, hub), None, False
+    deadline = monotonic() + seconds
     for backend in _accepted_backends(seconds):
 
         def look(backend: KeyringBackend = backend) -> list[tuple[str, str | None]]:
             return [(user, backend.get_password(KEYRING_SERVICE, user)) for user in users]
 
+        left = max(deadline - monotonic(), min(seconds, LEAST_SECONDS))
         try:
-            entries = _asked(look, backend, seconds)
+            entries = _asked(look, backend, seconds, left)
         except CredentialError as error:
             failure = failure or error  # another may hold it all the same
             continue
@@ -254,7 +266,12 @@ def _accepted_backends(seconds: float) -> list[KeyringBackend]:
         KeyringLocked: the search for them does not end.
         CredentialError: keyring cannot be used, or there are none but such.
     """
-    backends, error = _tried(_found_backends, seconds)
+    if _still_hangs(_found_backends):
+        raise KeyringLocked(
+            "key ring: none was found yet, because the session bus or a key ring still gives no answer; try "
+            "again, or name a file in $NHAGENT_CONNECTION_STRING_FILE"
+        )
+    backends, error = _tried(_found_backends, seconds, _found_backends)
     if error is not None:
         raise CredentialError(
             f"key ring: keyring cannot be used ({_in_short(error)}); correct $PYTHON_KEYRING_BACKEND or "
@@ -295,14 +312,26 @@ def _found_backends() -> list[KeyringBackend]:
     return list(chosen.backends) if isinstance(chosen, ChainerBackend) else [chosen]
 
 
-def _asked(call: Callable[[], _T], backend: KeyringBackend, seconds: float) -> _T:
+def _asked(call: Callable[[], _T], backend: KeyringBackend, seconds: float, left: float | None = None) -> _T:
     """Ask a key ring, but not for ever: one that waits for a person is as good as locked.
+
+    Args:
+        call: asks it.
+        backend: the key ring.
+        seconds: how long it may take.
+        left: what is left of them, where others have taken some.
 
     Raises:
         KeyringLocked: it is locked, or did not answer.
         CredentialError: it failed.
     """
-    answer, error = _tried(lambda: (call(),), seconds)
+    kind = type(backend)
+    if _still_hangs(kind):
+        raise KeyringLocked(
+            f"key ring {name_of(backend)}: still gives no answer to an earlier call; if it waits for "
+            "somebody to unlock it, unlock it, then try again"
+        )
+    answer, error = _tried(lambda: (call(),), seconds if left is None else left, kind)
     if error is not None:
         raise _as_ours(error, backend)
     if answer is None:
@@ -313,8 +342,11 @@ def _asked(call: Callable[[], _T], backend: KeyringBackend, seconds: float) -> _
     return answer[0]
 
 
-def _tried(call: Callable[[], _T], seconds: float) -> tuple[_T | None, BaseException | None]:
-    """What a call that may never end gave within a time, or raised; neither where it has not ended."""
+def _tried(call: Callable[[], _T], seconds: float, asked: object) -> tuple[_T | None, BaseException | None]:
+    """What a call that may never end gave within a time, or raised; neither where it has not ended.
+
+    What was asked then counts as hanging until the call ends: each further one would leave a thread behind.
+    """
     from threading import Thread
 
     answers: list[_T] = []
@@ -329,7 +361,15 @@ def _tried(call: Callable[[], _T], seconds: float) -> tuple[_T | None, BaseExcep
     thread = Thread(target=run, name="nhagent-key-ring", daemon=True)
     thread.start()
     thread.join(seconds)
+    if thread.is_alive():
+        _HANGING[asked] = thread
     return next(iter(answers), None), next(iter(failures), None)
+
+
+def _still_hangs(asked: object) -> bool:
+    """Whether a call that was given up has not ended yet."""
+    thread = _HANGING.get(asked)
+    return thread is not None and thread.is_alive()
 
 
 def _as_ours(error: BaseException, backend: KeyringBackend) -> CredentialError:

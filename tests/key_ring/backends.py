@@ -98,6 +98,8 @@ class Faulty(KeyringBackend):
         match fault:
             case "silent":
                 time.sleep(600)
+            case "slow":
+                time.sleep(1)
             case "prompt":
                 input("Password for the key ring: ")
             case "exit":

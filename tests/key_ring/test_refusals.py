@@ -164,21 +164,53 @@ def test_key_ring_that_never_answers_is_as_good_as_locked(machine: Machine) -> N
     with machine.process() as process:
         with pytest.raises(CredentialError, match="RuntimeError"):
             process.find("RuntimeError", "hub")  # from here on the key ring is loaded, and only it takes time
+        with pytest.raises(KeyringLocked, match=r"gave no answer within 0\.3 s; .*unlock it, then try"):
+            process.find("silent", "hub", seconds=0.3)
+        assert process.threads() == 2
         for ask in (
-            lambda: process.find("silent", "hub", seconds=0.3),
-            lambda: process.store("silent", "hub", SECRET, seconds=0.3),
-            lambda: process.remove("silent", "hub", seconds=0.3),
+            lambda: process.find("silent", "hub"),
+            lambda: process.store("silent", "hub", SECRET),
+            lambda: process.remove("silent", "hub"),
         ):
-            with pytest.raises(KeyringLocked, match=r"gave no answer within 0\.3 s; .*unlock it, then try"):
+            with pytest.raises(KeyringLocked, match=r"still gives no answer .*unlock it, then try again"):
                 ask()
+        assert process.threads() == 2, "a key ring that hangs is not called again"
+
+
+def test_key_ring_that_answers_late_is_asked_again(machine: Machine) -> None:
+    machine.takes("Faulty")
+    with machine.process() as process:
+        with pytest.raises(CredentialError, match="RuntimeError"):
+            process.find("RuntimeError", "hub")
+        with pytest.raises(KeyringLocked, match="gave no answer"):
+            process.find("slow", "hub", seconds=0.05)
+        while process.threads() > 1:
+            pass
+        with pytest.raises(CredentialError, match="RuntimeError"):
+            process.find("RuntimeError", "hub")
+
+
+def test_key_ring_that_hangs_takes_no_more_than_the_time_for_all(machine: Machine, memory: str) -> None:
+    machine.environment["KEYRING_PROPERTY_MEMORY"] = memory
+    machine.has_key_rings(InMemory=5)
+    machine.store("in memory", app="silent")
+    machine.has_key_rings(Faulty=9, InMemory=5)
+    with machine.process() as process:
+        with pytest.raises(CredentialError, match="RuntimeError"):
+            process.find("RuntimeError", "hub")
+        assert process.find("silent", "my-hub", seconds=1) == "in memory"
+        assert process.find("silent", "my-hub") == "in memory", "what hangs is passed over at once"
 
 
 def test_search_for_a_key_ring_that_never_ends_is_given_up(machine: Machine) -> None:
     machine.takes("Mute")
     with machine.process() as process:
+        with pytest.raises(KeyringLocked, match=r"key ring: none was found within 0\.3 s.*; try again"):
+            process.find("app", "hub", seconds=0.3)
         for _ in range(2):
-            with pytest.raises(KeyringLocked, match=r"key ring: none was found within 0\.3 s.*; try again"):
-                process.find("app", "hub", seconds=0.3)
+            with pytest.raises(KeyringLocked, match=r"key ring: none was found yet.*; try again"):
+                process.find("app", "hub")
+        assert process.threads() == 2
 
 
 def test_key_ring_that_asks_on_standard_input_stops_no_command(
