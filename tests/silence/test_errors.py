@@ -260,6 +260,16 @@ def raising(error: BaseException) -> Callable[[], Any]:
     return source
 
 
+def raising_in_turn(error: Exception) -> Callable[[], Any]:
+    def source() -> Any:
+        try:
+            raising(Cursed())()
+        except Cursed:
+            raise error  # noqa: B904 - what led to it is to be met
+
+    return source
+
+
 class CursedRing(KeyringBackend):
     """A key ring whose failures say all that it holds."""
 
@@ -403,6 +413,9 @@ CASES: dict[type[errors.NhagentError], dict[str, Case]] = {
             lambda: world.agent(connection_string=world.hub.full)
         ),
         "a token callable that fails": token_callable(raising(Cursed())),
+        "a token callable that raises our own": token_callable(
+            raising_in_turn(errors.CredentialError(f"{TOKEN} for {WNS} by SharedAccessKey={MARK}"))
+        ),
         "a token callable that gives something else": token_callable(lambda: SIGNATURE),
         "a token with a line break": token_callable(lambda: f"{TOKEN}\nX: y"),
         "a key ring that fails": key_ring(RuntimeError),
@@ -480,6 +493,9 @@ CASES: dict[type[errors.NhagentError], dict[str, Case]] = {
         ),
         "proxy of another scheme": elsewhere(
             "sb://no-such-host.invalid/", HTTPS_PROXY=f"{MARK}://u:{MARK}@proxy.example:1"
+        ),
+        "token callable that calls a client": token_callable(
+            raising_in_turn(errors.HubUnavailable(f"no {TOKEN}", detail=f"at {WNS} with {TOKEN}"))
         ),
         "token callable without its backend": token_callable(raising(OSError(f"no {TOKEN} at {WNS}"))),
     },
