@@ -78,6 +78,26 @@ def check_seconds(name: str, value: object) -> None:
         raise ConfigurationError(f"{name} {shown(value)}: give a number of seconds, zero or more")
 
 
+def check_flag(name: str, value: object) -> None:
+    """Check that something is True or False: text of either is true.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} {shown(value)}: give True or False")
+
+
+def check_callable(name: str, value: object) -> None:
+    """Check that something can be called, or is left out.
+
+    Raises:
+        ConfigurationError: it cannot.
+    """
+    if value is not None and not callable(value):
+        raise ConfigurationError(f"{name} {shown(value)}: give a callable, or leave it out")
+
+
 def checked_tags(name: str, given: object) -> tuple[str, ...]:
     """Check a list of tags; a tag that is given twice, by the hub's caseless comparison, counts once.
 
