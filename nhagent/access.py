@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from threading import Thread, current_thread
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
@@ -91,6 +92,7 @@ class HubAccess:
         elif connection_string is not None:
             self._given = self._parsed(credentials.FoundCredential(connection_string, "connection_string"))
         self._refused: list[Source] = []
+        self._passed_over: list[Source] = []  # while another is refused: their keys belong elsewhere
         self._source: Source | None = None
         self._client: HubClient | None = None
         self._user: Thread | None = None
@@ -170,7 +172,7 @@ class HubAccess:
         """
         known = self.namespace()
         if self._source is None:
-            self._source = self._parsed(credentials.find_in_keyring(self._app, self._hub))
+            self._source = next(self._in_keyrings(), None) or self._first_in_keyrings()
             known = known or _namespace_of(self._source)
         assert known is not None  # a token callable comes with an endpoint
         return known
@@ -282,6 +284,7 @@ class HubAccess:
         if instead is None:
             dead = ", ".join(source.name for source in self._refused)
             self._refused.clear()  # at the next start somebody may have mended one of them
+            self._passed_over.clear()
             raise Unauthorized(
                 f"{error}; the refused key is that of {dead}, and no other source of the credential chain "
                 "has another: put the hub's present one there",
@@ -295,18 +298,34 @@ class HubAccess:
         )
 
     def _alternative(self, namespace: str) -> Source | None:
-        instead = next(self._sources(), None)
-        if instead is None:
+        """The next source of the chain whose key belongs where the refused one was used."""
+        places = {namespace, _namespace_of(self._refused[-1])}
+        for source in chain(self._sources(), self._stand_ins_in_keyrings()):
+            if _namespace_of(source) in places:
+                return source
+            self._passed_over.append(source)
+        return None
+
+    def _first_in_keyrings(self) -> Source:
+        return self._parsed(credentials.find_in_keyring(self._app, self._hub))
+
+    def _stand_ins_in_keyrings(self) -> Iterator[Source]:
+        try:
+            yield from self._in_keyrings()
+        except (ConfigurationError, CredentialError) as error:
+            _log.debug("no other key: %s", error)
+
+    def _in_keyrings(self) -> Iterator[Source]:
+        """What the key rings hold, in order, without what is out of the question after a refusal."""
+        for found in credentials.all_in_keyrings(self._app, self._hub):
             try:
-                instead = self._parsed(credentials.find_in_keyring(self._app, self._hub))
-            except (ConfigurationError, CredentialError) as error:
-                _log.debug("no other key: %s", error)
-                return None
-            if self._was_refused(instead):
-                return None
-        if self._endpoint is None and _namespace_of(instead) != namespace:
-            return None
-        return instead
+                source = self._parsed(found)
+            except (ConfigurationError, CredentialError):
+                if not self._refused:
+                    raise  # as in `_sources`
+                continue
+            if not self._was_refused(source):
+                yield source
 
     def _sources(self) -> Iterator[Source]:
         """The chain's sources but the key ring, in order, without those whose key the hub has refused."""
@@ -326,7 +345,8 @@ class HubAccess:
                 yield source
 
     def _was_refused(self, source: Source) -> bool:
-        return any(source.key == refused.key for refused in self._refused)
+        """Whether a source's key was refused, or belongs elsewhere than the key that was."""
+        return any(source.key == out.key for out in (*self._refused, *self._passed_over))
 
     def _let_go(self) -> None:
         skew = self.clock_skew

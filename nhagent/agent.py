@@ -80,6 +80,8 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT: Final = 30.0
 FROM_MACHINE: Final = "machine"
 BACKGROUND_TURN_SECONDS: Final = 60.0
+LAST_YEAR: Final = 9000
+"""Of a clock that can be reckoned with: a hundred years after it are still a date."""
 WISH_LOCK_SECONDS: Final = 60.0
 """How long a wish waits to get to disk while another process of the same app is at work."""
 
@@ -162,6 +164,22 @@ class Agent:
         self._platform = Platform.parse(platform)
         if style not in {INSTALLATION, REGISTRATION}:
             raise ConfigurationError(f'style {rules.shown(style)}: give "{INSTALLATION}" or "{REGISTRATION}"')
+        for flag, given_flag in (
+            ("allow_full_access", allow_full_access),
+            ("owns_tags", owns_tags),
+            ("first_run_list", first_run_list),
+        ):
+            rules.check_flag(flag, given_flag)
+        for name, call in (
+            ("on_registered", on_registered),
+            ("on_error", on_error),
+            ("clock", clock),
+            ("sleep", sleep),
+            ("random", random),
+            ("machine", machine),
+        ):
+            rules.check_callable(name, call)
+        name_machine = name_of_machine if machine is None else _checked_machine(machine)
         source = as_source(self._platform, channel, "channel")
         check_duration("refresh_every", refresh_every)
         check_duration("startup_spread", startup_spread)
@@ -171,7 +189,7 @@ class Agent:
                 raise ConfigurationError("expires_after: zero; the hub would forget the device at once")
         if installation_id is not None:
             if installation_id == FROM_MACHINE:
-                installation_id = derived_installation_id((machine or name_of_machine)(), app, hub)
+                installation_id = derived_installation_id(name_machine(), app, hub)
             rules.check_installation_id(installation_id)
         given = Declaration.checked(
             self._platform,
@@ -198,7 +216,7 @@ class Agent:
         self._sleep = sleep or real_sleep
         self._wait = sleep
         self._background: Background | None = None
-        self._random = random or real_random
+        self._random = real_random if random is None else _checked_random(random)
         folder = paths.device_folder(paths.state_folder(state_dir), app, hub)
         self._store = Store(folder, sleep=self._sleep, disk=disk)
         self._access = HubAccess(
@@ -218,7 +236,7 @@ class Agent:
             source,
             terms,
             self._clock,
-            lambda: fingerprint_of((machine or name_of_machine)(), app, hub),
+            lambda: fingerprint_of(name_machine(), app, hub),
         )
         self._on_registered = on_registered
         self._on_error = on_error
@@ -637,11 +655,44 @@ def _as_datetimes(clock: Callable[[], datetime | float] | None) -> Callable[[], 
         return lambda: datetime.now(UTC)
 
     def now() -> datetime:
-        moment = clock()
+        moment: object = clock()
         if isinstance(moment, int | float):
-            return datetime.fromtimestamp(moment, UTC)
-        if not isinstance(moment, datetime) or moment.tzinfo is None:
-            raise ConfigurationError("clock: must give an aware datetime, or seconds since 1970")
+            try:
+                moment = datetime.fromtimestamp(moment, UTC)
+            except (ValueError, OverflowError, OSError):
+                moment = None
+        if not isinstance(moment, datetime) or moment.tzinfo is None or moment.year > LAST_YEAR:
+            raise ConfigurationError(
+                f"clock: must give an aware datetime, or seconds since 1970, up to the year {LAST_YEAR}; "
+                "correct it"
+            )
         return moment
 
     return now
+
+
+def _checked_random(random: Callable[[], float]) -> Callable[[], float]:
+    def number() -> float:
+        given = random()
+        if not isinstance(given, int | float) or not 0 <= given <= 1:
+            raise ConfigurationError("random: must give a number from 0 to 1; correct it")
+        return given
+
+    return number
+
+
+def _checked_machine(machine: MachineName) -> MachineName:
+    def name() -> str | None:
+        try:
+            given = machine()
+        except Exception as error:  # noqa: BLE001 - the app's own code may raise anything
+            from nhagent.veil import in_prose
+
+            raise ConfigurationError(f"machine: failed ({in_prose(error)}); correct it") from None
+        if given is not None and not isinstance(given, str):
+            raise ConfigurationError(
+                f"machine: gave a {type(given).__name__}; it must give the machine's name, or None"
+            )
+        return given
+
+    return name

@@ -265,9 +265,15 @@ def ask_sources(platform: Platform, primary: ChannelSource, declaration: Declara
             continue
         if channel is not None:
             given[name] = channel
+        elif source is None:
+            errors[name] = ChannelError(
+                f"{name}: this process declares no source for its push channel, so that one it had before "
+                "stays, and without one it is left out; declare the tile with its channel to change that",
+                pending=True,
+            )
         else:
             errors[name] = ChannelError(
-                f"{name}: there is no push channel yet; it is read again at the next try"
+                f"{name}: there is no push channel yet; it is read again at the next try", pending=True
             )
     return Asked(given, errors)
 

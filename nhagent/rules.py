@@ -29,6 +29,9 @@ _VARIABLE: Final = re.compile(r"[A-Za-z0-9_]+")
 _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-._/]*")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_SECRET: Final = re.compile(
+    r"sharedaccesskey\s*(?:=|%3d)|sharedaccesssignature\s|\bsig\s*(?:=|%3d)", re.IGNORECASE
+)
 _WNS_TYPES: Final = ("wns/toast", "wns/tile", "wns/badge", "wns/raw")
 _MPNS_RAW_CLASSES: Final = frozenset({"3", "13", "23"})  # X-NotificationClass of a raw notification
 _XML_PLATFORMS: Final = frozenset({"wns", "mpns"})
@@ -37,7 +40,7 @@ _XML_PLATFORMS: Final = frozenset({"wns", "mpns"})
 def shown(value: object) -> str:
     """A value as an error may show it: cut short, and never a connection string that was put in its place."""
     text = repr(value)
-    if "sharedaccess" in text.lower():
+    if "sharedaccess" in text.lower() or _SECRET.search(text):
         return "(a connection string)"
     return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"
 
@@ -52,6 +55,19 @@ def is_text(value: object) -> bool:
     return isinstance(value, str) and _SURROGATE.search(value) is None
 
 
+def check_no_secret(name: str, text: str) -> None:
+    """Refuse a connection string, or a SAS token, in the place of something that is stored, sent or shown.
+
+    Raises:
+        ConfigurationError: it is one, or holds one.
+    """
+    if _SECRET.search(text):
+        raise ConfigurationError(
+            f"{name}: holds a key or a token, as a connection string does; give the {name} itself, and the "
+            "connection string where it belongs"
+        )
+
+
 def check_seconds(name: str, value: object) -> None:
     """Check a number of seconds.
 
@@ -60,6 +76,26 @@ def check_seconds(name: str, value: object) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MAX_SECONDS:
         raise ConfigurationError(f"{name} {shown(value)}: give a number of seconds, zero or more")
+
+
+def check_flag(name: str, value: object) -> None:
+    """Check that something is True or False: text of either is true.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} {shown(value)}: give True or False")
+
+
+def check_callable(name: str, value: object) -> None:
+    """Check that something can be called, or is left out.
+
+    Raises:
+        ConfigurationError: it cannot.
+    """
+    if value is not None and not callable(value):
+        raise ConfigurationError(f"{name} {shown(value)}: give a callable, or leave it out")
 
 
 def checked_tags(name: str, given: object) -> tuple[str, ...]:
@@ -131,10 +167,11 @@ def check_user_id(user_id: object) -> None:
     """Check a user id against its alphabet; "" stands for none.
 
     Raises:
-        ConfigurationError: it has other characters.
+        ConfigurationError: it has other characters, or holds a key.
     """
     if not isinstance(user_id, str) or (user_id and _USER_ID.fullmatch(user_id) is None):
         raise ConfigurationError(f"user_id {shown(user_id)}: only letters, digits and -_@#.:= are allowed")
+    check_no_secret("user_id", user_id)
 
 
 def check_push_variables(variables: object) -> None:
@@ -156,8 +193,8 @@ def check_installation_id(installation_id: object) -> None:
     """Refuse what can't be an installation id; any other text is one, percent-encoded on its way.
 
     Raises:
-        ConfigurationError: empty, too long, with control characters, or a dot segment, which HTTP libraries
-            would fold into another path.
+        ConfigurationError: empty, too long, with control characters, a dot segment, which HTTP libraries
+            would fold into another path, or a connection string.
     """
     if not isinstance(installation_id, str) or not installation_id.strip():
         raise ConfigurationError("installation_id: empty; give a lasting id, such as a UUID, or none at all")
@@ -169,6 +206,7 @@ def check_installation_id(installation_id: object) -> None:
         raise ConfigurationError(
             f"installation_id {shown(installation_id)}: cannot stand in a URL; give another"
         )
+    check_no_secret("installation_id", installation_id)
 
 
 def checked_app_name(app: object) -> str:
@@ -187,6 +225,7 @@ def checked_app_name(app: object) -> str:
             f"app {shown(app)}: is not a name; give the app's own, such as its package name, "
             f"in at most {MAX_APP_CHARACTERS} characters"
         )
+    check_no_secret("app", app)
     return app
 
 

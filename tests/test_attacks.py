@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -319,6 +320,9 @@ def test_hostile_reply_is_no_answer_of_a_hub(reply: bytes) -> None:
         {"refresh_every": 5}, {"refresh_every": timedelta(-1)}, {"expires_after": timedelta.max},
         {"expires_after": timedelta(0)}, {"style": 5}, {"style": "backend"}, {"platform": None}, {"app": ""},
         {"connection_string": 5}, {"connection_string": lambda: "x"},
+        {"allow_full_access": "false"}, {"owns_tags": "no", "tags": None}, {"first_run_list": "no"},
+        {"owns_tags": None}, {"machine": "serial A"}, {"clock": 5}, {"random": 0.5}, {"sleep": "x"},
+        {"on_error": "x"}, {"on_registered": []},
     ],
     ids=lambda change: repr(change)[:40],
 )  # fmt: skip
@@ -328,6 +332,33 @@ def test_value_out_of_place_is_a_configuration_error_and_changes_nothing(
     with pytest.raises(ConfigurationError):
         device.agent(**change)
     assert device.files == {}
+
+
+def _no_such_device() -> str:
+    raise OSError("no such device")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"machine": _no_such_device}, "machine: failed (OSError"),
+        ({"machine": lambda: 5}, "machine: gave a int"),
+        ({"machine": lambda: b"serial"}, "machine: gave a bytes"),
+        ({"clock": lambda: float("nan")}, "clock: must give an aware datetime"),
+        ({"clock": lambda: 1e18}, "clock: must give"),
+        ({"clock": lambda: datetime.max.replace(tzinfo=UTC)}, "clock: must give"),
+        ({"clock": lambda: "now"}, "clock: must give"),
+        ({"random": lambda: "x"}, "random: must give a number from 0 to 1"),
+        ({"random": lambda: 2}, "random: must give a number from 0 to 1"),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)
+def test_call_of_the_app_that_gives_nonsense_is_a_configuration_error(
+    device: Device, change: dict[str, Any], words: str
+) -> None:
+    device.hub.fail("*", status=503)
+    with pytest.raises(ConfigurationError, match=re.escape(words)):
+        device.start(**change)
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
+import gc
 import hashlib
 import hmac
 from datetime import UTC, datetime
 from functools import partial
+from http.client import IncompleteRead
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3.exceptions import HTTPError
 
 from nhagent import ConnectionString, HubClient, Platform
 from nhagent.access import HubAccess
@@ -146,8 +150,13 @@ def test_token_callable_needs_an_endpoint_and_a_token() -> None:
 
 @pytest.mark.parametrize(
     ("error", "kind"),
-    [(OSError("away"), HubUnavailable), (KeyError("token"), CredentialError)],
-    ids=["away", "bug"],
+    [
+        (OSError("away"), HubUnavailable),
+        (IncompleteRead(b""), HubUnavailable),
+        (HTTPError("away"), HubUnavailable),
+        (KeyError("token"), CredentialError),
+    ],
+    ids=["away", "http.client", "urllib3", "bug"],
 )
 def test_token_callable_that_fails_is_told_as_what_it_is(error: Exception, kind: type[Exception]) -> None:
     def token() -> str:
@@ -158,6 +167,20 @@ def test_token_callable_that_fails_is_told_as_what_it_is(error: Exception, kind:
         pytest.raises(kind, match="the token callable"),
     ):
         hub.delete_installation("x")
+
+
+@pytest.mark.filterwarnings("error")
+def test_token_callable_that_is_a_coroutine_function_is_told() -> None:
+    async def token() -> str:
+        return "SharedAccessSignature sr=x"
+
+    source: Any = token
+    with (
+        HubClient(source, "hub", endpoint="http://127.0.0.1:9") as hub,
+        pytest.raises(CredentialError, match="is a coroutine function; give a plain one"),
+    ):
+        hub.delete_installation("x")
+    gc.collect()
 
 
 def test_connection_string_in_a_wrong_place_is_not_shown() -> None:

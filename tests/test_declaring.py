@@ -316,3 +316,27 @@ def test_threads_started_at_once_write_once(device: Device) -> None:
     assert {report.installation_id for report in reports} == {device.held()[0]["installationId"]}
     assert device.seen() == ["PUT"]
     assert sorted(report.outcome for report in reports) == ["registered", *["unchanged"] * 7]
+
+
+@pytest.mark.parametrize("had_channel", [True, False], ids=["stored", "never"])
+def test_tile_that_another_process_declared_fails_no_start(
+    device: Device, caplog: pytest.LogCaptureFixture, had_channel: bool
+) -> None:
+    if not had_channel:
+        device.tile_channel = None
+    device.start()
+    caplog.clear()
+    told: list[object] = []
+    report = device.start(**OPEN, on_error=told.append)
+    assert (report.outcome, report.error, dict(report.failed_sources), told) == ("unchanged", None, {}, [])
+    assert "declares no source for its push channel" in report.channel_errors["tiles.weather"]
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+def test_source_that_has_no_channel_yet_is_no_failure(
+    device: Device, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[object] = []
+    device.channel = None
+    assert device.start(on_error=told.append).outcome == "waiting"
+    assert (len(told), "old channel" in caplog.text) == (1, False)

@@ -98,6 +98,37 @@ def test_key_of_another_namespace_does_not_stand_in(
         assert elsewhere.log() == []
 
 
+@pytest.mark.parametrize("given", ["token", "key"])
+def test_key_of_another_namespace_does_not_stand_in_where_the_endpoint_is_given(
+    device: Device, chain: Callable[[str, str], None], given: str
+) -> None:
+    token = "SharedAccessSignature sr=http%3a%2f%2f127.0.0.1&sig=QUJD&se=1&skn=k"
+    settings = {
+        "connection_string": (lambda: token) if given == "token" else dead(device.hub),
+        "endpoint": device.hub.endpoint,
+    }
+    with Emulator(device.hub.hub) as elsewhere:
+        chain(elsewhere.listen, elsewhere.listen)
+        with pytest.raises(Unauthorized):
+            device.start(**settings)
+        assert device.seen() == ["PUT"]
+        chain(elsewhere.listen, device.hub.listen)
+        assert device.start(**settings).outcome == "registered"
+        assert elsewhere.log() == []
+
+
+def test_key_of_the_hub_stands_in_though_one_of_another_namespace_comes_before_it(
+    device: Device, chain: Callable[[str, str], None]
+) -> None:
+    with Emulator(device.hub.hub) as elsewhere:
+        chain(elsewhere.listen, device.hub.listen)
+        agent = device.agent(connection_string=dead(device.hub))
+        assert agent.start().outcome == "registered"
+        device.channel = "https://push.example/2"
+        assert agent.start().outcome == "updated"
+        assert elsewhere.log() == []
+
+
 def test_401_while_the_clock_is_wrong_says_nothing_of_the_key(
     device: Device, chain: Callable[[str, str], None], caplog: pytest.LogCaptureFixture
 ) -> None:

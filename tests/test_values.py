@@ -168,3 +168,8 @@ def test_whatever_text_is_given_as_a_tag_is_taken_as_it_is_or_refused(text: str)
         assert repr(text)[:100] in str(error)
     else:
         assert made.tags == (text,)
+
+
+def test_what_only_looks_like_a_key_is_taken() -> None:
+    for name in ("signal=5", "design=2", "SharedAccessKeys", "sig"):
+        assert Installation(**{**WNS, "installation_id": name}).installation_id == name

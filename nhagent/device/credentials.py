@@ -8,16 +8,18 @@ viable says little: the first real call does. A backend that keeps nothing, or k
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from nhagent import rules
 from nhagent.device.secret_file import check_private, read_secret
 from nhagent.errors import CredentialError, KeyringLocked
+from nhagent.veil import in_prose
 
 if TYPE_CHECKING:
+    from threading import Thread
+
     from keyring.backend import KeyringBackend
 
 SYSTEMD_CREDENTIAL: Final = "nhagent.connection-string"
@@ -25,7 +27,13 @@ KEYRING_SERVICE: Final = "nhagent"
 KEYRING_SECONDS: Final = 30.0
 """How long a key ring may take: on a desktop it may wait for a person to unlock it."""
 
+LEAST_SECONDS: Final = 1.0
+"""What a key ring is given at the least, though another has taken all the time."""
+
 _T = TypeVar("_T")
+
+_HANGING: Final[dict[object, Thread]] = {}
+"""The calls of this process that were given up and go on, by the key ring that was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,40 +98,42 @@ def present() -> list[str]:
 
 
 def find_in_keyring(app: str, hub: str, *, seconds: float = KEYRING_SECONDS) -> FoundCredential:
-    """The connection string from the first key ring that holds it.
+    """The connection string from the first key ring that holds it; else as `all_in_keyrings`."""
+    return next(all_in_keyrings(app, hub, seconds=seconds))
+
+
+def all_in_keyrings(app: str, hub: str, *, seconds: float = KEYRING_SECONDS) -> Iterator[FoundCredential]:
+    """The connection strings that the key rings hold, at least one; the next one is asked when it is wanted.
 
     Args:
         app: the app's name.
         hub: the hub's.
-        seconds: how long a key ring may take.
+        seconds: how long it may take until the first is found or all were asked; a key ring that comes after
+            one which took all of it is given `LEAST_SECONDS` all the same.
 
     Raises:
         KeyringLocked: it is locked.
         CredentialError: there is no key ring here, it fails, or it holds no connection string.
     """
-    user, failure = _user(app, hub), None
+    users, failure, is_found = _users(app, hub), None, False
+    deadline = monotonic() + seconds
     for backend in _accepted_backends(seconds):
+
+        def look(backend: KeyringBackend = backend) -> list[tuple[str, str | None]]:
+            return [(user, backend.get_password(KEYRING_SERVICE, user)) for user in users]
+
+        left = max(deadline - monotonic(), min(seconds, LEAST_SECONDS))
         try:
-            text = _asked(partial(backend.get_password, KEYRING_SERVICE, user), backend, seconds)
+            entries = _asked(look, backend, seconds, left)
         except CredentialError as error:
             failure = failure or error  # another may hold it all the same
             continue
-        if text:
-            return FoundCredential(text, f"key ring entry {KEYRING_SERVICE!r}, {user!r}")
-    if failure is not None:
-        raise failure
-    missing = f'no connection string was found for app "{app}" and hub "{hub}"'
-    if os.environ.get("CREDENTIALS_DIRECTORY"):  # a service of the system: nobody logs in there
-        raise CredentialError(
-            f"{missing}: this service was given no systemd credential {SYSTEMD_CREDENTIAL}; write it to "
-            f"/etc/credstore/{SYSTEMD_CREDENTIAL}, which only root can read, or name another file in the "
-            "unit's LoadCredential=, and restart the service"
-        )
-    raise CredentialError(
-        f'{missing}; run "nhagent login" (and "nhagent vault init" before it on a machine without a key '
-        "ring), name a file that holds it and that only you can read in $NHAGENT_CONNECTION_STRING_FILE, or "
-        "set $NHAGENT_CONNECTION_STRING"
-    )
+        for user, text in entries:
+            if text:
+                is_found = True
+                yield FoundCredential(text, f"key ring entry {KEYRING_SERVICE!r}, {user!r}")
+    if not is_found:
+        raise failure or _missing(app, hub)
 
 
 def store_in_keyring(app: str, hub: str, text: str, *, seconds: float = KEYRING_SECONDS) -> str:
@@ -145,7 +155,7 @@ def store_in_keyring(app: str, hub: str, text: str, *, seconds: float = KEYRING_
         KeyringLocked: it is locked.
         CredentialError: there is no key ring here, or it did not keep it.
     """
-    user, failure, backends = _user(app, hub), None, _accepted_backends(seconds)
+    user, failure, backends = _users(app, hub)[0], None, _accepted_backends(seconds)
     from keyring.errors import InitError
 
     for backend in backends:
@@ -172,7 +182,7 @@ def store_in_keyring(app: str, hub: str, text: str, *, seconds: float = KEYRING_
 
 
 def remove_from_keyring(app: str, hub: str, *, seconds: float = KEYRING_SECONDS) -> list[str]:
-    """Take the connection string out of every key ring that holds it.
+    """Take the connection string out of every key ring that holds it; one that fails stops no other.
 
     Args:
         app: the app's name.
@@ -183,26 +193,39 @@ def remove_from_keyring(app: str, hub: str, *, seconds: float = KEYRING_SECONDS)
         The names of those that did.
 
     Raises:
-        KeyringLocked: one is locked.
-        CredentialError: one fails.
+        KeyringLocked: one is locked, where it may remain.
+        CredentialError: one fails, where it may remain.
     """
-    user, removed, backends = _user(app, hub), list[str](), _accepted_backends(seconds)
+    failures: dict[str, CredentialError] = {}
+    users, removed, backends = _users(app, hub), list[str](), _accepted_backends(seconds)
     from keyring.errors import InitError
 
     for backend in backends:
 
         def remove(backend: KeyringBackend = backend) -> bool:
             try:
-                if backend.get_password(KEYRING_SERVICE, user) is None:
-                    return False
+                held = [user for user in users if backend.get_password(KEYRING_SERVICE, user) is not None]
             except InitError:  # never set up: it holds nothing
                 return False
-            backend.delete_password(KEYRING_SERVICE, user)
-            return True
+            for user in held:
+                backend.delete_password(KEYRING_SERVICE, user)
+            return bool(held)
 
-        if _asked(remove, backend, seconds):
-            removed.append(name_of(backend))
+        try:
+            if _asked(remove, backend, seconds):
+                removed.append(name_of(backend))
+        except CredentialError as error:
+            failures[name_of(backend)] = error
+    if failures:
+        raise _what_remains(failures, removed)
     return removed
+
+
+def _what_remains(failures: Mapping[str, CredentialError], removed: list[str]) -> CredentialError:
+    """The first failure, which says the next step, and where the connection string may still be."""
+    first = next(iter(failures.values()))
+    gone = f"it was removed from the key ring {' and '.join(removed)}, but " if removed else ""
+    return type(first)(f"{first}; {gone}what {' and '.join(failures)} may hold of it remains")
 
 
 def name_of(backend: KeyringBackend) -> str:
@@ -211,9 +234,29 @@ def name_of(backend: KeyringBackend) -> str:
     return kind.__module__.rpartition(".")[2] if kind.__name__ == "Keyring" else kind.__name__
 
 
-def _user(app: str, hub: str) -> str:
+def _users(app: str, hub: str) -> list[str]:
+    """The users that an entry may stand under: the hub's name in lower case, then as it is written.
+
+    The name counts without regard to case, and older versions stored it as it was written.
+    """
     # A hub's name may be a path, so an app's own slash must not look like the one between the two.
-    return f"{app.replace('%', '%25').replace('/', '%2F')}/{hub}"
+    name = app.replace("%", "%25").replace("/", "%2F")
+    return list(dict.fromkeys((f"{name}/{hub.lower()}", f"{name}/{hub}")))
+
+
+def _missing(app: str, hub: str) -> CredentialError:
+    missing = f'no connection string was found for app "{app}" and hub "{hub}"'
+    if os.environ.get("CREDENTIALS_DIRECTORY"):  # a service of the system: nobody logs in there
+        return CredentialError(
+            f"{missing}: this service was given no systemd credential {SYSTEMD_CREDENTIAL}; write it to "
+            f"/etc/credstore/{SYSTEMD_CREDENTIAL}, which only root can read, or name another file in the "
+            "unit's LoadCredential=, and restart the service"
+        )
+    return CredentialError(
+        f'{missing}; run "nhagent login" (and "nhagent vault init" before it on a machine without a key '
+        "ring), name a file that holds it and that only you can read in $NHAGENT_CONNECTION_STRING_FILE, or "
+        "set $NHAGENT_CONNECTION_STRING"
+    )
 
 
 def _accepted_backends(seconds: float) -> list[KeyringBackend]:
@@ -223,7 +266,12 @@ def _accepted_backends(seconds: float) -> list[KeyringBackend]:
         KeyringLocked: the search for them does not end.
         CredentialError: keyring cannot be used, or there are none but such.
     """
-    backends, error = _tried(_found_backends, seconds)
+    if _still_hangs(_found_backends):
+        raise KeyringLocked(
+            "key ring: none was found yet, because the session bus or a key ring still gives no answer; try "
+            "again, or name a file in $NHAGENT_CONNECTION_STRING_FILE"
+        )
+    backends, error = _tried(_found_backends, seconds, _found_backends)
     if error is not None:
         raise CredentialError(
             f"key ring: keyring cannot be used ({_in_short(error)}); correct $PYTHON_KEYRING_BACKEND or "
@@ -264,14 +312,26 @@ def _found_backends() -> list[KeyringBackend]:
     return list(chosen.backends) if isinstance(chosen, ChainerBackend) else [chosen]
 
 
-def _asked(call: Callable[[], _T], backend: KeyringBackend, seconds: float) -> _T:
+def _asked(call: Callable[[], _T], backend: KeyringBackend, seconds: float, left: float | None = None) -> _T:
     """Ask a key ring, but not for ever: one that waits for a person is as good as locked.
+
+    Args:
+        call: asks it.
+        backend: the key ring.
+        seconds: how long it may take.
+        left: what is left of them, where others have taken some.
 
     Raises:
         KeyringLocked: it is locked, or did not answer.
         CredentialError: it failed.
     """
-    answer, error = _tried(lambda: (call(),), seconds)
+    kind = type(backend)
+    if _still_hangs(kind):
+        raise KeyringLocked(
+            f"key ring {name_of(backend)}: still gives no answer to an earlier call; if it waits for "
+            "somebody to unlock it, unlock it, then try again"
+        )
+    answer, error = _tried(lambda: (call(),), seconds if left is None else left, kind)
     if error is not None:
         raise _as_ours(error, backend)
     if answer is None:
@@ -282,8 +342,11 @@ def _asked(call: Callable[[], _T], backend: KeyringBackend, seconds: float) -> _
     return answer[0]
 
 
-def _tried(call: Callable[[], _T], seconds: float) -> tuple[_T | None, BaseException | None]:
-    """What a call that may never end gave within a time, or raised; neither where it has not ended."""
+def _tried(call: Callable[[], _T], seconds: float, asked: object) -> tuple[_T | None, BaseException | None]:
+    """What a call that may never end gave within a time, or raised; neither where it has not ended.
+
+    What was asked then counts as hanging until the call ends: each further one would leave a thread behind.
+    """
     from threading import Thread
 
     answers: list[_T] = []
@@ -298,7 +361,15 @@ def _tried(call: Callable[[], _T], seconds: float) -> tuple[_T | None, BaseExcep
     thread = Thread(target=run, name="nhagent-key-ring", daemon=True)
     thread.start()
     thread.join(seconds)
+    if thread.is_alive():
+        _HANGING[asked] = thread
     return next(iter(answers), None), next(iter(failures), None)
+
+
+def _still_hangs(asked: object) -> bool:
+    """Whether a call that was given up has not ended yet."""
+    thread = _HANGING.get(asked)
+    return thread is not None and thread.is_alive()
 
 
 def _as_ours(error: BaseException, backend: KeyringBackend) -> CredentialError:
@@ -330,6 +401,5 @@ def _as_ours(error: BaseException, backend: KeyringBackend) -> CredentialError:
 
 
 def _in_short(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    kind = type(error).__name__
-    return f"{kind}: {rules.shown(lines[0])}" if lines else kind
+    """Its kind and its plain words: a backend may quote what it could not keep, or read."""
+    return in_prose(error.with_traceback(None))  # the places of others' code help nobody

@@ -23,7 +23,7 @@ from keyring.backend import KeyringBackend
 from nhagent.device.disk import Disk, locked, make_folders, write_durably
 from nhagent.device.paths import vault_file, vault_key_file
 from nhagent.device.secret_file import check_private, read_secret
-from nhagent.errors import ConfigurationError, CredentialError
+from nhagent.errors import ConfigurationError, CredentialError, KeyringLocked
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -97,34 +97,53 @@ class Vault(KeyringBackend):
             make_folders(self._disk, os.path.dirname(path))
             with locked(self._disk, f"{path}.lock", LOCK_SECONDS, sleep):
                 document = {"schema": SCHEMA, "entries": change(_entries(self._disk, path))}
-                write_durably(self._disk, path, json.dumps(document, indent=1).encode())
+                content = json.dumps(document, indent=1).encode()
+                if len(content) > MAX_FILE_BYTES:
+                    raise keyring.errors.PasswordSetError(
+                        f"vault file {path!r}: would grow past {MAX_FILE_BYTES} bytes, and stays as it was; "
+                        "keep what is that large elsewhere"
+                    )
+                write_durably(self._disk, path, content)
         except BlockingIOError:
-            raise keyring.errors.KeyringLocked(f"another process is writing to {path!r}") from None
+            raise keyring.errors.KeyringLocked(
+                f"vault file {path!r}: another process is writing to it; try again"
+            ) from None
         except OSError as error:
-            raise keyring.errors.PasswordSetError(f"{path!r}: {error.strerror}") from None
+            raise keyring.errors.PasswordSetError(
+                f"vault file {path!r}: cannot be written ({error.strerror}); correct that, then try again"
+            ) from None
 
 
-def make_key() -> str:
+def make_key(seconds: float = LOCK_SECONDS) -> str:
     """Make a new key for the vault, in a file that only its owner can read. One that is there stays.
+
+    Args:
+        seconds: how long to wait for another process that makes one.
 
     Returns:
         The file's path.
 
     Raises:
+        KeyringLocked: another process is making one.
         CredentialError: there is a key already, or it cannot be written.
     """
     path, disk = vault_key_file(), Disk()
     try:
         make_folders(disk, os.path.dirname(path))
-        with locked(disk, f"{path}.lock", LOCK_SECONDS, sleep):  # of two that come at once, one must lose
+        with locked(disk, f"{path}.lock", seconds, sleep):  # of two that come at once, one must lose
             if os.path.lexists(path):
                 raise CredentialError(
                     f"vault key {path!r}: is there already; what it sealed would be lost with it, so remove "
                     "it first"
                 )
             write_durably(disk, path, b64encode(os.urandom(KEY_BYTES)) + b"\n")
+    except BlockingIOError:
+        raise KeyringLocked(f"vault key {path!r}: another process is making it; try again") from None
     except OSError as error:
-        raise CredentialError(f"vault key {path!r}: cannot be written ({error.strerror})") from error
+        raise CredentialError(
+            f"vault key {path!r}: cannot be written ({error.strerror}); correct that, or name another place "
+            "in $NHAGENT_VAULT_KEY_FILE"
+        ) from error
     return path
 
 
@@ -134,7 +153,10 @@ def _entries(disk: Disk, path: str) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise keyring.errors.KeyringError(f"vault file {path!r}: {error.strerror}") from None
+        raise keyring.errors.KeyringError(
+            f"vault file {path!r}: cannot be read ({error.strerror}); let nhagent read it, or move it away "
+            "and log in again"
+        ) from None
     except (ValueError, RecursionError):
         document = None
     entries = document.get("entries") if isinstance(document, dict) else None
@@ -183,13 +205,16 @@ def _cipher() -> AESGCM:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     path = vault_key_file()
+    renew = 'put the right one back, or remove it, run "nhagent vault init" and log in again'
     try:
         if os.path.dirname(path) != os.environ.get("CREDENTIALS_DIRECTORY"):
             check_private(path, "vault key")
         key = b64decode(read_secret(path, "vault key"), validate=True)
     except (CredentialError, ValueError) as error:
-        reason = str(error) if isinstance(error, CredentialError) else f"vault key {path!r}: is no key"
+        reason = (
+            str(error) if isinstance(error, CredentialError) else f"vault key {path!r}: is no key; {renew}"
+        )
         raise keyring.errors.KeyringLocked(reason) from None
     if len(key) != KEY_BYTES:
-        raise keyring.errors.KeyringLocked(f"vault key {path!r}: is no key of {KEY_BYTES} bytes")
+        raise keyring.errors.KeyringLocked(f"vault key {path!r}: is no key of {KEY_BYTES} bytes; {renew}")
     return AESGCM(key)

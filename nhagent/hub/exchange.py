@@ -10,7 +10,14 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from nhagent import __version__, rules
-from nhagent.errors import ConfigurationError, CredentialError, HubUnavailable, NhagentError, is_failure
+from nhagent.errors import (
+    ConfigurationError,
+    CredentialError,
+    HubError,
+    HubUnavailable,
+    NhagentError,
+    is_failure,
+)
 from nhagent.hub.connection import ConnectionString, read_endpoint
 from nhagent.hub.replies import HubReply, raise_for_error, read_facts
 from nhagent.hub.transport import Request, Response, Transport
@@ -18,6 +25,9 @@ from nhagent.models import PushChannel
 from nhagent.veil import veiled, without_text
 
 API_VERSION: Final = "2020-06"
+
+_HTTP_LIBRARIES: Final = {"http", "httpx", "httpcore", "aiohttp", "urllib3", "requests"}
+_TOKEN: Final = re.compile(r"SharedAccessSignature\s+(\S+)", re.IGNORECASE)
 
 TokenSource = Callable[[], str]
 """Gives a SAS token, for devices that hold no key; asked anew for every request."""
@@ -57,7 +67,7 @@ class HubExchange:
                 raise ConfigurationError(
                     "endpoint: needed with a token callable; give the namespace's address"
                 )
-            self._token = lambda _: _token_of(source)
+            self._token = lambda _: _token_of(source, self.channels)
         if endpoint is not None:
             self._endpoint = read_endpoint(endpoint, "endpoint")
         rules.check_seconds("timeout", timeout)
@@ -143,26 +153,55 @@ class HubExchange:
         )
 
 
-def _token_of(source: TokenSource) -> str:
+def _token_of(source: TokenSource, channels: Iterable[PushChannel] = ()) -> str:
     """Ask a token callable, and take nothing else for a token: it goes into a header."""
     try:
         token = source()
-    except NhagentError:
-        raise
-    except OSError as error:
-        raise HubUnavailable(
-            f"the token callable could not reach its backend ({without_text(error)}); tried later"
-        ) from None
+    except NhagentError as error:
+        raise _veiled_error(error, channels) from None
     except BaseException as error:
         if not is_failure(error):
             raise
+        if _is_of_the_network(error):
+            raise HubUnavailable(
+                f"the token callable could not reach its backend ({without_text(error)}); tried later"
+            ) from None
         raise CredentialError(f"the token callable failed ({without_text(error)}); correct it") from None
+    if hasattr(token, "__await__"):
+        _dismiss(token)
+        raise CredentialError("the token callable is a coroutine function; give a plain one")
     text = token.strip() if isinstance(token, str) else ""
     if not text.startswith("SharedAccessSignature ") or not (text.isascii() and text.isprintable()):
         raise CredentialError(
             'the token callable gave no SAS token ("SharedAccessSignature sr=…"); correct it'
         )
     return text
+
+
+def _veiled_error(error: NhagentError, channels: Iterable[PushChannel]) -> NhagentError:
+    """An error of ours that the app's own code raised: its text is the app's, and so is what led to it."""
+
+    def shown(text: str) -> str:
+        return veiled(text, secrets=_TOKEN.findall(text), channels=channels)
+
+    error.args = (shown(str(error)),)
+    if isinstance(error, HubError):
+        error.detail = shown(error.detail)
+    error.__cause__ = error.__context__ = None
+    return error
+
+
+def _is_of_the_network(error: BaseException) -> bool:
+    """Whether a backend could not be reached, in the words of any HTTP library: not all know OSError."""
+    if isinstance(error, OSError):
+        return True
+    return any(kind.__module__.partition(".")[0] in _HTTP_LIBRARIES for kind in type(error).__mro__)
+
+
+def _dismiss(awaitable: object) -> None:
+    close = getattr(awaitable, "close", None)
+    if close is not None:
+        close()  # else Python warns that nobody awaited it
 
 
 def _secrets_of(token: str) -> tuple[str, ...]:

@@ -50,6 +50,10 @@ class InMemory(KeyringBackend):
             return connection.recv()
 
 
+class InMemoryToo(InMemory):
+    """A second way to the same memory."""
+
+
 class PlaintextKeyring(KeyringBackend):
     """Writes what it is given to a file, as keyrings.alt's of this name does."""
 
@@ -94,6 +98,8 @@ class Faulty(KeyringBackend):
         match fault:
             case "silent":
                 time.sleep(600)
+            case "slow":
+                time.sleep(1)
             case "prompt":
                 input("Password for the key ring: ")
             case "exit":
@@ -106,6 +112,8 @@ class Faulty(KeyringBackend):
                 raise RuntimeError(f"first line\nsecond line {told}")
             case "secret":
                 raise ValueError(f"cannot keep {told!r}")
+            case "key":
+                raise ValueError(f"bad padding in {told.rpartition('=')[2]}")
             case "bus":
                 raise DBusErrorResponse("[org.freedesktop.DBus.Error.NoReply]", ("no reply",))
             case "os":

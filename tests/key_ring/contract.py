@@ -65,6 +65,14 @@ class KeyRingContract:
                 process.find(*owners[0])
             assert [process.find(*owner) for owner in owners[1:]] == [f"of {owner}" for owner in owners[1:]]
 
+    def test_hubs_name_counts_without_regard_to_case(self, machine: Machine) -> None:
+        with machine.process() as process:
+            process.store("app", "My-Hub", "text")
+            assert process.find("app", "my-hub") == process.find("app", "MY-HUB") == "text"
+            assert process.remove("app", "my-hub") == [self.name]
+            with pytest.raises(CredentialError):
+                process.find("app", "My-Hub")
+
     def test_device_logs_in_registers_and_logs_out_and_nothing_shows_the_secret(
         self, machine: Machine, notification_hub: Emulator
     ) -> None:

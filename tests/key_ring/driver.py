@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from typing import Any, Final
@@ -26,6 +27,7 @@ CALLS: Final[dict[str, Callable[..., Any]]] = {
     "find": find,
     "store": credentials.store_in_keyring,
     "remove": credentials.remove_from_keyring,
+    "threads": threading.active_count,
 }
 
 

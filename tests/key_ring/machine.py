@@ -216,6 +216,11 @@ class KeyRingProcess:
         names: list[str] = self._ask("remove", app, hub, **options)
         return names
 
+    def threads(self) -> int:
+        """How many threads it has."""
+        number: int = self._ask("threads")
+        return number
+
     def _ask(self, call: str, *arguments: str, **options: float) -> Any:
         print(
             json.dumps({"call": call, "arguments": arguments, "options": options}),

@@ -86,11 +86,11 @@ def test_fail_backend_is_no_key_ring(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("backend", "words"),
     [
-        ("InMemory", "RuntimeError: 'is not installed'"),
+        ("InMemory", "RuntimeError: is not installed"),
         ("NoSuchClass", "AttributeError"),
         ("no.such.module.Keyring", "ModuleNotFoundError"),
         ("tests.key_ring.backends.", "AttributeError"),
-        ("keyring.backends.Windows.WinVaultKeyring", "RuntimeError: 'Requires Windows"),
+        ("keyring.backends.Windows.WinVaultKeyring", "RuntimeError: Requires Windows"),
     ],
 )
 def test_named_key_ring_that_cannot_be_used_is_told(machine: Machine, backend: str, words: str) -> None:
@@ -119,22 +119,23 @@ def test_keyring_that_cannot_be_imported_is_told(machine: Machine) -> None:
     machine.environment["PYTHONPATH"] += os.pathsep + str(broken)
     with machine.process() as process:
         for error in refusals(process):
-            assert "keyring cannot be used (ImportError: 'half an upgrade')" in str(error)
+            assert "keyring cannot be used (ImportError: half an upgrade)" in str(error)
 
 
 FAULTS = {
     "InitError": "has not been set up for this user",
     "NoKeyringError": "none is available",
-    "PasswordSetError": "failed (PasswordSetError: 'in its own words')",
-    "RuntimeError": "failed (RuntimeError: 'in its own words')",
+    "PasswordSetError": "failed (PasswordSetError: in its own words)",
+    "RuntimeError": "failed (RuntimeError: in its own words)",
     "bus": "failed (DBusErrorResponse: ",
-    "os": "failed (ConnectionRefusedError: '[Errno 111] Connection refused')",
-    "prompt": "failed (EOFError: 'EOF when reading a line')",
+    "os": "failed (ConnectionRefusedError: [Errno 111] Connection refused)",
+    "prompt": "failed (EOFError: EOF when reading a line)",
     "exit": "failed (SystemExit: ",
     "empty": "failed (RuntimeError)",
-    "long": "failed (RuntimeError: 'no no no",
-    "lines": "failed (RuntimeError: 'first line')",
-    "secret": "failed (ValueError: ",
+    "long": "failed (RuntimeError: no no no",
+    "lines": "failed (RuntimeError: first line second line …",
+    "secret": "failed (ValueError: cannot keep …)",
+    "key": "failed (ValueError: bad padding in …)",
 }
 
 
@@ -155,7 +156,7 @@ def test_locked_key_ring_is_told_as_locked(machine: Machine) -> None:
     with machine.process() as process:
         for error in refusals(process):
             assert isinstance(error, KeyringLocked)
-            assert "key ring Locked: is locked (KeyringLocked: 'in its own words'); unlock it" in str(error)
+            assert "key ring Locked: is locked (KeyringLocked: in its own words); unlock it" in str(error)
 
 
 def test_key_ring_that_never_answers_is_as_good_as_locked(machine: Machine) -> None:
@@ -163,21 +164,53 @@ def test_key_ring_that_never_answers_is_as_good_as_locked(machine: Machine) -> N
     with machine.process() as process:
         with pytest.raises(CredentialError, match="RuntimeError"):
             process.find("RuntimeError", "hub")  # from here on the key ring is loaded, and only it takes time
+        with pytest.raises(KeyringLocked, match=r"gave no answer within 0\.3 s; .*unlock it, then try"):
+            process.find("silent", "hub", seconds=0.3)
+        assert process.threads() == 2
         for ask in (
-            lambda: process.find("silent", "hub", seconds=0.3),
-            lambda: process.store("silent", "hub", SECRET, seconds=0.3),
-            lambda: process.remove("silent", "hub", seconds=0.3),
+            lambda: process.find("silent", "hub"),
+            lambda: process.store("silent", "hub", SECRET),
+            lambda: process.remove("silent", "hub"),
         ):
-            with pytest.raises(KeyringLocked, match=r"gave no answer within 0\.3 s; .*unlock it, then try"):
+            with pytest.raises(KeyringLocked, match=r"still gives no answer .*unlock it, then try again"):
                 ask()
+        assert process.threads() == 2, "a key ring that hangs is not called again"
+
+
+def test_key_ring_that_answers_late_is_asked_again(machine: Machine) -> None:
+    machine.takes("Faulty")
+    with machine.process() as process:
+        with pytest.raises(CredentialError, match="RuntimeError"):
+            process.find("RuntimeError", "hub")
+        with pytest.raises(KeyringLocked, match="gave no answer"):
+            process.find("slow", "hub", seconds=0.05)
+        while process.threads() > 1:
+            pass
+        with pytest.raises(CredentialError, match="RuntimeError"):
+            process.find("RuntimeError", "hub")
+
+
+def test_key_ring_that_hangs_takes_no_more_than_the_time_for_all(machine: Machine, memory: str) -> None:
+    machine.environment["KEYRING_PROPERTY_MEMORY"] = memory
+    machine.has_key_rings(InMemory=5)
+    machine.store("in memory", app="silent")
+    machine.has_key_rings(Faulty=9, InMemory=5)
+    with machine.process() as process:
+        with pytest.raises(CredentialError, match="RuntimeError"):
+            process.find("RuntimeError", "hub")
+        assert process.find("silent", "my-hub", seconds=1) == "in memory"
+        assert process.find("silent", "my-hub") == "in memory", "what hangs is passed over at once"
 
 
 def test_search_for_a_key_ring_that_never_ends_is_given_up(machine: Machine) -> None:
     machine.takes("Mute")
     with machine.process() as process:
+        with pytest.raises(KeyringLocked, match=r"key ring: none was found within 0\.3 s.*; try again"):
+            process.find("app", "hub", seconds=0.3)
         for _ in range(2):
-            with pytest.raises(KeyringLocked, match=r"key ring: none was found within 0\.3 s.*; try again"):
-                process.find("app", "hub", seconds=0.3)
+            with pytest.raises(KeyringLocked, match=r"key ring: none was found yet.*; try again"):
+                process.find("app", "hub")
+        assert process.threads() == 2
 
 
 def test_key_ring_that_asks_on_standard_input_stops_no_command(
@@ -214,6 +247,55 @@ def test_second_key_ring_is_asked_when_the_first_is_locked(machine: Machine, mem
             process.store("thermostat", "my-hub", "what the locked one might hide")
         with pytest.raises(KeyringLocked, match="key ring Locked"):
             process.remove("thermostat", "my-hub")
+
+
+def test_logout_goes_on_past_a_locked_key_ring_and_says_what_remains(machine: Machine, memory: str) -> None:
+    machine.environment["KEYRING_PROPERTY_MEMORY"] = memory
+    machine.has_key_rings(InMemory=5)
+    machine.store("in memory")
+    machine.has_key_rings(Locked=9, InMemory=5)
+    with machine.process() as process:
+        with pytest.raises(KeyringLocked) as caught:
+            process.remove("thermostat", "my-hub")
+        assert str(caught.value).startswith("key ring Locked: is locked")
+        assert str(caught.value).endswith(
+            "it was removed from the key ring InMemory, but what Locked may hold of it remains"
+        )
+        with pytest.raises(KeyringLocked, match="try again; what Locked may hold of it remains"):
+            process.remove("thermostat", "my-hub")
+    machine.has_key_rings(InMemory=5)
+    with pytest.raises(CredentialError, match='run "nhagent login"'):
+        machine.find()
+
+
+def test_key_of_the_second_key_ring_is_tried_when_the_hub_refuses_that_of_the_first(
+    machine: Machine, memory: str, notification_hub: Emulator
+) -> None:
+    machine.belongs_to(notification_hub)
+    machine.has_vault(to_be_found=False)
+    machine.store(notification_hub.listen, hub=notification_hub.hub)
+    del machine.environment["PYTHON_KEYRING_BACKEND"]
+    machine.has_key_rings(InMemory=5)
+    machine.environment["KEYRING_PROPERTY_MEMORY"] = memory
+    dead = notification_hub.listen.replace(key_of(notification_hub.listen), "ZGVhZA==")
+    assert machine.store(dead, hub=notification_hub.hub) == "InMemory"
+    register = machine.run("register", "--json")
+    assert (register.code, register.document["outcome"]) == (0, "registered"), register.err
+    assert [entry.status for entry in notification_hub.log()] == [401, 200, 200]
+    assert machine.remove(hub=notification_hub.hub) == ["InMemory", "Vault"]
+
+
+def test_key_that_every_key_ring_holds_is_tried_once(
+    machine: Machine, memory: str, notification_hub: Emulator
+) -> None:
+    machine.belongs_to(notification_hub)
+    machine.environment["KEYRING_PROPERTY_MEMORY"] = memory
+    machine.has_key_rings(InMemory=5, InMemoryToo=4)
+    dead = notification_hub.listen.replace(key_of(notification_hub.listen), "ZGVhZA==")
+    machine.store(dead, hub=notification_hub.hub)
+    register = machine.run("register", "--json")
+    assert (register.code, register.error["type"]) == (77, "Unauthorized")
+    assert [entry.status for entry in notification_hub.log()] == [401]
 
 
 def test_key_ring_that_was_never_set_up_is_passed_over(machine: Machine, memory: str) -> None:

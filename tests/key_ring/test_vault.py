@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import sys
+import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nhagent.device.disk import Disk, locked
+from nhagent.device.vault import make_key
 from nhagent.emulator import Emulator
 from nhagent.errors import CredentialError, KeyringLocked
 
@@ -123,7 +126,21 @@ def test_vault_init_that_cannot_write_says_so(machine: Machine) -> None:
     machine.environment["NHAGENT_VAULT_KEY_FILE"] = str(machine.folder / "file" / "vault.key")
     init = machine.run("vault", "init", "--json")
     assert (init.code, init.error["type"]) == (78, "CredentialError")
-    assert "cannot be written (Not a directory)" in init.error["message"]
+    assert "cannot be written (Not a directory); correct that, or name another" in init.error["message"]
+
+
+def test_vault_init_while_another_one_runs_can_be_tried_again(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_file = machine.folder / "vault.key"
+    monkeypatch.setenv("NHAGENT_VAULT_KEY_FILE", str(key_file))
+    with (
+        locked(Disk(), f"{key_file}.lock", 1, time.sleep),
+        pytest.raises(KeyringLocked, match="another process is making it; try again"),
+    ):
+        make_key(seconds=0)
+    assert KeyringLocked.retryable
+    assert make_key() == str(key_file)
 
 
 def test_key_that_systemd_hands_over_opens_the_vault(
@@ -170,10 +187,10 @@ def test_logging_in_again_under_a_new_key_mends_a_vault_whose_key_was_lost(
 def test_what_is_no_key_is_refused(machine: Machine, key_file: Path) -> None:
     with machine.process() as process:
         for content, words in (
-            (b"", "is no key of 32 bytes"),
+            (b"", "is no key of 32 bytes; put the right one back, or remove it"),
             (b64encode(bytes(31)), "is no key of 32 bytes"),
             (b64encode(bytes(33)), "is no key of 32 bytes"),
-            (bytes(32), "is no key"),
+            (bytes(32), "is no key; put the right one back"),
             (b"\xff" * 44, "holds no text"),
             (b"not base64 at all!", "is no key"),
             (b"A" * 20_000, "is too large"),
@@ -256,10 +273,21 @@ def test_file_that_is_no_vault_is_told_and_never_overwritten(machine: Machine, k
 def test_folder_in_place_of_the_vault_is_told(machine: Machine, key_file: Path) -> None:
     machine.vault_file.mkdir(parents=True)
     with machine.process() as process:
-        with pytest.raises(CredentialError, match="key ring Vault: "):
+        told = r"cannot be read \(.*\); .* move it away and log in"
+        with pytest.raises(CredentialError, match=told):
             process.find("app", "hub")
-        with pytest.raises(CredentialError, match="key ring Vault: "):
+        with pytest.raises(CredentialError, match=told):
             process.store("app", "hub", SECRET)
+
+
+def test_secret_that_the_vault_has_no_room_for_leaves_it_as_it_was(machine: Machine, key_file: Path) -> None:
+    with machine.process() as process:
+        process.store("app", "hub", SECRET)
+        before = machine.vault_file.read_bytes()
+        with pytest.raises(CredentialError, match=r"would grow past 1048576 bytes.* elsewhere"):
+            process.store("another", "hub", "x" * 800_000)
+        assert machine.vault_file.read_bytes() == before
+        assert process.find("app", "hub") == SECRET
 
 
 def test_state_folder_that_cannot_be_made_is_told(machine: Machine, key_file: Path, unwritable: Path) -> None:
@@ -325,6 +353,19 @@ def test_damaged_file_opens_whole_or_is_told(
     else:
         assert found == SECRET
     assert SECRET.encode() not in machine.vault_file.read_bytes()
+
+
+def test_entry_under_the_hubs_name_as_it_was_written_is_found_and_removed(
+    machine: Machine, key_file: Path
+) -> None:
+    store = "import sys, keyring; keyring.set_password('nhagent', *sys.argv[1:])"
+    assert machine.python("-c", store, "app/My-Hub", "as older versions stored it").code == 0
+    with machine.process() as process:
+        assert process.find("app", "My-Hub") == "as older versions stored it"
+        process.store("app", "My-Hub", "new")
+        assert process.find("app", "My-Hub") == "new"
+        assert process.remove("app", "My-Hub") == ["Vault"]
+    assert entries(machine) == []
 
 
 def test_processes_that_write_at_once_lose_nothing(machine: Machine, key_file: Path) -> None:

@@ -260,6 +260,16 @@ def raising(error: BaseException) -> Callable[[], Any]:
     return source
 
 
+def raising_in_turn(error: Exception) -> Callable[[], Any]:
+    def source() -> Any:
+        try:
+            raising(Cursed())()
+        except Cursed:
+            raise error  # noqa: B904 - what led to it is to be met
+
+    return source
+
+
 class CursedRing(KeyringBackend):
     """A key ring whose failures say all that it holds."""
 
@@ -276,10 +286,10 @@ class CursedRing(KeyringBackend):
         raise self._error(password)
 
 
-def key_ring(error: type[Exception]) -> Case:
+def key_ring(error: type[Exception], quoting: Callable[[str], str] = str) -> Case:
     def meet(world: World, _: pytest.MonkeyPatch) -> BaseException:
         before = keyring.get_keyring()
-        keyring.set_keyring(CursedRing(error, world.hub.listen))
+        keyring.set_keyring(CursedRing(error, quoting(world.hub.listen)))
         try:
             return world.start(connection_string=None)
         finally:
@@ -382,6 +392,14 @@ CASES: dict[type[errors.NhagentError], dict[str, Case]] = {
         "half a subscription": settings_wrong(platform="browser", channel={"endpoint": HANDLES["gcm"]}),
         "connection string as hub": listen_string_as("hub"),
         "connection string as app": listen_string_as("app", lambda text: f"{text}\n"),
+        "key as app": listen_string_as("app", lambda text: text.rpartition(";")[2]),
+        "connection string as installation id": listen_string_as("installation_id"),
+        "key as installation id": listen_string_as("installation_id", lambda text: text.rpartition(";")[2]),
+        "token as installation id": settings_wrong(installation_id=TOKEN),
+        "token without its name as installation id": settings_wrong(installation_id=TOKEN.split("&")[1]),
+        "connection string as user id": listen_string_as("user_id"),
+        "key as user id": settings_wrong(user_id=f"SharedAccessKey={MARK}="),
+        "token as a tag": settings_wrong(tags=[TOKEN.split("&")[1]]),
         "connection string as endpoint": listen_string_as("endpoint"),
         "connection string as platform": listen_string_as("platform"),
         "connection string as state folder": listen_string_as("state_dir"),
@@ -395,9 +413,13 @@ CASES: dict[type[errors.NhagentError], dict[str, Case]] = {
             lambda: world.agent(connection_string=world.hub.full)
         ),
         "a token callable that fails": token_callable(raising(Cursed())),
+        "a token callable that raises our own": token_callable(
+            raising_in_turn(errors.CredentialError(f"{TOKEN} for {WNS} by SharedAccessKey={MARK}"))
+        ),
         "a token callable that gives something else": token_callable(lambda: SIGNATURE),
         "a token with a line break": token_callable(lambda: f"{TOKEN}\nX: y"),
         "a key ring that fails": key_ring(RuntimeError),
+        "a key ring that quotes a key": key_ring(RuntimeError, lambda text: f"bad padding in {key_of(text)}"),
         "a key ring that is not set up": key_ring(keyring.errors.InitError),
     },
     errors.KeyringLocked: {"a key ring that is locked": key_ring(keyring.errors.KeyringLocked)},
@@ -471,6 +493,9 @@ CASES: dict[type[errors.NhagentError], dict[str, Case]] = {
         ),
         "proxy of another scheme": elsewhere(
             "sb://no-such-host.invalid/", HTTPS_PROXY=f"{MARK}://u:{MARK}@proxy.example:1"
+        ),
+        "token callable that calls a client": token_callable(
+            raising_in_turn(errors.HubUnavailable(f"no {TOKEN}", detail=f"at {WNS} with {TOKEN}"))
         ),
         "token callable without its backend": token_callable(raising(OSError(f"no {TOKEN} at {WNS}"))),
     },
