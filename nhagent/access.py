@@ -163,8 +163,11 @@ class HubAccess:
             return namespace_of(self._endpoint)
         return None if self._source is None else _namespace_of(self._source)
 
-    def namespace_at_any_cost(self) -> str:
+    def namespace_at_any_cost(self, seconds: float = credentials.KEYRING_SECONDS) -> str:
         """The namespace to register with, from the key ring if from nowhere else.
+
+        Args:
+            seconds: how long the key rings may take.
 
         Raises:
             ConfigurationError: the connection string that was found is malformed.
@@ -172,7 +175,8 @@ class HubAccess:
         """
         known = self.namespace()
         if self._source is None:
-            self._source = next(self._in_keyrings(), None) or self._first_in_keyrings()
+            seconds = min(seconds, credentials.KEYRING_SECONDS)
+            self._source = next(self._in_keyrings(seconds), None) or self._first_in_keyrings(seconds)
             known = known or _namespace_of(self._source)
         assert known is not None  # a token callable comes with an endpoint
         return known
@@ -306,18 +310,18 @@ class HubAccess:
             self._passed_over.append(source)
         return None
 
-    def _first_in_keyrings(self) -> Source:
-        return self._parsed(credentials.find_in_keyring(self._app, self._hub))
+    def _first_in_keyrings(self, seconds: float) -> Source:
+        return self._parsed(credentials.find_in_keyring(self._app, self._hub, seconds=seconds))
 
     def _stand_ins_in_keyrings(self) -> Iterator[Source]:
         try:
-            yield from self._in_keyrings()
+            yield from self._in_keyrings(credentials.KEYRING_SECONDS)
         except (ConfigurationError, CredentialError) as error:
             _log.debug("no other key: %s", error)
 
-    def _in_keyrings(self) -> Iterator[Source]:
+    def _in_keyrings(self, seconds: float) -> Iterator[Source]:
         """What the key rings hold, in order, without what is out of the question after a refusal."""
-        for found in credentials.all_in_keyrings(self._app, self._hub):
+        for found in credentials.all_in_keyrings(self._app, self._hub, seconds=seconds):
             try:
                 source = self._parsed(found)
             except (ConfigurationError, CredentialError):

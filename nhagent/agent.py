@@ -34,15 +34,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from random import random as real_random
-from time import monotonic
+from datetime import datetime, timedelta
 from time import sleep as real_sleep
 from typing import TYPE_CHECKING, Final
 
 from nhagent import pacing, rules
 from nhagent.access import HubAccess
-from nhagent.declaration import PRIMARY, Asked, Declaration, channels_of, remembered_channels
+from nhagent.declaration import PRIMARY, Asked, Declaration, channels_of, listed_tags
 from nhagent.device import paths
 from nhagent.device.channels import as_source
 from nhagent.device.disk import Disk
@@ -50,12 +48,17 @@ from nhagent.device.machine import (
     MachineName,
     derived_installation_id,
     fingerprint_of,
-    name_of_machine,
 )
-from nhagent.device.state import Identity
-from nhagent.device.store import STATE, Store
-from nhagent.driver import Endless, drive, pause_after
-from nhagent.errors import ConfigurationError, NhagentError, StateUnreadable, Throttled, is_failure
+from nhagent.device.store import Store
+from nhagent.driver import Endless, drive, pause_after, uptime
+from nhagent.errors import (
+    ConfigurationError,
+    NhagentError,
+    StateError,
+    Throttled,
+    is_failure,
+)
+from nhagent.given import clock_from, machine_from, random_from
 from nhagent.models import (
     Platform,
     RawChannel,
@@ -65,11 +68,11 @@ from nhagent.models import (
     read_channel,
 )
 from nhagent.registrars import INSTALLATION, REGISTRATION, Registrar, Step
-from nhagent.registrars.leaving import all_leaving
 from nhagent.report import Outcome, Report, Status
-from nhagent.startup import Draft, is_disabled, state_of, sweep_of
+from nhagent.startup import Draft, state_of
 from nhagent.terms import Terms, check_duration, check_terms
-from nhagent.wheel import Wheel, new_installation_id
+from nhagent.wheel import Wheel
+from nhagent.wishes import LOCK_SECONDS, Wishes
 
 if TYPE_CHECKING:
     import os
@@ -80,10 +83,6 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT: Final = 30.0
 FROM_MACHINE: Final = "machine"
 BACKGROUND_TURN_SECONDS: Final = 60.0
-LAST_YEAR: Final = 9000
-"""Of a clock that can be reckoned with: a hundred years after it are still a date."""
-WISH_LOCK_SECONDS: Final = 60.0
-"""How long a wish waits to get to disk while another process of the same app is at work."""
 
 _log = logging.getLogger("nhagent")
 
@@ -179,7 +178,7 @@ class Agent:
             ("machine", machine),
         ):
             rules.check_callable(name, call)
-        name_machine = name_of_machine if machine is None else _checked_machine(machine)
+        name_machine = machine_from(machine)
         source = as_source(self._platform, channel, "channel")
         check_duration("refresh_every", refresh_every)
         check_duration("startup_spread", startup_spread)
@@ -209,14 +208,13 @@ class Agent:
             first_run_list,
             startup_spread,
         )
-        self._style = style
-        self._fixed_channel = None if callable(channel) else read_channel(self._platform, channel, "channel")
-        check_terms(terms, style, self._fixed_channel)
-        self._clock = _as_datetimes(clock)
+        fixed_channel = None if callable(channel) else read_channel(self._platform, channel, "channel")
+        check_terms(terms, style, fixed_channel)
+        self._clock = clock_from(clock)
         self._sleep = sleep or real_sleep
         self._wait = sleep
         self._background: Background | None = None
-        self._random = real_random if random is None else _checked_random(random)
+        self._random = random_from(random)
         folder = paths.device_folder(paths.state_folder(state_dir), app, hub)
         self._store = Store(folder, sleep=self._sleep, disk=disk)
         self._access = HubAccess(
@@ -238,6 +236,7 @@ class Agent:
             self._clock,
             lambda: fingerprint_of(name_machine(), app, hub),
         )
+        self._wishes = Wishes(self._wheel, self._store, self._access, style, fixed_channel)
         self._on_registered = on_registered
         self._on_error = on_error
 
@@ -305,7 +304,7 @@ class Agent:
         self,
         *,
         wait: Callable[[float], bool],
-        lived: Callable[[], float] = monotonic,
+        lived: Callable[[], float] = uptime,
         told: Callable[[Report | NhagentError, float], None] | None = None,
     ) -> None:
         """As `keep_fresh`, but in this very thread, until ``wait`` raises something: for daemons.
@@ -319,7 +318,7 @@ class Agent:
         Endless(
             self._turn_in_background,
             verify=lambda: not self.verify().in_sync,
-            interval=(1 + pacing.REFRESH_SLOTS) * terms.refreshed_in_background_every.total_seconds(),
+            interval=self._refresh_interval,
             refresh_first=not terms.refresh_every,
             clock=self._clock,
             wait=wait,
@@ -328,6 +327,16 @@ class Agent:
             tries=self._wheel.tries,
             told=told,
         ).live()
+
+    def _refresh_interval(self) -> float:
+        """Seconds from a refresh to the device's own slot for the next; clocks may be wrong."""
+        every = self._wheel.terms.refreshed_in_background_every.total_seconds()
+        try:
+            known = self._wheel.recall().identity
+        except StateError:  # the next turn tells
+            known = None
+        slot = self._random() if known is None else pacing.slot(known.installation_id)
+        return every * (1 + pacing.REFRESH_SLOTS * slot)
 
     def poke(self) -> None:
         """Let the background thread look at once whether something has changed: a channel, credentials."""
@@ -349,7 +358,7 @@ class Agent:
         from nhagent.verification import Verifier
 
         wheel = self._wheel
-        with wheel.alone(WISH_LOCK_SECONDS):
+        with wheel.alone(LOCK_SECONDS):
             wheel.tries.check(wheel.recall().state.trouble)
             try:
                 return Verifier(
@@ -395,7 +404,7 @@ class Agent:
             secondary_tiles=secondary_tiles,
         )
         rules.check_seconds("timeout", timeout)
-        self._declare(lambda _: changes)
+        self._wishes.declare(lambda _: changes)
         return self._run(timeout)
 
     def add_tags(self, *tags: str | Iterable[str], timeout: float = DEFAULT_TIMEOUT) -> Report:
@@ -404,15 +413,15 @@ class Agent:
         They hold until an agent is made with ``tags`` given: an app that uses this leaves ``tags`` out.
         """
         rules.check_seconds("timeout", timeout)
-        added = rules.checked_tags("tags", _flat(tags))
-        self._declare(lambda declared: Declaration(tags=(*(declared.tags or ()), *added)))
+        added = rules.checked_tags("tags", listed_tags(tags))
+        self._wishes.declare(lambda declared: Declaration(tags=(*(declared.tags or ()), *added)))
         return self._run(timeout)
 
     def remove_tags(self, *tags: str | Iterable[str], timeout: float = DEFAULT_TIMEOUT) -> Report:
         """Declare these tags no more, one by one or in lists; see `add_tags` and `update`."""
         rules.check_seconds("timeout", timeout)
-        removed = {tag.lower() for tag in rules.checked_tags("tags", _flat(tags))}
-        self._declare(
+        removed = {tag.lower() for tag in rules.checked_tags("tags", listed_tags(tags))}
+        self._wishes.declare(
             lambda declared: Declaration(
                 tags=tuple(tag for tag in declared.tags or () if tag.lower() not in removed)
             )
@@ -429,7 +438,7 @@ class Agent:
             NhagentError: as `start`.
         """
         wheel = self._wheel
-        with wheel.alone(WISH_LOCK_SECONDS):
+        with wheel.alone(LOCK_SECONDS):
             try:
                 draft = self._drafted()
             except Throttled as error:  # of all that is learnt this is what must be kept
@@ -499,23 +508,7 @@ class Agent:
             StateLocked: another process did not let it get to disk within a minute: it was not kept.
             NhagentError: as `start`; the wish is kept all the same.
         """
-        wheel = self._wheel
-        with wheel.alone(WISH_LOCK_SECONDS):
-            asked = wheel.ask(wheel.recall())
-            with self._store.lock(WISH_LOCK_SECONDS):
-                memory = wheel.recall()
-                # As if it were off already: whatever is declared, and however wrong, the wish is kept.
-                off = replace(memory, state=replace(memory.state, disabled=True))
-                draft = wheel.draft(off, asked, self._access.namespace())
-                state = draft.state
-                if wheel.terms.first_run_list and not is_disabled(memory):
-                    known = {**remembered_channels(self._platform, state.channels), **asked.given}
-                    sweep = sweep_of(((self._platform, channel) for channel in known.values()), state)
-                    state = replace(state, accepted=replace(state.accepted, sweep=sweep))
-                if memory.identity is None and wheel.terms.installation_id is not None:
-                    # The disk knows nothing, but the id is the app's own: the hub may hold it.
-                    state = replace(state, accepted=state.accepted.doubting(INSTALLATION))
-                wheel.settle(replace(draft, memory=memory, state=state))
+        self._wishes.be_off()
         return self._run(timeout)
 
     def enable(self) -> None:
@@ -527,20 +520,7 @@ class Agent:
         Raises:
             StateError: the state cannot be read, locked or written.
         """
-        with self._wheel.alone(WISH_LOCK_SECONDS), self._store.lock(WISH_LOCK_SECONDS):
-            memory = self._wheel.recall()
-            before = memory.identity
-            if not is_disabled(memory):
-                return
-            accepted = all_leaving(memory.state.accepted, "" if before is None else before.installation_id)
-            state = replace(memory.state, accepted=replace(accepted, sweep=()), disabled=False)
-            new_id = self._wheel.terms.installation_id or new_installation_id()
-            identity = Identity(
-                new_id,
-                memory.state.namespace if before is None else before.namespace,
-                machine=None if before is None else before.machine,
-            )
-            self._wheel.settle(Draft(memory, identity, state))
+        self._wishes.be_on()
 
     def _run(self, timeout: float, *, force: bool = False) -> Report:
         rules.check_seconds("timeout", timeout)
@@ -561,9 +541,9 @@ class Agent:
 
     def _turn_in_background(self, force: bool) -> Report:
         try:
-            began = monotonic()
+            began = uptime()
             report = self._wheel.turn(BACKGROUND_TURN_SECONDS, force=force, in_background=True)
-            report = replace(report, elapsed=monotonic() - began)
+            report = replace(report, elapsed=uptime() - began)
         except NhagentError as error:
             self._tell(self._on_error, error)
             raise
@@ -595,36 +575,6 @@ class Agent:
 
             _log.error("a callback of the app failed (%s)", in_prose(error))
 
-    def _declare(self, change: Callable[[Declaration], Declaration]) -> None:
-        """Change the declaration, on disk first; from there it is read at every later start."""
-        with self._wheel.alone(WISH_LOCK_SECONDS), self._store.lock(WISH_LOCK_SECONDS):
-            memory = self._wheel.recall()
-            if STATE in memory.unreadable:
-                raise StateUnreadable(
-                    f"state folder {self._store.folder!r}: {STATE} makes no sense; start first"
-                )
-            terms = self._wheel.terms
-            declared = terms.given.over(Declaration.from_json(memory.state.declaration))
-            if not terms.owns_tags:
-                declared = declared.without_tags()
-            if self._style == REGISTRATION:
-                declared = declared.without_user_id()
-            changes = change(declared)
-            checked = self._checked(changes.over(declared))
-            check_terms(replace(terms, given=checked), self._style, self._fixed_channel)
-            self._store.save_state(replace(memory.state, declaration=checked.to_json()))
-            self._wheel.terms = replace(terms, given=terms.given.left_to_disk(changes))
-
-    def _checked(self, declaration: Declaration) -> Declaration:
-        return Declaration.checked(
-            self._platform,
-            tags=declaration.tags,
-            templates=declaration.templates,
-            user_id=declaration.user_id,
-            push_variables=declaration.push_variables,
-            secondary_tiles=declaration.secondary_tiles,
-        )
-
 
 def _registrar(style: str, access: HubAccess) -> Registrar:
     """The registrar of a style; that of the other one is not imported."""
@@ -635,64 +585,3 @@ def _registrar(style: str, access: HubAccess) -> Registrar:
     from nhagent.registrars.installation import InstallationRegistrar
 
     return InstallationRegistrar(access.open)
-
-
-def _flat(tags: Iterable[str | Iterable[str]]) -> list[str]:
-    """Tags given one by one or in lists."""
-    flat: list[str] = []
-    for part in tags:
-        if isinstance(part, str):
-            flat.append(part)
-        elif isinstance(part, Iterable):
-            flat += part
-        else:
-            raise ConfigurationError(f"tags {rules.shown(part)}: a tag is text")
-    return flat
-
-
-def _as_datetimes(clock: Callable[[], datetime | float] | None) -> Callable[[], datetime]:
-    if clock is None:
-        return lambda: datetime.now(UTC)
-
-    def now() -> datetime:
-        moment: object = clock()
-        if isinstance(moment, int | float):
-            try:
-                moment = datetime.fromtimestamp(moment, UTC)
-            except (ValueError, OverflowError, OSError):
-                moment = None
-        if not isinstance(moment, datetime) or moment.tzinfo is None or moment.year > LAST_YEAR:
-            raise ConfigurationError(
-                f"clock: must give an aware datetime, or seconds since 1970, up to the year {LAST_YEAR}; "
-                "correct it"
-            )
-        return moment
-
-    return now
-
-
-def _checked_random(random: Callable[[], float]) -> Callable[[], float]:
-    def number() -> float:
-        given = random()
-        if not isinstance(given, int | float) or not 0 <= given <= 1:
-            raise ConfigurationError("random: must give a number from 0 to 1; correct it")
-        return given
-
-    return number
-
-
-def _checked_machine(machine: MachineName) -> MachineName:
-    def name() -> str | None:
-        try:
-            given = machine()
-        except Exception as error:  # noqa: BLE001 - the app's own code may raise anything
-            from nhagent.veil import in_prose
-
-            raise ConfigurationError(f"machine: failed ({in_prose(error)}); correct it") from None
-        if given is not None and not isinstance(given, str):
-            raise ConfigurationError(
-                f"machine: gave a {type(given).__name__}; it must give the machine's name, or None"
-            )
-        return given
-
-    return name

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from threading import Event, Thread, current_thread
-from time import monotonic
 from typing import Final, Self
 
+from nhagent.driver import uptime
 from nhagent.errors import ConfigurationError
 
 STOP_SECONDS: Final = 5.0
@@ -101,7 +101,7 @@ class Background:
 
     def lived(self) -> float:
         """Seconds that have passed; what was slept counts as asked."""
-        return monotonic() + self._slept
+        return uptime() + self._slept
 
     def _run(self) -> None:
         while not self._stopping:

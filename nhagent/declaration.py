@@ -75,6 +75,17 @@ class Declaration:
                 as_source(platform, tile.channel, tile_name(tile_id))
         return cls(listed, templates, user_id, push_variables, secondary_tiles)
 
+    def rechecked(self, platform: Platform) -> Declaration:
+        """This declaration, checked; as `checked`."""
+        return Declaration.checked(
+            platform,
+            tags=self.tags,
+            templates=self.templates,
+            user_id=self.user_id,
+            push_variables=self.push_variables,
+            secondary_tiles=self.secondary_tiles,
+        )
+
     @property
     def is_complete(self) -> bool:
         """Whether nothing in it means "as declared before"."""
@@ -215,6 +226,23 @@ class Declaration:
             templates=self.templates or {},
             secondary_tiles=tiles,
         )
+
+
+def listed_tags(tags: Iterable[str | Iterable[str]]) -> list[str]:
+    """Tags given one by one or in lists.
+
+    Raises:
+        ConfigurationError: one of them is neither.
+    """
+    listed: list[str] = []
+    for part in tags:
+        if isinstance(part, str):
+            listed.append(part)
+        elif isinstance(part, Iterable):
+            listed += part
+        else:
+            raise ConfigurationError(f"tags {rules.shown(part)}: a tag is text")
+    return listed
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -7,11 +7,12 @@ finish, for a reason that waiting may mend, reports ``waiting`` with its error; 
 from __future__ import annotations
 
 import logging
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import current_thread, main_thread
-from time import monotonic
 from typing import Final, Protocol
 
 from nhagent import pacing
@@ -64,6 +65,13 @@ class Counted:
         self._counts.clear()
 
 
+def uptime() -> float:
+    """Seconds that have passed, while the machine slept too where that is told; nobody can set it back."""
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
 def drive(
     turn: Callable[[float], Report],
     *,
@@ -94,13 +102,13 @@ def drive(
     requests: int = 0
     steps: tuple[str, ...] = ()
     while True:
-        started = monotonic()
+        started = uptime()
         try:
             report = turn(max(0.0, timeout - spent))
         except NhagentError as error:
             pause_after(error, tries, random)
             raise
-        spent += monotonic() - started
+        spent += uptime() - started
         requests, steps = requests + report.requests, steps + report.steps
         report = replace(report, requests=requests, steps=steps, elapsed=spent)
         if report.error is None:
@@ -110,8 +118,9 @@ def drive(
         if spent + pause > timeout:
             return replace(report, next_attempt=clock() + timedelta(seconds=pause))
         # Counted as asked, not as measured: an injected sleep then ends at its deadline as a real one does.
-        spent += _slept_through(pause, clock, sleep)
-        tries.waited(pause)
+        slept = _slept_through(pause, clock, sleep)
+        spent += slept
+        tries.waited(slept)
 
 
 def _slept_through(pause: float, clock: Callable[[], datetime], sleep: Callable[[float], None]) -> float:
@@ -159,7 +168,7 @@ class Endless:
     Args:
         turn: one run of the device; True: write the whole whatever its age.
         verify: asks the hub whether it holds what it accepted; True where another turn is due at once.
-        interval: seconds after which a refresh is due by uptime alone, where the clock cannot be trusted.
+        interval: gives the seconds after which a refresh is due by uptime alone, whatever the clock says.
         refresh_first: whether the first turn is a refresh whatever the age.
         clock: gives the time, aware.
         wait: waits some seconds, or less where somebody asks for a turn at once: then it gives True. Whatever
@@ -175,7 +184,7 @@ class Endless:
         turn: Callable[[bool], Report],
         *,
         verify: Callable[[], bool],
-        interval: float,
+        interval: Callable[[], float],
         refresh_first: bool,
         clock: Callable[[], datetime],
         wait: Callable[[float], bool],
@@ -195,7 +204,7 @@ class Endless:
         self._told = told or (lambda _, __: None)
         self._verify_at: float | None = None
         self._looks_again = False
-        self._refresh_at = lived() + (0.0 if refresh_first else interval)
+        self._refresh_at = lived() + (0.0 if refresh_first else interval())
         self._due: datetime | None = None
         self._ending: BaseException | None = None
         self._hurried = 0  # so many rests in a row were shortened by a poke
@@ -243,7 +252,7 @@ class Endless:
     def _went_well(self, report: Report, *, forced: bool) -> None:
         self._tries.succeeded()
         if forced or report.next_attempt != self._due:  # the whole was written: its age begins anew
-            self._due, self._refresh_at = report.next_attempt, self._lived() + self._interval
+            self._due, self._refresh_at = report.next_attempt, self._lived() + self._interval()
         if report.calls_for_verification:
             self._verify_at = self._lived() + pacing.verify_after(self._random())
             self._looks_again = False
@@ -267,7 +276,8 @@ class Endless:
                 self._hold_on(began + least)
                 return
         self._hurried = 0
-        self._tries.waited(pause)
+        # Over by the wall clock alone, it may have been set: what the hub asked for still holds.
+        self._tries.waited(pause - max(0.0, left))
 
     def _hold_on(self, until: float) -> None:
         """After a poke: wait for the least that must lie between two turns, whoever pokes meanwhile."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from time import monotonic
 from typing import Final
 
 from nhagent import pacing
 from nhagent.device.state import Trouble
 from nhagent.device.store import Store
-from nhagent.driver import Counted
+from nhagent.driver import Counted, uptime
 from nhagent.errors import CredentialError, Curve, HeldBack, HubError, NhagentError, StateError
 
 NOTE_SECONDS: Final = 1.0
@@ -67,8 +66,8 @@ class DurableTries:
                     retry_after=left,
                 )
         left = 0.0
-        if spread:  # the monotonic clock begins with the boot
-            left = spread.total_seconds() * pacing.slot(seed) - monotonic() - self._waited_in_all
+        if spread:  # it begins with the boot
+            left = spread.total_seconds() * pacing.slot(seed) - uptime() - self._waited_in_all
         if left > 0:
             raise HeldBack(
                 f"startup_spread: this device's turn after the boot comes in {left:.0f} s", retry_after=left
@@ -80,8 +79,8 @@ class DurableTries:
         if trouble not in {self._held, self._found}:
             self._found = trouble
             trouble = self._taken_over(trouble, now)
-        # Of an injected sleep the monotonic clock knows nothing.
-        left = self._pause - max(monotonic() - self._since, self._waited)
+        # An injected sleep takes none of it.
+        left = self._pause - max(uptime() - self._since, self._waited)
         by_the_clock = (trouble.until - now).total_seconds()
         return min(left, by_the_clock) if trouble != self._own else left
 
@@ -101,7 +100,7 @@ class DurableTries:
 
     def _hold(self, trouble: Trouble, pause: float) -> None:
         self._held = trouble
-        self._pause, self._since, self._waited = pause, monotonic(), 0.0
+        self._pause, self._since, self._waited = pause, uptime(), 0.0
 
     def before(self, error: NhagentError) -> int:
         """How many tries in a row have failed on this error's curve, before this one."""

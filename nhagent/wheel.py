@@ -156,9 +156,8 @@ class Wheel:
         if draft.steps:
             seed = (memory.identity and memory.identity.installation_id) or self.machine() or ""
             self.tries.check(draft.state.trouble, self.terms.startup_spread, seed)
-            namespace = (
-                self._access.namespace_at_any_cost()
-            )  # a key ring may take its time: not under the lock
+            # A key ring may take its time: not under the lock.
+            namespace = self._access.namespace_at_any_cost(_left(deadline))
         with self.store.lock(_left(deadline)):
             if self.recall() != memory:
                 return None

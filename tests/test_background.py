@@ -486,6 +486,28 @@ def test_a_day_of_a_device_at_rest_is_one_refresh_in_its_slot_and_one_look(devic
     assert (days.now - began).total_seconds() >= 10 * DAY
 
 
+def test_fleet_whose_clocks_are_wrong_refreshes_in_slots_too(device: Device) -> None:
+    class Ended(BaseException):
+        pass
+
+    device.start(**PLAIN)
+    device.offset = timedelta(days=-365)
+    lived, sent = [0.0], []
+    agent = device.agent(**PLAIN, on_registered=lambda _: sent.append(lived[0]))
+
+    def wait(seconds: float) -> bool:
+        lived[0] += seconds
+        device.offset += timedelta(seconds=seconds)
+        if lived[0] > 1.5 * DAY:
+            raise Ended
+        return False
+
+    with pytest.raises(Ended):
+        agent.live(wait=wait, lived=lambda: lived[0])
+    place = pacing.slot(str(agent.status().installation_id))
+    assert sent == [pytest.approx(DAY * (1 + place / 10), abs=60)]
+
+
 def test_refresh_goes_out_in_the_devices_own_slot_within_the_next_tenth(device: Device) -> None:
     days = Days(device.hub, 1.2 * DAY)
     sent: list[datetime] = []

@@ -134,7 +134,7 @@ def _in_background(
     Endless(
         turn or laptop.turn,
         verify=verify,
-        interval=86400,
+        interval=lambda: 86400,
         refresh_first=False,
         clock=lambda: laptop.now,
         wait=laptop.wait,

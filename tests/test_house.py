@@ -22,9 +22,10 @@ FLOORS = [
     ["hub", "device"],
     ["registrars"],
     ["declaration", "report", "access"],
-    ["terms", "driver", "background"],
+    ["terms", "given", "driver", "background"],
     ["startup", "patience", "verification"],
     ["wheel"],
+    ["wishes"],
     ["agent"],
     ["service", "testing", "__main__"],
 ]

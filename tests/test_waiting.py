@@ -258,6 +258,28 @@ def test_source_that_fails_does_not_shorten_what_the_hub_asked_for(device: Devic
     assert len(device.seen()) == 2
 
 
+def test_clock_that_is_set_in_a_pause_does_not_shorten_what_the_hub_asked_for(device: Device) -> None:
+    class Ended(BaseException):
+        pass
+
+    device.hub.fail("*", status=429)
+    lived, asked = [0.0], []
+
+    def wait(seconds: float) -> bool:
+        asked.append((lived[0], len(device.hub.log())))
+        lived[0] += min(seconds, 10.0)
+        device.offset = YEARS  # the network time has come
+        if lived[0] > 3600:
+            raise Ended
+        return False
+
+    with pytest.raises(Ended):
+        device.agent(first_run_list=True).live(wait=wait, lived=lambda: lived[0])
+    first_again = next(moment for moment, requests in asked if requests > 1)
+    assert first_again >= 205
+    assert len(device.held()) == 1
+
+
 def test_plan_that_was_throttled_holds_back_the_start_too(device: Device) -> None:
     device.hub.fail("*", status=429, headers={"Retry-After": "3600"}, times=99)
     agent = device.agent(first_run_list=True)

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from nhagent.device.store import IDENTITY, STATE
+from nhagent.driver import uptime
 from nhagent.errors import NhagentError
 from nhagent.report import Report
 from nhagent.service import systemd
@@ -133,7 +134,7 @@ class Daemon:
         self._notify(f"{ready}WATCHDOG=1\nSTATUS={' '.join(status.split())}")
 
     def _lived(self) -> float:
-        return monotonic() + self._slept
+        return uptime() + self._slept
 
     def _wait(self, seconds: float) -> bool:
         """Wait; True as soon as there is something to look at."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -211,6 +212,18 @@ def test_search_for_a_key_ring_that_never_ends_is_given_up(machine: Machine) -> 
             with pytest.raises(KeyringLocked, match=r"key ring: none was found yet.*; try again"):
                 process.find("app", "hub")
         assert process.threads() == 2
+
+
+def test_start_waits_for_a_key_ring_that_hangs_no_longer_than_its_deadline(
+    machine: Machine, notification_hub: Emulator
+) -> None:
+    machine.takes("Faulty", fault="silent")
+    machine.belongs_to(notification_hub)
+    began = time.monotonic()
+    register = machine.run("register", "--json", "--timeout", "0")
+    assert time.monotonic() - began < 20, "an exchange is given 5 s at the least, and a key ring no more"
+    assert (register.code, register.error["type"]) == (75, "KeyringLocked")
+    assert notification_hub.log() == []
 
 
 def test_key_ring_that_asks_on_standard_input_stops_no_command(
