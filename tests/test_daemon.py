@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -508,3 +509,46 @@ def test_refused_configuration_leaves_the_look_at_a_first_registration_pending(
 def test_daemon_needs_a_configuration_that_can_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is not there"):
         Daemon(str(tmp_path / "absent.toml"))
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="only root gives a process its own DNS"
+)
+def test_name_server_that_is_dead_holds_up_neither_a_stop_nor_a_deadline(tmp_path: Path) -> None:
+    config, resolver, log = tmp_path / "config.toml", tmp_path / "resolv.conf", tmp_path / "log"
+    config.write_text(CONFIG.format(hub="my-hub", tags="[]"))
+    (tmp_path / "channel").write_text("handle")
+    resolver.write_text("nameserver 127.9.9.9\n")
+    listen = "Endpoint=sb://nowhere.servicebus.windows.net/;SharedAccessKeyName=Listen;SharedAccessKey=c2Vj"
+    environment = {
+        **{name: text for name, text in os.environ.items() if not name.lower().endswith("_proxy")},
+        "NHAGENT_STATE_DIR": str(tmp_path / "state"),
+        "NHAGENT_CONNECTION_STRING": listen,
+        "NHAGENT": f"{sys.executable} -m nhagent",
+        "RESOLVER": str(resolver),
+    }
+
+    def run(arguments: str) -> subprocess.Popen[bytes]:
+        inside = f'mount --bind "$RESOLVER" /etc/resolv.conf || exit 99; exec $NHAGENT {arguments}'
+        with log.open("w") as stream:
+            return subprocess.Popen(
+                ["unshare", "--mount", "sh", "-c", inside], env=environment, cwd=tmp_path, stderr=stream
+            )
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
+        mute.bind(("127.9.9.9", 53))
+        mute.settimeout(10)
+        began = time.monotonic()
+        register = run("register --config config.toml --timeout 1")
+        if register.wait(30) == 99:
+            pytest.skip("this machine allows no mounts")
+        assert (register.returncode, time.monotonic() - began < 9) == (75, True), log.read_text()
+        while select.select([mute], [], [], 0)[0]:
+            mute.recv(1024)
+        daemon = run("run --config config.toml")
+        mute.recv(1024)  # it is asked for a name
+        time.sleep(0.2)
+        began = time.monotonic()
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(9) == 0
+        assert time.monotonic() - began < 2

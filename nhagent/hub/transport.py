@@ -30,6 +30,7 @@ from urllib3.util.connection import allowed_gai_family
 from urllib3.util.ssl_ import create_urllib3_context
 
 from nhagent.errors import ConfigurationError, HubUnavailable
+from nhagent.hub.addresses import addresses_of
 from nhagent.hub.connection import EXCHANGE_SECONDS, is_loopback
 
 CONNECT_SECONDS: Final = 10.0
@@ -254,9 +255,14 @@ class _Adapter(HTTPAdapter):
     def _reach(self, host: str, port: int, timeout: float | None, options: Iterable[Any]) -> socket.socket:
         """Try one address of a host after the other, for as long as there is time."""
         failure: OSError = TimeoutError("the connection came too late")
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            host.strip("[]"), port, allowed_gai_family(), socket.SOCK_STREAM
-        ):
+        found = addresses_of(
+            host,
+            port,
+            allowed_gai_family(),
+            seconds=CONNECT_SECONDS if timeout is None else timeout,
+            is_over=lambda: self.is_cut,
+        )
+        for family, kind, protocol, _, address in found:
             # Kept before it is connected: a cut ends that too.
             self._socket = sock = socket.socket(family, kind, protocol)
             try:
