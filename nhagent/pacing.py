@@ -50,11 +50,12 @@ def delay(error: NhagentError, tries: int, random: float) -> float:
         random: a number from 0 to 1, drawn for this wait.
 
     Returns:
-        The hub's Retry-After, capped, with a little added; after throttling without one some time within a
-        spread that doubles with every try; else what doubles with every try, give or take half of it.
+        The hub's Retry-After, a second at the least, capped, with a little added; after throttling without
+        one some time within a spread that doubles with every try; else what doubles with every try, give or
+        take half of it.
     """
     if isinstance(error, HubError) and error.retry_after is not None:
-        asked = min(error.retry_after, RETRY_AFTER_LIMIT_SECONDS)
+        asked = min(max(error.retry_after, FAULT_SECONDS), RETRY_AFTER_LIMIT_SECONDS)
         if tries < RETRY_AFTER_TRIES:
             return asked * (1 + RETRY_AFTER_JITTER * random)
         return asked + _spread(tries - RETRY_AFTER_TRIES, random)

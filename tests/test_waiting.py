@@ -280,6 +280,16 @@ def test_clock_that_is_set_in_a_pause_does_not_shorten_what_the_hub_asked_for(de
     assert len(device.held()) == 1
 
 
+@pytest.mark.parametrize("wish", ["0", "-5", "soon", "99999999999", "Mon, 01 Jan 2001 00:00:00 GMT"])
+def test_hub_that_asks_for_time_in_odd_words_is_not_asked_at_once(device: Device, wish: str) -> None:
+    device.hub.fail("*", status=403, headers={"Retry-After": wish}, times=99)
+    report = device.agent().start(timeout=0.5)
+    assert isinstance(report.error, Throttled)
+    assert report.next_attempt is not None
+    assert report.next_attempt - datetime.now(UTC) < timedelta(hours=2)
+    assert (device.seen(), device.slept) == (["PUT"], [])
+
+
 def test_plan_that_was_throttled_holds_back_the_start_too(device: Device) -> None:
     device.hub.fail("*", status=429, headers={"Retry-After": "3600"}, times=99)
     agent = device.agent(first_run_list=True)

@@ -97,9 +97,10 @@ def raise_for_error(
     detail = veil(detail)
     tracking_id = None if tracking_id is None else _cut(veil(tracking_id), MAX_TRACKING_CHARACTERS)
     now = facts.server_time or datetime.now(UTC)
-    retry_after = read_retry_after(response.headers.get("retry-after"), now)
+    wish = response.headers.get("retry-after")
+    retry_after = read_retry_after(wish, now)
     error, sentence = _classify(
-        response.status, detail, retry_after, is_error_body, hub, record, facts.clock_skew
+        response.status, detail, bool(wish), is_error_body, hub, record, facts.clock_skew
     )
     detail = _cut(detail, MAX_DETAIL_CHARACTERS)  # now that it is veiled: half a key looks like none
     words = f'; it says "{detail}"' if detail else ""
@@ -117,7 +118,7 @@ def raise_for_error(
 def _classify(
     status: int,
     detail: str,
-    retry_after: float | None,
+    asks_for_time: bool,
     is_error_body: bool,
     hub: str,
     record: str,
@@ -134,7 +135,7 @@ def _classify(
         return errors.Unauthorized, (
             f"{this} refused the token (401){clock or ';'} check that the key was not rotated or mistyped"
         )
-    if status == 403 and retry_after is not None:
+    if status == 403 and asks_for_time:
         return errors.Throttled, f"{this} is asked too often (403); tried again after its Retry-After"
     if status == 403 and ("quota" in words or "too many" in words):
         return errors.QuotaExceeded, (

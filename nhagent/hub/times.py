@@ -44,7 +44,7 @@ def read_retry_after(text: str | None, now: datetime) -> float | None:
     """Read a Retry-After in either form, whole or broken seconds or an HTTP date, as seconds from now."""
     if not text:
         return None
-    if re.fullmatch(r"\d{1,9}(\.\d+)?", text.strip(), re.ASCII):
+    if re.fullmatch(r"\d{1,99}(\.\d{1,99})?", text.strip(), re.ASCII):
         return float(text)
     moment = read_http_date(text)
     return None if moment is None else max(0.0, (moment - now).total_seconds())

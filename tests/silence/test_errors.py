@@ -811,7 +811,7 @@ def test_command_shows_no_secret_when_a_plug_in_breaks_it(
     (tmp_path / "marked_plugin.py").write_text(PLUGIN)
     for name, kind in {
         "fails": "ChannelError",
-        "cancels": "CancelledError",
+        "cancels": "ChannelError",
         "leaves": "ChannelError",
     }.items():
         shown = command("register", "--timeout", "0", style=style, channel=f'plugin = "marked_plugin:{name}"')
