@@ -271,6 +271,14 @@ def test_what_is_no_regular_file_is_told_and_not_waited_for(irregular: str, tmp_
         credentials.find_in_systemd({"CREDENTIALS_DIRECTORY": str(tmp_path)})
 
 
+def test_connection_string_from_an_editor_that_marks_its_files_is_read(
+    secret_file: Callable[[str], str],
+) -> None:
+    found = credentials.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": secret_file("\ufeffby file\r\n")})
+    assert found is not None
+    assert found.text == "by file"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows lets not everybody make links")
 def test_link_to_a_regular_file_is_as_good_as_the_file(
     tmp_path: Path, secret_file: Callable[[str], str]

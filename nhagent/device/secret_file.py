@@ -47,7 +47,7 @@ def read_secret(path: str, name: str) -> str:
     try:
         with open_regular(path) as file:
             content = file.read(MAX_SECRET_BYTES + 1)
-        text = content.decode().strip()
+        text = content.decode("utf-8-sig").strip()
     except NoRegularFile:
         raise _no_regular_file(path, name) from None
     except OSError as error:
