@@ -126,6 +126,12 @@ def device(notification_hub: Emulator, tmp_path: Path) -> Device:
 
 
 @pytest.fixture
+def another_namespace(tls_notification_hub: Emulator) -> dict[str, Any]:
+    """What an agent is given to go to another namespace, which has a hub of the same name."""
+    return {"connection_string": tls_notification_hub.listen, "ca_bundle": tls_notification_hub.ca}
+
+
+@pytest.fixture
 def unwritable(tmp_path: Path) -> Path:
     """A state folder that not even root can make: a file stands in its way."""
     (tmp_path / "file").write_text("")

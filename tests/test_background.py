@@ -73,6 +73,20 @@ def within(seconds: float, holds: Callable[[], bool]) -> bool:
     return holds()
 
 
+class SlowSource:
+    """A channel source that gives nothing before it is let go; a later question is answered at once."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.go_on = threading.Event()
+
+    def __call__(self) -> str:
+        if not self.asked.is_set():
+            self.asked.set()
+            self.go_on.wait(30)
+        return "https://push.example/1"
+
+
 @pytest.fixture
 def settings() -> dict[str, Any]:
     return {**PLAIN, "sleep": None, "random": None, "clock": None}
@@ -81,20 +95,14 @@ def settings() -> dict[str, Any]:
 def test_wish_is_kept_while_the_background_asks_a_slow_source(
     device: Device, settings: dict[str, Any]
 ) -> None:
-    asked, go_on = threading.Event(), threading.Event()
-
-    def slow() -> str:
-        asked.set()
-        go_on.wait(10)
-        return "https://push.example/1"
-
+    slow = SlowSource()
     agent = device.agent(**settings, channel=slow)
     with agent.keep_fresh():
-        assert asked.wait(10)
+        assert slow.asked.wait(10)
         wishes: list[Any] = []
         asking = threading.Thread(target=lambda: wishes.extend([agent.plan(), agent.unregister().outcome]))
         asking.start()
-        go_on.set()
+        slow.go_on.set()
         asking.join(20)
     assert wishes == [[], "disabled"]
     assert device.held() == []
@@ -103,20 +111,14 @@ def test_wish_is_kept_while_the_background_asks_a_slow_source(
 def test_start_does_not_wait_without_end_for_the_thread_in_the_background(
     device: Device, settings: dict[str, Any]
 ) -> None:
-    asked, go_on = threading.Event(), threading.Event()
-
-    def hung() -> str:
-        asked.set()
-        go_on.wait(30)
-        return "https://push.example/1"
-
-    agent = device.agent(**settings, channel=hung)
+    slow = SlowSource()
+    agent = device.agent(**settings, channel=slow)
     with agent.keep_fresh():
-        assert asked.wait(10)
+        assert slow.asked.wait(10)
         began = time.monotonic()
         report = agent.start(timeout=0.5)
         assert time.monotonic() - began < 9
-        go_on.set()
+        slow.go_on.set()
     assert report.outcome == "waiting"
     assert "another thread of this program" in str(report.error)
 
@@ -127,17 +129,10 @@ def test_child_forked_in_the_middle_of_a_turn_turns_by_itself(
 ) -> None:
     if sys.platform == "win32":
         pytest.skip("Windows does not fork")
-    asked, go_on = threading.Event(), threading.Event()
-
-    def slow() -> str:
-        if not asked.is_set():
-            asked.set()
-            go_on.wait(30)
-        return "https://push.example/1"
-
+    slow = SlowSource()
     agent = device.agent(**settings, channel=slow)
     with agent.keep_fresh():
-        assert asked.wait(10)
+        assert slow.asked.wait(10)
         child = os.fork()
         if child == 0:
             try:
@@ -145,7 +140,7 @@ def test_child_forked_in_the_middle_of_a_turn_turns_by_itself(
             finally:
                 os._exit(2)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        go_on.set()
+        slow.go_on.set()
     assert len(device.held()) == 1
 
 

@@ -331,13 +331,9 @@ def test_copied_disk_with_a_lost_state_takes_nothing_over(device: Device, style:
 
 
 def test_copied_disk_knows_the_other_machines_channels_at_another_namespace_too(
-    device: Device, tls_notification_hub: Emulator
+    device: Device, tls_notification_hub: Emulator, another_namespace: dict[str, Any]
 ) -> None:
-    there: dict[str, Any] = {
-        "connection_string": tls_notification_hub.listen,
-        "ca_bundle": tls_notification_hub.ca,
-        "first_run_list": True,
-    }
+    there = {**another_namespace, "first_run_list": True}
     hub, first = device.hub.hub, {"machine": lambda: "the first board"}
     assert hub == tls_notification_hub.hub
     device.start(**first)
@@ -508,13 +504,9 @@ def test_unregistering_removes_what_else_is_on_the_channels(
 
 
 def test_pending_unregistering_outlives_a_start_at_another_namespace(
-    device: Device, tls_notification_hub: Emulator
+    device: Device, tls_notification_hub: Emulator, another_namespace: dict[str, Any]
 ) -> None:
-    there: dict[str, Any] = {
-        "connection_string": tls_notification_hub.listen,
-        "ca_bundle": tls_notification_hub.ca,
-        "first_run_list": True,
-    }
+    there = {**another_namespace, "first_run_list": True}
     device.start()
     device.hub.fail("DELETE", status=503, times=99)
     assert device.agent(first_run_list=True).unregister(timeout=0).outcome == "waiting"

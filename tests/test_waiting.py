@@ -302,14 +302,13 @@ def test_plan_that_was_throttled_holds_back_the_start_too(device: Device) -> Non
 
 
 def test_hub_that_asked_for_time_holds_nobody_back_from_another(
-    device: Device, tls_notification_hub: Emulator
+    device: Device, another_namespace: dict[str, Any]
 ) -> None:
     device.start()
     device.channel = "https://push.example/2"
     device.hub.fail("*", status=429, headers={"Retry-After": "3600"}, times=99)
     assert isinstance(device.agent().start(timeout=0).error, Throttled)
-    there = {"connection_string": tls_notification_hub.listen, "ca_bundle": tls_notification_hub.ca}
-    assert device.start(**there).outcome == "registered"
+    assert device.start(**another_namespace).outcome == "registered"
 
 
 def test_first_start_with_a_refused_key_is_blocked(device: Device) -> None:
@@ -391,7 +390,7 @@ def test_drift_is_told_field_by_field_and_mended_by_the_next_start(
 
 @pytest.mark.parametrize("what", ["copied", "damaged", "moved"])
 def test_verify_asks_for_nothing_that_is_not_known_to_be_its_own(
-    device: Device, what: str, tls_notification_hub: Emulator
+    device: Device, what: str, tls_notification_hub: Emulator, another_namespace: dict[str, Any]
 ) -> None:
     device.start(machine=lambda: "the first board")
     device.seen()
@@ -401,7 +400,7 @@ def test_verify_asks_for_nothing_that_is_not_known_to_be_its_own(
     elif what == "damaged":
         device.files["state.json"].write_text("{")
     else:
-        changes |= {"connection_string": tls_notification_hub.listen, "ca_bundle": tls_notification_hub.ca}
+        changes |= another_namespace
     before = device.files["state.json"].read_text()
     seen = device.agent(**changes).verify()
     assert (seen.in_sync, seen.verified_at, seen.requests) == (False, None, 0)
