@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
-from socket import SOCK_STREAM, create_connection, getaddrinfo
+from socket import AF_UNSPEC, create_connection
 from time import monotonic, sleep
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ from nhagent.device.channels import ask
 from nhagent.device.disk import Disk, locked
 from nhagent.device.store import LOCK, Store
 from nhagent.errors import CredentialError, HubError, HubUnavailable, NhagentError, RecordNotFound
+from nhagent.hub.addresses import addresses_of
 from nhagent.hub.connection import ConnectionString
 from nhagent.models import Platform, PushChannel, fingerprint, identity_of_channel
 from nhagent.registrars import INSTALLATION
@@ -290,8 +291,8 @@ class _Examination:
     def _dns(self) -> str:
         host, port, called = self._nearest
         try:
-            found = getaddrinfo(host, port, type=SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
+            found = addresses_of(host, port or 0, AF_UNSPEC, seconds=CONNECT_SECONDS, is_over=lambda: False)
+        except OSError as error:
             whose = "$HTTPS_PROXY" if self._proxy else "the Endpoint of the connection string"
             raise _Red(
                 f"{called} is not found ({_reason(error)})",
