@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -298,6 +298,19 @@ def fingerprint(channel: PushChannel) -> str:
 
     text = channel if isinstance(channel, str) else f"{channel.endpoint}\n{channel.p256dh}\n{channel.auth}"
     return f"#{sha256(text.encode()).hexdigest()[:8]}"
+
+
+def marks_of(channels: Iterable[PushChannel]) -> dict[str, str]:
+    """The texts by which push channels could be recognised, each with the fingerprint to show in its place."""
+    marks: dict[str, str] = {}
+    for channel in channels:
+        parts = (
+            (channel.endpoint, channel.p256dh, channel.auth)
+            if isinstance(channel, BrowserChannel)
+            else (channel,)
+        )
+        marks |= dict.fromkeys(filter(None, parts), fingerprint(channel))
+    return marks
 
 
 def identity_of_channel(platform: Platform, channel: PushChannel) -> str:

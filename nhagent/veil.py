@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
-
-from nhagent.models import BrowserChannel, PushChannel, fingerprint
 
 HIDDEN: Final = "…"
 MAX_PROSE_CHARACTERS: Final = 200
@@ -29,24 +28,17 @@ _TOLD_BY_NAME: Final = re.compile(
 )
 
 
-def veiled(text: str, *, secrets: Iterable[str] = (), channels: Iterable[PushChannel] = ()) -> str:
-    """Text of others, with nothing in it that must not be shown.
+def veiled(text: str, *, secrets: Iterable[str] = (), marks: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Take out of a text of others what must not be shown.
 
-    Found in any case, percent-encoded (twice, too), as XML and as JSON.
+    It is found in any case, percent-encoded (twice, too), as XML and as JSON.
 
     Args:
         text: what was said.
         secrets: keys, signatures and tokens that it may hold.
-        channels: push channels that it may hold; their fingerprints take their places.
+        marks: what else it may hold, and what takes its place: push channels and their fingerprints.
     """
-    marks = {secret: HIDDEN for secret in secrets if secret}
-    for channel in channels:
-        parts = (
-            (channel.endpoint, channel.p256dh, channel.auth)
-            if isinstance(channel, BrowserChannel)
-            else (channel,)
-        )
-        marks |= dict.fromkeys(filter(None, parts), fingerprint(channel))
+    marks = {**dict.fromkeys(filter(None, secrets), HIDDEN), **marks}
     for secret in sorted(marks, key=len, reverse=True):  # the longest first: one may hold another
         form = "".join(map(_any_form, secret))
         if len(secret) <= _SHORT:

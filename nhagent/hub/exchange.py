@@ -21,7 +21,7 @@ from nhagent.errors import (
 from nhagent.hub.connection import ConnectionString, read_endpoint
 from nhagent.hub.replies import HubReply, raise_for_error, read_facts
 from nhagent.hub.transport import Request, Response, Transport
-from nhagent.models import PushChannel
+from nhagent.models import PushChannel, marks_of
 from nhagent.veil import veiled, without_text
 
 API_VERSION: Final = "2020-06"
@@ -122,7 +122,9 @@ class HubExchange:
         resource = f"{self._endpoint}/{quote(self._hub)}/{path}"
         token = self._token(resource)
         self._veil = partial(
-            veiled, secrets=(self._key, *_secrets_of(token)), channels=(*channels, *self.channels)
+            veiled,
+            secrets=(self._key, *_secrets_of(token)),
+            marks=marks_of((*channels, *self.channels)),
         )
         headers = {
             "Authorization": token,
@@ -182,7 +184,7 @@ def _veiled_error(error: NhagentError, channels: Iterable[PushChannel]) -> Nhage
     """An error of ours that the app's own code raised: its text is the app's, and so is what led to it."""
 
     def shown(text: str) -> str:
-        return veiled(text, secrets=_TOKEN.findall(text), channels=channels)
+        return veiled(text, secrets=_TOKEN.findall(text), marks=marks_of(channels))
 
     error.args = (shown(str(error)),)
     if isinstance(error, HubError):
