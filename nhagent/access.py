@@ -17,7 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 from weakref import WeakSet
 
-from nhagent import rules
+from nhagent import validation
 from nhagent.device import credentials
 from nhagent.errors import ConfigurationError, CredentialError, HubUnavailable, Unauthorized
 from nhagent.hub.connection import EXCHANGE_SECONDS, ConnectionString, namespace_of, read_endpoint
@@ -405,13 +405,15 @@ def _readable_pem(path: str | None) -> str | None:
     """Refuse a CA bundle that is none before the first request, and without loading TLS for it."""
     if path is None:
         return None
-    if not rules.is_text(path) or "\0" in path:
-        raise ConfigurationError(f"ca_bundle {rules.shown(path)}: give the path of a PEM file")
+    if not validation.is_text(path) or "\0" in path:
+        raise ConfigurationError(f"ca_bundle {validation.shown(path)}: give the path of a PEM file")
     try:
         with open(path, "rb") as file:
             content = file.read()
     except OSError as error:
-        raise ConfigurationError(f"ca_bundle {rules.shown(path)}: {error.strerror}; check the path") from None
+        raise ConfigurationError(
+            f"ca_bundle {validation.shown(path)}: {error.strerror}; check the path"
+        ) from None
     if b"-----BEGIN CERTIFICATE-----" not in content:
         raise ConfigurationError(f"ca_bundle {path!r}: holds no PEM certificate; give the authority's own")
     return path

@@ -38,12 +38,11 @@ from datetime import datetime, timedelta
 from time import sleep as real_sleep
 from typing import TYPE_CHECKING, Final
 
-from nhagent import pacing, rules
+from nhagent import pacing, validation
 from nhagent.access import HubAccess
 from nhagent.declaration import PRIMARY, Asked, Declaration, channels_of, listed_tags
 from nhagent.device import paths
 from nhagent.device.channels import as_source
-from nhagent.device.disk import Disk
 from nhagent.device.machine import (
     MachineName,
     derived_installation_id,
@@ -58,6 +57,7 @@ from nhagent.errors import (
     Throttled,
     is_failure,
 )
+from nhagent.filesystem import Disk
 from nhagent.given import clock_from, machine_from, random_from
 from nhagent.models import (
     Platform,
@@ -158,17 +158,19 @@ class Agent:
         machine: MachineName | None = None,
         disk: Disk | None = None,
     ) -> None:
-        self._app = rules.checked_app_name(app)
-        self._hub = rules.checked_hub_name(hub)
+        self._app = validation.checked_app_name(app)
+        self._hub = validation.checked_hub_name(hub)
         self._platform = Platform.parse(platform)
         if style not in {INSTALLATION, REGISTRATION}:
-            raise ConfigurationError(f'style {rules.shown(style)}: give "{INSTALLATION}" or "{REGISTRATION}"')
+            raise ConfigurationError(
+                f'style {validation.shown(style)}: give "{INSTALLATION}" or "{REGISTRATION}"'
+            )
         for flag, given_flag in (
             ("allow_full_access", allow_full_access),
             ("owns_tags", owns_tags),
             ("first_run_list", first_run_list),
         ):
-            rules.check_flag(flag, given_flag)
+            validation.check_flag(flag, given_flag)
         for name, call in (
             ("on_registered", on_registered),
             ("on_error", on_error),
@@ -177,7 +179,7 @@ class Agent:
             ("random", random),
             ("machine", machine),
         ):
-            rules.check_callable(name, call)
+            validation.check_callable(name, call)
         name_machine = machine_from(machine)
         source = as_source(self._platform, channel, "channel")
         check_duration("refresh_every", refresh_every)
@@ -189,7 +191,7 @@ class Agent:
         if installation_id is not None:
             if installation_id == FROM_MACHINE:
                 installation_id = derived_installation_id(name_machine(), app, hub)
-            rules.check_installation_id(installation_id)
+            validation.check_installation_id(installation_id)
         given = Declaration.checked(
             self._platform,
             tags=tags,
@@ -403,7 +405,7 @@ class Agent:
             push_variables=push_variables,
             secondary_tiles=secondary_tiles,
         )
-        rules.check_seconds("timeout", timeout)
+        validation.check_seconds("timeout", timeout)
         self._wishes.declare(lambda _: changes)
         return self._run(timeout)
 
@@ -412,15 +414,15 @@ class Agent:
 
         They hold until an agent is made with ``tags`` given: an app that uses this leaves ``tags`` out.
         """
-        rules.check_seconds("timeout", timeout)
-        added = rules.checked_tags("tags", listed_tags(tags))
+        validation.check_seconds("timeout", timeout)
+        added = validation.checked_tags("tags", listed_tags(tags))
         self._wishes.declare(lambda declared: Declaration(tags=(*(declared.tags or ()), *added)))
         return self._run(timeout)
 
     def remove_tags(self, *tags: str | Iterable[str], timeout: float = DEFAULT_TIMEOUT) -> Report:
         """Declare these tags no more, one by one or in lists; see `add_tags` and `update`."""
-        rules.check_seconds("timeout", timeout)
-        removed = {tag.lower() for tag in rules.checked_tags("tags", listed_tags(tags))}
+        validation.check_seconds("timeout", timeout)
+        removed = {tag.lower() for tag in validation.checked_tags("tags", listed_tags(tags))}
         self._wishes.declare(
             lambda declared: Declaration(
                 tags=tuple(tag for tag in declared.tags or () if tag.lower() not in removed)
@@ -523,7 +525,7 @@ class Agent:
         self._wishes.be_on()
 
     def _run(self, timeout: float, *, force: bool = False) -> Report:
-        rules.check_seconds("timeout", timeout)
+        validation.check_seconds("timeout", timeout)
         try:
             report = drive(
                 lambda left: self._wheel.turn(left, force=force),
@@ -571,7 +573,7 @@ class Agent:
         except BaseException as error:
             if not is_failure(error):
                 raise
-            from nhagent.veil import in_prose
+            from nhagent.redaction import in_prose
 
             _log.error("a callback of the app failed (%s)", in_prose(error))
 

@@ -110,7 +110,7 @@ class Background:
             except _Stopped:
                 return
             except BaseException as fault:  # noqa: BLE001 - the app's own sleep may raise anything
-                from nhagent.veil import in_prose
+                from nhagent.redaction import in_prose
 
                 _log.error("a fault, in nhagent or in the app's sleep (%s); tried again", in_prose(fault))
                 self._woken.clear()

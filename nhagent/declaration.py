@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
-from nhagent import rules
+from nhagent import validation
 from nhagent.device.channels import ChannelSource, as_source, ask
 from nhagent.device.state import JsonObject, Malformed
 from nhagent.errors import ChannelError, ConfigurationError
@@ -65,9 +65,9 @@ class Declaration:
         Raises:
             ConfigurationError: the first rule that is broken, by field, value and rule.
         """
-        listed = None if tags is None else rules.checked_tags("tags", tags)
-        rules.check_user_id("" if user_id is None else user_id)
-        rules.check_push_variables({} if push_variables is None else push_variables)
+        listed = None if tags is None else validation.checked_tags("tags", tags)
+        validation.check_user_id("" if user_id is None else user_id)
+        validation.check_push_variables({} if push_variables is None else push_variables)
         check_templates("templates", {} if templates is None else templates, platform, listed or ())
         check_tiles(platform, {} if secondary_tiles is None else secondary_tiles)
         for tile_id, tile in (secondary_tiles or {}).items():
@@ -168,8 +168,8 @@ class Declaration:
             tags, templates = document.get("tags"), document.get("templates")
             variables, tiles = document.get("pushVariables"), document.get("secondaryTiles")
             user_id = document.get("userId")
-            rules.check_user_id("" if user_id is None else user_id)
-            rules.check_push_variables({} if variables is None else variables)
+            validation.check_user_id("" if user_id is None else user_id)
+            validation.check_push_variables({} if variables is None else variables)
             return cls(
                 tags=None if tags is None else _texts(tags),
                 templates=None if templates is None else _templates(templates),
@@ -241,12 +241,12 @@ def listed_tags(tags: Iterable[str | Iterable[str]]) -> list[str]:
         elif isinstance(part, Iterable):
             listed += part
         else:
-            raise ConfigurationError(f"tags {rules.shown(part)}: a tag is text")
+            raise ConfigurationError(f"tags {validation.shown(part)}: a tag is text")
     return listed
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(rules.is_text(item) for item in value):
+    if not isinstance(value, list | tuple) or not all(validation.is_text(item) for item in value):
         raise Malformed("no list of texts")
     return tuple(value)
 
@@ -254,10 +254,10 @@ def _texts(value: object) -> tuple[str, ...]:
 def _templates(documents: Mapping[str, object]) -> dict[str, Template]:
     templates = templates_from_json(documents)
     for template in templates.values():
-        rules.check_texts("headers", template.headers)
+        validation.check_texts("headers", template.headers)
         _texts(template.tags)
-        if not rules.is_text(template.body) or not (
-            template.expiry is None or rules.is_text(template.expiry)
+        if not validation.is_text(template.body) or not (
+            template.expiry is None or validation.is_text(template.expiry)
         ):
             raise Malformed("a template's body or expiry is no text")
     return templates

@@ -239,7 +239,7 @@ class Endless:
 
     def _rest_after_fault(self, fault: BaseException) -> None:
         """A rest as after a fault of ours; what the rest itself needs may be what failed."""
-        from nhagent.veil import in_prose
+        from nhagent.redaction import in_prose
 
         _log.error("a fault, in nhagent or in the app's clock (%s); tried again", in_prose(fault))
         try:

@@ -59,7 +59,7 @@ def machine_from(machine: MachineName | None) -> MachineName:
         try:
             given = machine()
         except Exception as error:  # noqa: BLE001 - the app's own code may raise anything
-            from nhagent.veil import in_prose
+            from nhagent.redaction import in_prose
 
             raise ConfigurationError(f"machine: failed ({in_prose(error)}); correct it") from None
         if given is not None and not isinstance(given, str):

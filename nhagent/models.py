@@ -15,7 +15,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from nhagent import rules
+from nhagent import validation
 from nhagent.errors import ConfigurationError
 
 _HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
@@ -48,7 +48,7 @@ class Platform(StrEnum):
             hint = '; Firebase is "fcmv1"' if str(text).lower() in {"fcm", "firebase"} else ""
             known = ", ".join(cls)
             raise ConfigurationError(
-                f"platform {rules.shown(text)}: unknown; give one of {known}{hint}"
+                f"platform {validation.shown(text)}: unknown; give one of {known}{hint}"
             ) from None
 
 
@@ -73,7 +73,7 @@ class BrowserChannel:
     def __post_init__(self, from_hub: bool) -> None:
         if from_hub:
             return
-        if not rules.is_text(self.endpoint) or not self.endpoint.startswith("https://"):
+        if not validation.is_text(self.endpoint) or not self.endpoint.startswith("https://"):
             raise ConfigurationError("browser channel: its endpoint must be an https:// URL")
         for name, key in (("p256dh", self.p256dh), ("auth", self.auth)):
             if not isinstance(key, str) or _BASE64.fullmatch(key) is None:
@@ -136,12 +136,12 @@ class Template:
 
     def __post_init__(self, from_hub: bool) -> None:
         if not from_hub:
-            if not rules.is_text(self.body) or not self.body.strip():
+            if not validation.is_text(self.body) or not self.body.strip():
                 raise ConfigurationError("template body: empty or no text; a template needs a body")
-            if self.expiry is not None and not rules.is_text(self.expiry):
-                raise ConfigurationError(f"template expiry {rules.shown(self.expiry)}: must be text")
-            rules.check_texts("template headers", self.headers)
-            object.__setattr__(self, "tags", rules.checked_tags("template tags", self.tags))
+            if self.expiry is not None and not validation.is_text(self.expiry):
+                raise ConfigurationError(f"template expiry {validation.shown(self.expiry)}: must be text")
+            validation.check_texts("template headers", self.headers)
+            object.__setattr__(self, "tags", validation.checked_tags("template tags", self.tags))
         object.__setattr__(self, "headers", MappingProxyType(dict(self.headers)))
 
 
@@ -168,7 +168,7 @@ class SecondaryTile:
 
     def __post_init__(self, from_hub: bool) -> None:
         if not from_hub:
-            object.__setattr__(self, "tags", rules.checked_tags("secondary tile tags", self.tags))
+            object.__setattr__(self, "tags", validation.checked_tags("secondary tile tags", self.tags))
             check_templates("secondary tile templates", self.templates, None, self.tags)
         object.__setattr__(self, "templates", MappingProxyType(dict(self.templates)))
 
@@ -206,13 +206,13 @@ class Installation:
 
     def __post_init__(self, from_hub: bool) -> None:
         if not from_hub:
-            rules.check_installation_id(self.installation_id)
+            validation.check_installation_id(self.installation_id)
             object.__setattr__(self, "platform", Platform.parse(self.platform))
             channel = read_channel(self.platform, self.push_channel, "push_channel")
             object.__setattr__(self, "push_channel", channel)
-            object.__setattr__(self, "tags", rules.checked_tags("tags", self.tags))
-            rules.check_user_id("" if self.user_id is None else self.user_id)
-            rules.check_push_variables(self.push_variables)
+            object.__setattr__(self, "tags", validation.checked_tags("tags", self.tags))
+            validation.check_user_id("" if self.user_id is None else self.user_id)
+            validation.check_push_variables(self.push_variables)
             check_templates("templates", self.templates, self.platform, self.tags)
             check_tiles(self.platform, self.secondary_tiles)
             self._check_channels_differ()
@@ -268,8 +268,8 @@ class Registration:
         if not from_hub:
             object.__setattr__(self, "platform", Platform.parse(self.platform))
             object.__setattr__(self, "channel", read_channel(self.platform, self.channel, "channel"))
-            object.__setattr__(self, "tags", rules.checked_tags("tags", self.tags))
-            rules.check_push_variables(self.push_variables)
+            object.__setattr__(self, "tags", validation.checked_tags("tags", self.tags))
+            validation.check_push_variables(self.push_variables)
             if self.platform is Platform.BAIDU and "-" not in str(self.channel):
                 raise ConfigurationError("channel: a baidu handle is USER-CHANNEL, and this one has no -")
             if self.template is not None:
@@ -277,7 +277,7 @@ class Registration:
             elif self.template_name is not None:
                 raise ConfigurationError("template_name: there is no template that it could name")
             if self.secondary_tile_name is not None:
-                rules.check_name("secondary_tile_name", self.secondary_tile_name)
+                validation.check_name("secondary_tile_name", self.secondary_tile_name)
         object.__setattr__(self, "push_variables", MappingProxyType(dict(self.push_variables)))
 
 
@@ -301,7 +301,7 @@ def fingerprint(channel: PushChannel) -> str:
 
 
 def marks_of(channels: Iterable[PushChannel]) -> dict[str, str]:
-    """The texts by which push channels could be recognised, each with the fingerprint to show in its place."""
+    """The texts by which push channels could be recognised, each with the fingerprint to show instead."""
     marks: dict[str, str] = {}
     for channel in channels:
         parts = (
@@ -339,7 +339,7 @@ def read_channel(platform: Platform, raw: object, name: str) -> PushChannel:
     handle = raw.strip()
     if not handle:
         raise ConfigurationError(f"{name}: empty; give the PNS handle that the platform service issued")
-    if rules.has_control_characters(handle):
+    if validation.has_control_characters(handle):
         raise ConfigurationError(
             f"{name}: holds a line break or control character; give one PNS handle alone"
         )
@@ -361,15 +361,16 @@ def check_templates(
     if not isinstance(templates, Mapping):
         raise ConfigurationError(f"{name}: give a mapping from name to Template")
     for key, template in templates.items():
-        rules.check_name(name, key)
+        validation.check_name(name, key)
         if not isinstance(template, Template):
             raise ConfigurationError(f"{name}[{key!r}]: is not a Template; make one with Template(body=…)")
-        if len({*device_tags, *template.tags}) > rules.MAX_TAGS:
+        if len({*device_tags, *template.tags}) > validation.MAX_TAGS:
             raise ConfigurationError(
-                f"{name}[{key!r}].tags: with those of the device more than {rules.MAX_TAGS}, the hub's limit"
+                f"{name}[{key!r}].tags: with those of the device more than {validation.MAX_TAGS}, "
+                "the hub's limit"
             )
         if platform is not None:
-            rules.check_template(
+            validation.check_template(
                 f"{name}[{key!r}]", platform, template.body, template.headers, template.expiry
             )
 
@@ -385,7 +386,7 @@ def check_tiles(platform: Platform, tiles: object) -> None:
     if tiles and platform is not Platform.WNS:
         raise ConfigurationError(f"secondary_tiles: platform {platform} has none; only wns does")
     for tile_id, tile in tiles.items():
-        rules.check_name("secondary_tiles", tile_id)
+        validation.check_name("secondary_tiles", tile_id)
         if not isinstance(tile, SecondaryTile):
             raise ConfigurationError(
                 f"secondary_tiles[{tile_id!r}]: is not a SecondaryTile; make one with SecondaryTile(…)"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from nhagent import rules
+from nhagent import validation
 from nhagent.declaration import PRIMARY, Declaration, tile_name
 from nhagent.errors import ConfigurationError
 from nhagent.models import Platform, PushChannel
@@ -100,5 +100,5 @@ def check_duration(name: str, value: object) -> None:
     """
     if not isinstance(value, timedelta) or not timedelta(0) <= value <= LONGEST:
         raise ConfigurationError(
-            f"{name} {rules.shown(value)}: give a timedelta from zero to a hundred years"
+            f"{name} {validation.shown(value)}: give a timedelta from zero to a hundred years"
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
-from nhagent import rules
+from nhagent import validation
 from nhagent.access import HubAccess
 from nhagent.declaration import PRIMARY, Declaration, remembered_channels
 from nhagent.device.state import Accepted, JsonObject, State, Sweep
@@ -163,7 +163,7 @@ def _shown(path: Path, value: object, platform: object) -> str:
     if isinstance(value, list) and _is_one_of(_TAGS, path):
         value = sorted(str(tag) for tag in value)
     try:
-        return rules.shown(value)
+        return validation.shown(value)
     except RecursionError:
         return "what is nested too deep to be shown"
 

@@ -480,7 +480,7 @@ def second_key_stands_in(made: Doctored) -> None:
 def lock_held(path: Path) -> Iterator[None]:
     """Another process that holds the lock."""
     program = (
-        "import sys, time; from nhagent.device.disk import Disk, locked\n"
+        "import sys, time; from nhagent.filesystem import Disk, locked\n"
         "with locked(Disk(), sys.argv[1], 5, time.sleep): print('held', flush=True); sys.stdin.read()"
     )
     arguments = [sys.executable, "-c", program, str(path)]

@@ -20,10 +20,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nhagent import Agent, HubClient, Platform, Registration, Report, Template
-from nhagent.device.disk import Disk
 from nhagent.device.machine import derived_installation_id, fingerprint_of, name_of_machine
 from nhagent.emulator import Emulator
 from nhagent.errors import ConfigurationError, NhagentError, StateUnwritable
+from nhagent.filesystem import Disk
 from nhagent.report import StartState
 
 from .conftest import PLAIN, Device, first_run, plant, register

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from nhagent.device.disk import NoRegularFile, open_regular
 from nhagent.errors import ChannelError, ConfigurationError, NhagentError, is_failure
+from nhagent.filesystem import NoRegularFile, open_regular
 from nhagent.models import BrowserChannel, Platform, PushChannel, RawChannel, read_channel
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def ask(source: ChannelSource, platform: Platform, name: str) -> PushChannel | N
     except BaseException as error:
         if not is_failure(error):
             raise
-        from nhagent.veil import in_prose
+        from nhagent.redaction import in_prose
 
         # The text of ours is shown as it is: a source may have called what is ours.
         shown = str(error) if isinstance(error, NhagentError) else in_prose(error)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from nhagent.device.secret_file import check_private, read_secret
 from nhagent.errors import CredentialError, KeyringLocked
-from nhagent.veil import in_prose
+from nhagent.redaction import in_prose
 
 if TYPE_CHECKING:
     from threading import Thread

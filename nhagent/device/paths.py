@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
-from nhagent import rules
+from nhagent import validation
 from nhagent.errors import ConfigurationError
 
 VAULT_KEY: Final = "nhagent.vault-key"
@@ -28,8 +28,10 @@ def state_folder(given: str | os.PathLike[str] | None, environ: Mapping[str, str
         named = "" if given is None else os.fspath(given)
     except TypeError:
         named = None
-    if not rules.is_text(named) or "\0" in str(named):
-        raise ConfigurationError(f"state_dir {rules.shown(given)}: give the state folder's absolute path")
+    if not validation.is_text(named) or "\0" in str(named):
+        raise ConfigurationError(
+            f"state_dir {validation.shown(given)}: give the state folder's absolute path"
+        )
     sources = (
         ("state_dir", str(named)),
         ("$NHAGENT_STATE_DIR", environ.get("NHAGENT_STATE_DIR", "")),
@@ -89,7 +91,7 @@ def config_file(given: str | None, environ: Mapping[str, str] = os.environ) -> s
 
 def _absolute(name: str, folder: str) -> str:
     if not os.path.isabs(folder):
-        raise ConfigurationError(f"{name} {rules.shown(folder)}: is relative; give its absolute path")
+        raise ConfigurationError(f"{name} {validation.shown(folder)}: is relative; give its absolute path")
     return folder
 
 

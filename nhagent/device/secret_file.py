@@ -7,9 +7,9 @@ import stat
 import sys
 from typing import Final
 
-from nhagent import rules
-from nhagent.device.disk import NoRegularFile, open_regular
+from nhagent import validation
 from nhagent.errors import CredentialError
+from nhagent.filesystem import NoRegularFile, open_regular
 
 MAX_SECRET_BYTES: Final = 16 * 1024
 
@@ -29,13 +29,15 @@ def check_private(path: str, name: str) -> None:
     try:
         facts = os.stat(path)
     except OSError as error:
-        raise CredentialError(f"{name} {rules.shown(path)}: {error.strerror}; check the path") from None
+        raise CredentialError(f"{name} {validation.shown(path)}: {error.strerror}; check the path") from None
     if not stat.S_ISREG(facts.st_mode):
         raise _no_regular_file(path, name)
     if stat.S_IMODE(facts.st_mode) & 0o077:
-        raise CredentialError(f"{name} {rules.shown(path)}: others may read it; run chmod 600 on it")
+        raise CredentialError(f"{name} {validation.shown(path)}: others may read it; run chmod 600 on it")
     if facts.st_uid not in {0, os.getuid()}:
-        raise CredentialError(f"{name} {rules.shown(path)}: is another user's; make it your own or root's")
+        raise CredentialError(
+            f"{name} {validation.shown(path)}: is another user's; make it your own or root's"
+        )
 
 
 def read_secret(path: str, name: str) -> str:
@@ -51,15 +53,16 @@ def read_secret(path: str, name: str) -> str:
     except NoRegularFile:
         raise _no_regular_file(path, name) from None
     except OSError as error:
-        raise CredentialError(f"{name} {rules.shown(path)}: {error.strerror}; check it") from None
+        raise CredentialError(f"{name} {validation.shown(path)}: {error.strerror}; check it") from None
     except UnicodeDecodeError:
-        raise CredentialError(f"{name} {rules.shown(path)}: holds no text; write it anew") from None
+        raise CredentialError(f"{name} {validation.shown(path)}: holds no text; write it anew") from None
     if len(content) > MAX_SECRET_BYTES:
-        raise CredentialError(f"{name} {rules.shown(path)}: is too large to hold one secret")
+        raise CredentialError(f"{name} {validation.shown(path)}: is too large to hold one secret")
     return text
 
 
 def _no_regular_file(path: str, name: str) -> CredentialError:
     return CredentialError(
-        f"{name} {rules.shown(path)}: is no regular file; name one that holds the secret and nothing else"
+        f"{name} {validation.shown(path)}: is no regular file; name one that holds the secret and nothing "
+        "else"
     )

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 from zlib import crc32
 
-from nhagent import rules
+from nhagent import validation
 from nhagent.errors import ConfigurationError
 
 SCHEMA: Final = 1
@@ -387,7 +387,7 @@ def _text(value: object) -> str:
 
 def _id(value: object) -> str:
     try:
-        rules.check_installation_id(value)
+        validation.check_installation_id(value)
     except ConfigurationError as error:
         raise Malformed(str(error)) from None
     return str(value)

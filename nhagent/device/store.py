@@ -1,6 +1,6 @@
 """A device's files: who it is, what it remembers, and the lock between processes.
 
-Writes are durable (`nhagent.device.disk`) and happen under the lock; reading needs none. A device whose
+Writes are durable (`nhagent.filesystem`) and happen under the lock; reading needs none. A device whose
 identity is on disk goes on where the disk takes no more: what it learns is then kept in this process alone.
 """
 
@@ -17,9 +17,9 @@ from datetime import datetime
 from time import sleep
 from typing import Final
 
-from nhagent.device.disk import Disk, locked, make_folders, write_durably
 from nhagent.device.state import Identity, Malformed, State, Trouble
 from nhagent.errors import StateLocked, StateUnreadable, StateUnwritable
+from nhagent.filesystem import Disk, locked, make_folders, write_durably
 
 IDENTITY: Final = "identity.json"
 STATE: Final = "state.json"

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Final
 import keyring.errors
 from keyring.backend import KeyringBackend
 
-from nhagent.device.disk import Disk, locked, make_folders, write_durably
 from nhagent.device.paths import vault_file, vault_key_file
 from nhagent.device.secret_file import check_private, read_secret
 from nhagent.errors import ConfigurationError, CredentialError, KeyringLocked
+from nhagent.filesystem import Disk, locked, make_folders, write_durably
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
-from nhagent import rules
+from nhagent import validation
 from nhagent.errors import (
     ConcurrencyConflict,
     ConfigurationError,
@@ -368,7 +368,7 @@ class HubClient:
         document: object = None,
         channels: Iterable[PushChannel] = (),
     ) -> tuple[Response, HubReply]:
-        rules.check_installation_id(installation_id)
+        validation.check_installation_id(installation_id)
         return self._exchange.make(
             method,
             f"installations/{quote(installation_id, safe='')}",

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from nhagent import rules
+from nhagent import validation
 from nhagent.errors import ConfigurationError
 
 EXCHANGE_SECONDS: Final = 30.0
@@ -49,7 +49,7 @@ class ConnectionString:
         Raises:
             ConfigurationError: a part is missing, doubled or malformed. The message never holds the key.
         """
-        if not rules.is_text(text):
+        if not validation.is_text(text):
             raise ConfigurationError(
                 f"connection string: is {type(text).__name__}, not readable text; copy it again"
             )
@@ -139,7 +139,7 @@ def read_endpoint(text: str, name: str) -> str:
     refusal = ConfigurationError(
         f"{name}: is no address of a namespace; it looks like sb://NAMESPACE.servicebus.windows.net/"
     )
-    if not rules.is_text(text) or rules.has_control_characters(text.strip()):
+    if not validation.is_text(text) or validation.has_control_characters(text.strip()):
         raise refusal
     text = text.strip()
     try:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 from urllib.parse import quote, unquote
 
-from nhagent import __version__, rules
+from nhagent import __version__, validation
 from nhagent.errors import (
     ConfigurationError,
     CredentialError,
@@ -22,7 +22,7 @@ from nhagent.hub.connection import ConnectionString, read_endpoint
 from nhagent.hub.replies import HubReply, raise_for_error, read_facts
 from nhagent.hub.transport import Request, Response, Transport
 from nhagent.models import PushChannel, marks_of
-from nhagent.veil import veiled, without_text
+from nhagent.redaction import redacted, without_text
 
 API_VERSION: Final = "2020-06"
 
@@ -46,10 +46,10 @@ class HubExchange:
         timeout: float,
         clock: Callable[[], datetime],
     ) -> None:
-        self._hub = rules.checked_hub_name(hub)
+        self._hub = validation.checked_hub_name(hub)
         self._clock = clock
         self._key = ""
-        self._veil: Callable[[str], str] = veiled
+        self._veil: Callable[[str], str] = redacted
         self.channels: tuple[PushChannel, ...] = ()
         """Push channels that no error may show, beside those of the request itself."""
         if isinstance(connection_string, str):
@@ -70,7 +70,7 @@ class HubExchange:
             self._token = lambda _: _token_of(source, self.channels)
         if endpoint is not None:
             self._endpoint = read_endpoint(endpoint, "endpoint")
-        rules.check_seconds("timeout", timeout)
+        validation.check_seconds("timeout", timeout)
         self._transport = Transport(ca_bundle=ca_bundle, timeout=timeout)
         self.requests_sent = 0
         self.clock_skew: float | None = None
@@ -122,7 +122,7 @@ class HubExchange:
         resource = f"{self._endpoint}/{quote(self._hub)}/{path}"
         token = self._token(resource)
         self._veil = partial(
-            veiled,
+            redacted,
             secrets=(self._key, *_secrets_of(token)),
             marks=marks_of((*channels, *self.channels)),
         )
@@ -184,7 +184,7 @@ def _veiled_error(error: NhagentError, channels: Iterable[PushChannel]) -> Nhage
     """An error of ours that the app's own code raised: its text is the app's, and so is what led to it."""
 
     def shown(text: str) -> str:
-        return veiled(text, secrets=_TOKEN.findall(text), marks=marks_of(channels))
+        return redacted(text, secrets=_TOKEN.findall(text), marks=marks_of(channels))
 
     error.args = (shown(str(error)),)
     if isinstance(error, HubError):

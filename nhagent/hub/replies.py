@@ -17,7 +17,7 @@ from nhagent import errors
 from nhagent.hub.markup import NotMarkup, parse
 from nhagent.hub.times import read_http_date, read_retry_after
 from nhagent.hub.transport import Response
-from nhagent.veil import veiled
+from nhagent.redaction import redacted
 
 MAX_DETAIL_CHARACTERS: Final = 300
 MAX_TRACKING_CHARACTERS: Final = 100
@@ -64,7 +64,7 @@ def raise_for_error(
     *,
     hub: str,
     record: str,
-    veil: Callable[[str], str] = veiled,
+    veil: Callable[[str], str] = redacted,
 ) -> None:
     """Raise what a reply that is no success was.
 
@@ -102,7 +102,7 @@ def raise_for_error(
     error, sentence = _classify(
         response.status, detail, bool(wish), is_error_body, hub, record, facts.clock_skew
     )
-    detail = _cut(detail, MAX_DETAIL_CHARACTERS)  # now that it is veiled: half a key looks like none
+    detail = _cut(detail, MAX_DETAIL_CHARACTERS)  # now that it is redacted: half a key looks like none
     words = f'; it says "{detail}"' if detail else ""
     tracked = f" [tracking id {tracking_id}]" if tracking_id else ""
     raise error(

@@ -19,7 +19,7 @@ from typing import Any, Final, NoReturn
 
 from nhagent import __version__, errors
 from nhagent.report import Outcome, Report, StartState
-from nhagent.rules import MAX_SECONDS
+from nhagent.validation import MAX_SECONDS
 
 OK: Final = 0
 FOUND: Final = 1  # something to be mended
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BaseException as error:  # noqa: BLE001 - a fault of ours: said, not hidden, and with its own code
         import traceback
 
-        from nhagent.veil import in_prose
+        from nhagent.redaction import in_prose
 
         code, document, text = SOFTWARE, {**options.fields, "error": error_to_json(error)}, ""
         # The places and plain words alone: nobody can vouch for the rest of its text, or a plug-in's lines.
@@ -108,7 +108,7 @@ def error_to_json(error: BaseException | None) -> dict[str, Any] | None:
     if error is None:
         return None
     if not isinstance(error, errors.NhagentError):
-        from nhagent.veil import in_prose
+        from nhagent.redaction import in_prose
 
         return {"type": type(error).__name__, "message": in_prose(error), "retryable": False}
     return {"type": type(error).__name__, "message": str(error), "retryable": error.retryable}
@@ -410,9 +410,9 @@ class _Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        from nhagent.veil import veiled
+        from nhagent.redaction import redacted
 
-        message = veiled(message)  # somebody may have given the connection string as an argument
+        message = redacted(message)  # somebody may have given the connection string as an argument
         if "--json" in self._given:
             print(json.dumps({"error": {"type": "UsageError", "message": message, "retryable": False}}))
         super().error(message)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from nhagent import rules
+from nhagent import validation
 from nhagent.access import HubAccess
 from nhagent.agent import Agent
 from nhagent.declaration import PRIMARY, tile_name
@@ -154,8 +154,8 @@ def read_login(given: str | None) -> Login:
         top = _Table(_read(path), "", _TOP)
         hub = top.table("hub", _HUB)
         return Login(
-            rules.checked_app_name(top.text("app")),
-            rules.checked_hub_name(hub.text("name")),
+            validation.checked_app_name(top.text("app")),
+            validation.checked_hub_name(hub.text("name")),
             hub.boolean("allow_full_access", default=False),
         )
 

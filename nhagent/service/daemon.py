@@ -21,10 +21,10 @@ from typing import Final, NoReturn
 from nhagent.device.store import IDENTITY, STATE
 from nhagent.driver import uptime
 from nhagent.errors import NhagentError
+from nhagent.redaction import in_prose
 from nhagent.report import Report
 from nhagent.service import systemd
 from nhagent.service.config import Setup, read_setup
-from nhagent.veil import in_prose
 
 LOOK_SECONDS: Final = 1.5
 """Between two looks at the files that channels come from."""

@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 from nhagent.access import GOOD_CLOCK_SECONDS
 from nhagent.device import credentials
 from nhagent.device.channels import ask
-from nhagent.device.disk import Disk, locked
 from nhagent.device.store import LOCK, Store
 from nhagent.errors import CredentialError, HubError, HubUnavailable, NhagentError, RecordNotFound
+from nhagent.filesystem import Disk, locked
 from nhagent.hub.addresses import addresses_of
 from nhagent.hub.connection import ConnectionString
 from nhagent.models import Platform, PushChannel, fingerprint, identity_of_channel

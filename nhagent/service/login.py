@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from nhagent import rules
+from nhagent import validation
 from nhagent.access import checked_connection_string
 from nhagent.device import credentials
 from nhagent.device.paths import vault_file
@@ -107,7 +107,7 @@ def _asked() -> str:
         text = ""
     except UnicodeDecodeError:
         text = "\udcff"  # as a standard input that is less strict gives it
-    if not rules.is_text(text):
+    if not validation.is_text(text):
         raise ConfigurationError("the connection string: is no text; copy it again")
     if not text.strip():
         raise ConfigurationError("the connection string: nothing was given; paste it, or pipe it to stdin")

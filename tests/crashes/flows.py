@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nhagent import Agent, HubClient, Platform, Registration, Report, SecondaryTile, Template
-from nhagent.device.disk import Disk
+from nhagent.filesystem import Disk
 
 from .volatile_disk import PowerCut, VolatileDisk
 

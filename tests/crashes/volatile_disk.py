@@ -12,7 +12,7 @@ import os
 import random
 from dataclasses import dataclass, field
 
-from nhagent.device.disk import Disk
+from nhagent.filesystem import Disk
 
 
 class PowerCut(BaseException):

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nhagent.device.disk import Disk, locked
 from nhagent.device.vault import make_key
 from nhagent.emulator import Emulator
 from nhagent.errors import CredentialError, KeyringLocked
+from nhagent.filesystem import Disk, locked
 
 from .machine import KeyRingProcess, Machine
 

@@ -626,15 +626,15 @@ def test_hub_that_sends_back_what_it_was_sent_is_veiled(world: World, platform: 
 
 def test_short_words_of_the_hub_stay_what_they_are() -> None:
     from nhagent.models import marks_of
-    from nhagent.veil import in_prose, veiled
+    from nhagent.redaction import in_prose, redacted
 
-    assert veiled("the body is bad", secrets=["b"], marks=marks_of(["a"])) == "the body is bad"
-    assert veiled("not 'a'", marks=marks_of(["a"])).startswith("not '#")
+    assert redacted("the body is bad", secrets=["b"], marks=marks_of(["a"])) == "the body is bad"
+    assert redacted("not 'a'", marks=marks_of(["a"])).startswith("not '#")
     assert in_prose(OSError("the push service is away")) == "OSError: the push service is away"
     assert in_prose(KeyError(WNS)) == "KeyError: …"
     for secret in [*handles(), SIGNATURE]:
         for form in list(forms(secret))[:-1]:
-            assert MARK.lower() not in veiled(f"({form})", secrets=[secret]).lower()
+            assert MARK.lower() not in redacted(f"({form})", secrets=[secret]).lower()
 
 
 # What is made on the way.

@@ -28,7 +28,9 @@ _TOLD_BY_NAME: Final = re.compile(
 )
 
 
-def veiled(text: str, *, secrets: Iterable[str] = (), marks: Mapping[str, str] = MappingProxyType({})) -> str:
+def redacted(
+    text: str, *, secrets: Iterable[str] = (), marks: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """Take out of a text of others what must not be shown.
 
     It is found in any case, percent-encoded (twice, too), as XML and as JSON.
