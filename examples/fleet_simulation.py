@@ -1,7 +1,7 @@
 """A power cut's end, simulated: a fleet boots within seconds, every push channel is new, the hub is slow.
 
 Every device has one write to make. The hub takes so many a second and answers 429 to the rest, without saying
-when to come back. What happens then is decided by each client's policy alone: ours is `nhagent.pacing`
+when to come back. What happens then is decided by each client's policy alone: ours is `nhagent.retry.backoff`
 itself, the others are those of the official clients, by their source.
 
     python fleet_simulation.py                        # 100,000 devices, hub at 1/300 of them a second
@@ -19,8 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from nhagent import pacing
 from nhagent.errors import HubUnavailable, Throttled
+from nhagent.retry import backoff
 
 BOOT_SECONDS = 20.0
 
@@ -30,7 +30,7 @@ Policy = Callable[[int, float | None, Random], float | None]
 
 def nhagent(tries: int, retry_after: float | None, chance: Random) -> float | None:
     """Ours, in the background: it goes on until it has succeeded."""
-    return pacing.delay(Throttled("429", retry_after=retry_after), tries, chance.random())
+    return backoff.delay(Throttled("429", retry_after=retry_after), tries, chance.random())
 
 
 def dotnet(tries: int, retry_after: float | None, chance: Random) -> float | None:
@@ -140,7 +140,7 @@ def simulate(
 
 def lone_device_retries_after(chance: float) -> float:
     """Seconds after which a device that is alone tries again, when a packet of it was lost."""
-    return pacing.delay(HubUnavailable("no answer"), 0, chance)
+    return backoff.delay(HubUnavailable("no answer"), 0, chance)
 
 
 def table(numbers: dict[str, dict[str, float | None]]) -> str:

@@ -2,6 +2,6 @@
 
 import sys
 
-from nhagent.service.cli import main
+from nhagent.commands.cli import main
 
 sys.exit(main())

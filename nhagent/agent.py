@@ -38,18 +38,15 @@ from datetime import datetime, timedelta
 from time import sleep as real_sleep
 from typing import TYPE_CHECKING, Final
 
-from nhagent import pacing, validation
-from nhagent.access import HubAccess
-from nhagent.declaration import PRIMARY, Asked, Declaration, channels_of, listed_tags
+from nhagent import validation
+from nhagent.channels.simple import as_source
 from nhagent.device import paths
-from nhagent.device.channels import as_source
 from nhagent.device.machine import (
     MachineName,
     derived_installation_id,
     fingerprint_of,
 )
 from nhagent.device.store import Store
-from nhagent.driver import Endless, drive, pause_after, uptime
 from nhagent.errors import (
     ConfigurationError,
     NhagentError,
@@ -58,7 +55,6 @@ from nhagent.errors import (
     is_failure,
 )
 from nhagent.filesystem import Disk
-from nhagent.given import clock_from, machine_from, random_from
 from nhagent.models import (
     Platform,
     RawChannel,
@@ -67,18 +63,23 @@ from nhagent.models import (
     fingerprint,
     read_channel,
 )
+from nhagent.reconcile.declaration import PRIMARY, Asked, Declaration, channels_of, listed_tags
+from nhagent.reconcile.intents import LOCK_SECONDS, Wishes
+from nhagent.reconcile.planner import Draft, state_of
+from nhagent.reconcile.reconciler import Wheel
+from nhagent.reconcile.seams import clock_from, machine_from, random_from
+from nhagent.reconcile.settings import Terms, check_duration, check_terms
 from nhagent.registrars import INSTALLATION, REGISTRATION, Registrar, Step
 from nhagent.report import Outcome, Report, Status
-from nhagent.startup import Draft, state_of
-from nhagent.terms import Terms, check_duration, check_terms
-from nhagent.wheel import Wheel
-from nhagent.wishes import LOCK_SECONDS, Wishes
+from nhagent.retry import backoff
+from nhagent.retry.loop import Endless, drive, pause_after, uptime
+from nhagent.session.hub_session import HubSession
 
 if TYPE_CHECKING:
     import os
 
-    from nhagent.background import Background
-    from nhagent.verification import Verification
+    from nhagent.reconcile.drift import Verification
+    from nhagent.retry.background import Background
 
 DEFAULT_TIMEOUT: Final = 30.0
 FROM_MACHINE: Final = "machine"
@@ -219,7 +220,7 @@ class Agent:
         self._random = random_from(random)
         folder = paths.device_folder(paths.state_folder(state_dir), app, hub)
         self._store = Store(folder, sleep=self._sleep, disk=disk)
-        self._access = HubAccess(
+        self._access = HubSession(
             app,
             hub,
             connection_string,
@@ -286,7 +287,7 @@ class Agent:
         Raises:
             ConfigurationError: it is kept fresh already.
         """
-        from nhagent.background import Background
+        from nhagent.retry.background import Background
 
         before = self._background
         if before is not None and before.is_at_work:
@@ -337,8 +338,8 @@ class Agent:
             known = self._wheel.recall().identity
         except StateError:  # the next turn tells
             known = None
-        slot = self._random() if known is None else pacing.slot(known.installation_id)
-        return every * (1 + pacing.REFRESH_SLOTS * slot)
+        slot = self._random() if known is None else backoff.slot(known.installation_id)
+        return every * (1 + backoff.REFRESH_SLOTS * slot)
 
     def poke(self) -> None:
         """Let the background thread look at once whether something has changed: a channel, credentials."""
@@ -357,7 +358,7 @@ class Agent:
             HubError: the hub could not be asked.
             NhagentError: as `start`.
         """
-        from nhagent.verification import Verifier
+        from nhagent.reconcile.drift import Verifier
 
         wheel = self._wheel
         with wheel.alone(LOCK_SECONDS):
@@ -578,7 +579,7 @@ class Agent:
             _log.error("a callback of the app failed (%s)", in_prose(error))
 
 
-def _registrar(style: str, access: HubAccess) -> Registrar:
+def _registrar(style: str, access: HubSession) -> Registrar:
     """The registrar of a style; that of the other one is not imported."""
     if style == REGISTRATION:
         from nhagent.registrars.registration import RegistrationRegistrar

@@ -1,7 +1,7 @@
 """One error tree, branched by who must act.
 
 Every message is a sentence that names the object, the fact and the next step. Whether waiting can help is
-written on the class: ``retryable`` says so, and ``curve`` says how `nhagent.pacing` spaces the tries.
+written on the class: ``retryable`` says so, and ``curve`` says how `nhagent.retry.backoff` spaces the tries.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import ClassVar
 
 
 class Curve(Enum):
-    """How the tries after an error are spaced; see `nhagent.pacing`."""
+    """How the tries after an error are spaced; see `nhagent.retry.backoff`."""
 
     FAULT = "fault"  # the network or the hub stumbled: soon again
     THROTTLE = "throttle"  # the hub asks for less: spread over minutes

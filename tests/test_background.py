@@ -19,9 +19,10 @@ from typing import Any
 
 import pytest
 
-from nhagent import Agent, Report, SecondaryTile, pacing
+from nhagent import Agent, Report, SecondaryTile
 from nhagent.emulator import Emulator
 from nhagent.errors import ChannelError, ConfigurationError, HubUnavailable, NhagentError, Unauthorized
+from nhagent.retry import backoff
 
 from .conftest import PLAIN, TOAST, Device, first_run
 
@@ -476,7 +477,7 @@ def test_a_day_of_a_device_at_rest_is_one_refresh_in_its_slot_and_one_look(devic
     assert requests[:2] == ["PUT", "GET"]
     assert set(requests[2:]) == {"PUT"}
     assert len(requests[2:]) in {9, 10}
-    assert max(days.slept) <= pacing.LONGEST_WAIT_SECONDS
+    assert max(days.slept) <= backoff.LONGEST_WAIT_SECONDS
     assert len(days.slept) < 10 * 96 + 60, "no busy loop"
     assert (days.now - began).total_seconds() >= 10 * DAY
 
@@ -499,7 +500,7 @@ def test_fleet_whose_clocks_are_wrong_refreshes_in_slots_too(device: Device) -> 
 
     with pytest.raises(Ended):
         agent.live(wait=wait, lived=lambda: lived[0])
-    place = pacing.slot(str(agent.status().installation_id))
+    place = backoff.slot(str(agent.status().installation_id))
     assert sent == [pytest.approx(DAY * (1 + place / 10), abs=60)]
 
 
@@ -512,7 +513,7 @@ def test_refresh_goes_out_in_the_devices_own_slot_within_the_next_tenth(device: 
     days.live(agent)
     assert len(sent) == 2
     lag = (sent[1] - sent[0]).total_seconds() - DAY
-    place = pacing.slot(str(agent.status().installation_id))
+    place = backoff.slot(str(agent.status().installation_id))
     assert -1 <= lag - place * DAY / 10 < 60  # the hub dates by whole seconds
 
 

@@ -15,9 +15,9 @@ from urllib.request import Request, urlopen
 import pytest
 
 from nhagent import HubClient, errors
+from nhagent.commands.cli import exit_code, main
+from nhagent.commands.config import read_agent, read_duration
 from nhagent.emulator import Emulator
-from nhagent.service.cli import exit_code, main
-from nhagent.service.config import read_agent, read_duration
 
 CONFIG = """
 app = "thermostat"
@@ -481,8 +481,8 @@ def test_emulator_that_others_cannot_use_without_tls_says_so() -> None:
 
 
 def test_emulator_shows_every_certificate_that_it_has() -> None:
+    from nhagent.commands.cli import _parser
     from nhagent.emulator.emulator import CERTIFICATES
-    from nhagent.service.cli import _parser
 
     for kind in CERTIFICATES:
         assert _parser().parse_args(["emulator", "--certificate", kind]).certificate == kind

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from urllib3.exceptions import HTTPError
 
 from nhagent import ConnectionString, HubClient, Platform
-from nhagent.access import HubAccess
-from nhagent.device import credentials, paths
+from nhagent.device import key_ring, paths
 from nhagent.errors import ConfigurationError, CredentialError, HubUnavailable, NhagentError
+from nhagent.session.hub_session import HubSession
 
 KEY = "c2VjcmV0LWtleS0xMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 HOST = "ns.servicebus.windows.net"
@@ -110,8 +110,8 @@ def test_key_is_in_no_repr_or_str() -> None:
 def test_key_that_may_do_more_than_listen_is_refused_for_a_device_alone(name: str) -> None:
     text = LISTEN.replace("=listen", f"={name}")
 
-    def device(*, allow: bool) -> HubAccess:
-        return HubAccess(
+    def device(*, allow: bool) -> HubSession:
+        return HubSession(
             "app", "hub", text, endpoint=None, ca_bundle=None, allow_full_access=allow, clock=lambda: NOW
         )
 
@@ -188,7 +188,7 @@ def test_connection_string_in_a_wrong_place_is_not_shown() -> None:
         lambda: HubClient(LISTEN, LISTEN),
         lambda: HubClient(LISTEN, "hub", endpoint=LISTEN),
         lambda: Platform.parse(LISTEN),
-        lambda: credentials.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": LISTEN}),
+        lambda: key_ring.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": LISTEN}),
         lambda: paths.state_folder(LISTEN, {}),
     ):
         with pytest.raises(NhagentError) as caught:

@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from nhagent import pacing
+from nhagent.commands import systemd
+from nhagent.commands.config import Setup, read_setup
+from nhagent.commands.daemon import Daemon
 from nhagent.emulator import Emulator
 from nhagent.errors import ConfigurationError
-from nhagent.service import systemd
-from nhagent.service.config import Setup, read_setup
-from nhagent.service.daemon import Daemon
+from nhagent.retry import backoff
 
 if sys.platform == "win32":
     pytest.skip("the daemon is steered by signals that Windows has not", allow_module_level=True)
@@ -335,12 +335,12 @@ def test_journal_lines_carry_their_priorities(tmp_path: Path, notification_hub: 
             },
             stderr=stream,
         )
-    assert within(10, lambda: "nhagent.service.daemon: waiting" in log.read_text())
+    assert within(10, lambda: "nhagent.commands.daemon: waiting" in log.read_text())
     process.send_signal(signal.SIGTERM)
     process.wait(5)
     lines = log.read_text().splitlines()
     assert all(line.startswith(("<3>", "<4>", "<6>")) for line in lines)
-    assert any(line.startswith("<4>nhagent.service.daemon: waiting") for line in lines)
+    assert any(line.startswith("<4>nhagent.commands.daemon: waiting") for line in lines)
 
 
 def test_priorities_stand_before_every_line() -> None:
@@ -473,7 +473,7 @@ def test_a_day_of_the_daemon_costs_what_it_should(tmp_path: Path, notification_h
     assert max(waits) <= 2.0
     turns = [said for said in told if "STATUS=" in said]
     assert len(turns) < 30, "a turn only when something is due"
-    assert pacing.LONGEST_WAIT_SECONDS == 900
+    assert backoff.LONGEST_WAIT_SECONDS == 900
 
 
 def test_refused_configuration_leaves_the_look_at_a_first_registration_pending(

@@ -21,7 +21,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nhagent.device import channels, credentials, paths
+from nhagent.channels import simple
+from nhagent.device import key_ring, paths
 from nhagent.device.state import Accepted, Identity, Leaving, Malformed, State, Sweep, Trouble
 from nhagent.device.store import IDENTITY, STATE, Store
 from nhagent.errors import (
@@ -165,9 +166,9 @@ def test_folder_that_cannot_be_made_is_unwritable(unwritable: Path) -> None:
         pass
 
 
-def find_at_no_cost(environment: dict[str, str]) -> credentials.FoundCredential | None:
+def find_at_no_cost(environment: dict[str, str]) -> key_ring.FoundCredential | None:
     """What the first of the sources gives that cost nothing."""
-    sources = (credentials.find_in_systemd, credentials.find_in_file, credentials.find_in_environment)
+    sources = (key_ring.find_in_systemd, key_ring.find_in_file, key_ring.find_in_environment)
     return next((found for found in (find(environment) for find in sources) if found is not None), None)
 
 
@@ -206,13 +207,13 @@ def test_file_that_others_may_read_is_refused(secret_file: Callable[[str], str])
 def test_without_any_source_the_error_names_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
     with pytest.raises(CredentialError, match="NHAGENT_CONNECTION_STRING"):
-        credentials.find_in_keyring("app", "hub")
+        key_ring.find_in_keyring("app", "hub")
 
 
-def ask(source: channels.ChannelSource, platform: Platform = Platform.GCM) -> Any:
+def ask(source: simple.ChannelSource, platform: Platform = Platform.GCM) -> Any:
     """What a source gives; None where it has nothing to give yet."""
     try:
-        return channels.ask(source, platform, "channel")
+        return simple.ask(source, platform, "channel")
     except ChannelError as error:
         if error.pending:
             return None
@@ -221,7 +222,7 @@ def ask(source: channels.ChannelSource, platform: Platform = Platform.GCM) -> An
 
 def test_file_source_reads_what_stands_there_now(tmp_path: Path) -> None:
     path = tmp_path / "channel"
-    source = channels.from_file(str(path))
+    source = simple.from_file(str(path))
     assert ask(source) is None
     path.write_text("\ufeff handle-1\r\n", encoding="utf-8")
     assert ask(source) == "handle-1"
@@ -261,20 +262,20 @@ def irregular(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 def test_what_is_no_regular_file_is_told_and_not_waited_for(irregular: str, tmp_path: Path) -> None:
     with pytest.raises(ChannelError, match=r"is no regular file; name one") as caught:
-        ask(channels.from_file(irregular))
+        ask(simple.from_file(irregular))
     assert not caught.value.pending
     with pytest.raises(CredentialError, match=r"is no regular file; name one"):
-        credentials.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": irregular})
-    link = tmp_path / credentials.SYSTEMD_CREDENTIAL
+        key_ring.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": irregular})
+    link = tmp_path / key_ring.SYSTEMD_CREDENTIAL
     link.symlink_to(irregular)
     with pytest.raises(CredentialError, match=r"is no regular file; name one"):
-        credentials.find_in_systemd({"CREDENTIALS_DIRECTORY": str(tmp_path)})
+        key_ring.find_in_systemd({"CREDENTIALS_DIRECTORY": str(tmp_path)})
 
 
 def test_connection_string_from_an_editor_that_marks_its_files_is_read(
     secret_file: Callable[[str], str],
 ) -> None:
-    found = credentials.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": secret_file("\ufeffby file\r\n")})
+    found = key_ring.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": secret_file("\ufeffby file\r\n")})
     assert found is not None
     assert found.text == "by file"
 
@@ -285,22 +286,22 @@ def test_link_to_a_regular_file_is_as_good_as_the_file(
 ) -> None:
     link = tmp_path / "link"
     link.symlink_to(secret_file("what is held"))
-    assert ask(channels.from_file(str(link))) == "what is held"
-    found = credentials.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": str(link)})
+    assert ask(simple.from_file(str(link))) == "what is held"
+    found = key_ring.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": str(link)})
     assert found is not None
     assert found.text == "what is held"
 
 
 def test_command_source_runs_a_program_without_a_shell() -> None:
-    def python(program: str, timeout: float = 10) -> channels.ChannelSource:
-        return channels.from_command([sys.executable, "-c", program], timeout)
+    def python(program: str, timeout: float = 10) -> simple.ChannelSource:
+        return simple.from_command([sys.executable, "-c", program], timeout)
 
     assert ask(python("print('handle')")) == "handle"
     assert ask(python("")) is None
     for source, words in (
         (python("raise SystemExit(3)"), "status 3"),
         (python("import time; time.sleep(9)", 0.2), "within 0.2 s"),
-        (channels.from_command(["/does/not/exist; true"]), "cannot be run"),
+        (simple.from_command(["/does/not/exist; true"]), "cannot be run"),
     ):
         with pytest.raises(ChannelError, match=words):
             ask(source)
@@ -345,7 +346,7 @@ def alive(tmp_path: Path) -> Iterator[Alive]:
 
 
 def test_command_that_takes_too_long_leaves_nothing_behind(alive: Alive) -> None:
-    source = channels.from_command(["sh", "-c", f"{alive.holding}; sleep 20; echo x"], 0.3)
+    source = simple.from_command(["sh", "-c", f"{alive.holding}; sleep 20; echo x"], 0.3)
     with pytest.raises(ChannelError, match=r"within 0\.3 s"):
         ask(source)
     assert alive.ends()
@@ -353,13 +354,13 @@ def test_command_that_takes_too_long_leaves_nothing_behind(alive: Alive) -> None
 
 def test_command_that_leaves_a_child_with_its_output_is_not_waited_for(alive: Alive) -> None:
     began = time.monotonic()
-    assert ask(channels.from_command(["sh", "-c", f"{alive.holding}; sleep 9 & echo handle"])) == "handle"
+    assert ask(simple.from_command(["sh", "-c", f"{alive.holding}; sleep 9 & echo handle"])) == "handle"
     assert time.monotonic() - began < 9
     assert alive.begins()
 
 
 def test_interrupt_ends_the_command_and_what_it_started(alive: Alive) -> None:
-    source = channels.from_command(["sh", "-c", f"{alive.holding}; sleep 20; echo x"])
+    source = simple.from_command(["sh", "-c", f"{alive.holding}; sleep 20; echo x"])
 
     def interrupt() -> None:
         alive.begins()
@@ -376,15 +377,15 @@ def test_interrupt_ends_the_command_and_what_it_started(alive: Alive) -> None:
 
 
 def test_environment_credential_and_plugin_sources(tmp_path: Path) -> None:
-    assert ask(channels.from_environment("HANDLE", {"HANDLE": "h"})) == "h"
-    assert ask(channels.from_environment("HANDLE", {})) is None
+    assert ask(simple.from_environment("HANDLE", {"HANDLE": "h"})) == "h"
+    assert ask(simple.from_environment("HANDLE", {})) is None
     (tmp_path / "fcm").write_text("h")
-    assert ask(channels.from_credential("fcm", {"CREDENTIALS_DIRECTORY": str(tmp_path)})) == "h"
+    assert ask(simple.from_credential("fcm", {"CREDENTIALS_DIRECTORY": str(tmp_path)})) == "h"
     with pytest.raises(ChannelError, match="LoadCredential=fcm"):
-        ask(channels.from_credential("fcm", {}))
-    assert ask(channels.from_plugin("platform:node")) is not None
+        ask(simple.from_credential("fcm", {}))
+    assert ask(simple.from_plugin("platform:node")) is not None
     with pytest.raises(ChannelError, match="ModuleNotFoundError"):
-        ask(channels.from_plugin("no_such_module:channel"))
+        ask(simple.from_plugin("no_such_module:channel"))
 
 
 @pytest.mark.parametrize("given", [7, b"bytes", ["list"], object()])

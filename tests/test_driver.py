@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nhagent import errors, pacing
-from nhagent.driver import Counted, Endless, drive
+from nhagent import errors
 from nhagent.report import Outcome, Report
+from nhagent.retry import backoff
+from nhagent.retry.loop import Counted, Endless, drive
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 FAULT = errors.HubUnavailable("away")
@@ -66,7 +67,7 @@ def test_long_pause_is_slept_in_parts() -> None:
     slept: list[float] = []
     assert run([replace(WAITING, error=LONG), DONE], 10_000, slept).outcome == "registered"
     assert sum(slept) == pytest.approx(3300)
-    assert max(slept) <= pacing.LONGEST_WAIT_SECONDS
+    assert max(slept) <= backoff.LONGEST_WAIT_SECONDS
 
 
 class Laptop:
@@ -103,7 +104,7 @@ def test_pause_is_over_when_either_clock_says_so(jump: timedelta, wait: float) -
         with pytest.raises(KeyboardInterrupt):
             live(laptop)
         assert laptop.turns == pytest.approx([0, wait, 2 * wait])
-        assert max(laptop.waited) <= pacing.LONGEST_WAIT_SECONDS
+        assert max(laptop.waited) <= backoff.LONGEST_WAIT_SECONDS
 
 
 def test_fault_within_the_look_is_rested_from_and_lived_through() -> None:
@@ -122,8 +123,8 @@ def test_fault_within_the_look_is_rested_from_and_lived_through() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         _in_background(laptop, turn, verify)
-    looked_at = pacing.VERIFY_SECONDS
-    assert laptop.turns[:2] == pytest.approx([0, looked_at + pacing.LOCAL_SECONDS])
+    looked_at = backoff.VERIFY_SECONDS
+    assert laptop.turns[:2] == pytest.approx([0, looked_at + backoff.LOCAL_SECONDS])
 
 
 def _in_background(
@@ -150,16 +151,16 @@ def _in_foreground(laptop: Laptop) -> None:
 
 @given(st.integers(0, 10_000), fractions)
 def test_faults_begin_at_about_a_second_and_stay_capped(attempt: int, random: float) -> None:
-    wait = pacing.delay(FAULT, attempt, random)
-    assert 0.5 <= wait <= 1.5 * pacing.FAULT_LIMIT_SECONDS
+    wait = backoff.delay(FAULT, attempt, random)
+    assert 0.5 <= wait <= 1.5 * backoff.FAULT_LIMIT_SECONDS
     if attempt == 0:
         assert wait <= 1.5
 
 
 @given(st.integers(0, 10_000), fractions)
 def test_throttling_without_retry_after_is_spread_over_minutes(attempt: int, random: float) -> None:
-    wait = pacing.delay(errors.Throttled("busy"), attempt, random)
-    assert 25 <= wait <= 25 + pacing.THROTTLE_LIMIT_SECONDS
+    wait = backoff.delay(errors.Throttled("busy"), attempt, random)
+    assert 25 <= wait <= 25 + backoff.THROTTLE_LIMIT_SECONDS
     assert wait <= 25 + 360 * 2 ** min(attempt, 4)
 
 
@@ -168,6 +169,6 @@ def test_retry_after_is_obeyed_with_a_little_more_and_capped(
     asked: float, attempt: int, random: float
 ) -> None:
     for error in (errors.Throttled("", retry_after=asked), errors.HubUnavailable("", retry_after=asked)):
-        wait = pacing.delay(error, attempt, random)
+        wait = backoff.delay(error, attempt, random)
         told = min(max(asked, 1.0), 3600)
         assert told <= wait <= told * 1.2

@@ -17,20 +17,20 @@ PACKAGE = Path(nhagent.__file__).parent
 
 # From the ground up: a module may import from floors below its own, and from its own.
 FLOORS = [
-    ["errors", "validation", "redaction", "filesystem", "rules", "veil"],
-    ["report", "models"],
+    ["errors", "validation", "redaction", "filesystem", "version", "values"],
+    ["report", "steps", "models"],
     ["hub", "device", "channels"],
-    ["registrars", "session", "retry", "access", "pacing", "driver", "background", "patience"],
-    ["reconcile", "declaration", "terms", "given", "startup", "verification", "wheel", "wishes"],
-    ["agent"],
-    ["commands", "service", "testing", "__main__"],
+    ["registrars", "session", "retry"],
+    ["reconcile"],
+    ["agent", "aio"],
+    ["commands", "testing", "__main__"],
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 THIRD_PARTIES = {
     "requests": {"hub.transport"},
     "urllib3": {"hub.transport"},
     "appdirs": {"device.paths"},
-    "keyring": {"device.credentials", "device.vault"},
+    "keyring": {"device.key_ring", "device.vault"},
     "cryptography": {"device.vault", "emulator.tls"},
     "pytest": {"testing"},
 }
@@ -81,7 +81,7 @@ def test_emulator_shares_no_code_with_the_library(path: Path) -> None:
     if name.startswith("emulator"):
         assert own_imports(path) <= {"emulator"}
     elif "emulator" in own_imports(path):
-        assert name in {"service.demo", "service.emulate", "testing"}
+        assert name in {"commands.demo", "commands.emulate", "testing"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -151,7 +151,7 @@ def test_unchanged_register_command_imports_no_http_stack(device: Device, tmp_pa
     )
     os.environ["NHAGENT_CONNECTION_STRING"] = device.hub.listen
     os.environ["NHAGENT_STATE_DIR"] = str(device.folder)
-    program = "import sys; from nhagent.service.cli import main; main(['register', '--config', sys.argv[1]])"
+    program = "import sys; from nhagent.commands.cli import main; main(['register', '--config', sys.argv[1]])"
     try:
         assert "requests" in loaded_after(program, str(config))
         assert loaded_after(program, str(config)).isdisjoint(set(HEAVY) - {"tomllib"})

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from nhagent.commands.cli import main
+from nhagent.commands.config import read_agent
 from nhagent.emulator import Emulator
-from nhagent.service.cli import main
-from nhagent.service.config import read_agent
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -61,7 +61,7 @@ def test_commands_and_variables_that_it_names_exist(capsys: pytest.CaptureFixtur
 
 
 def test_keys_that_its_table_names_are_the_keys_that_are_read() -> None:
-    from nhagent.service import config
+    from nhagent.commands import config
 
     rows = dict(re.findall(r"^\| `\[(\w+)[^`]*` \| (.*) \|$", README, re.MULTILINE))
     known = {

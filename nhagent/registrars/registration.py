@@ -34,8 +34,8 @@ from nhagent.registrars import (
     due_by_our_clock,
     is_due,
 )
-from nhagent.registrars.leaving import deleted, deletions, swept
-from nhagent.registrars.listing import list_channels, owner_of
+from nhagent.registrars.deletions import deleted, deletions, swept
+from nhagent.registrars.first_run import list_channels, owner_of
 
 if TYPE_CHECKING:
     from nhagent.hub.client import HubClient

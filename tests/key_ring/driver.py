@@ -14,19 +14,19 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Final
 
-from nhagent.device import credentials
+from nhagent.device import key_ring
 from nhagent.errors import CredentialError
 
 
 def find(*arguments: Any, **options: Any) -> dict[str, str]:
-    found = credentials.find_in_keyring(*arguments, **options)
+    found = key_ring.find_in_keyring(*arguments, **options)
     return {"text": found.text, "source": found.source, "repr": repr(found)}
 
 
 CALLS: Final[dict[str, Callable[..., Any]]] = {
     "find": find,
-    "store": credentials.store_in_keyring,
-    "remove": credentials.remove_from_keyring,
+    "store": key_ring.store_in_keyring,
+    "remove": key_ring.remove_from_keyring,
     "threads": threading.active_count,
 }
 

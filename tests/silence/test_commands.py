@@ -21,7 +21,7 @@ from .marks import HANDLES, PROXY, TILE, VAULT_KEY, Secrets, key_of, quoting
 DRIVER = """
 import logging, sys
 logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, format="%(name)s %(levelname)s %(message)s")
-from nhagent.service.cli import main
+from nhagent.commands.cli import main
 sys.exit(main())
 """
 WNS = HANDLES["wns"]

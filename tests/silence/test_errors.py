@@ -33,16 +33,16 @@ from nhagent import (
     Template,
     errors,
 )
-from nhagent.access import Source
-from nhagent.declaration import Asked
-from nhagent.device import credentials
-from nhagent.device.channels import from_plugin
+from nhagent.channels.simple import from_plugin
+from nhagent.commands.cli import main, to_json
+from nhagent.device import key_ring as credentials
 from nhagent.device.state import State, Sweep
 from nhagent.device.store import Store
 from nhagent.emulator import Emulator
 from nhagent.hub.transport import Request, Response
+from nhagent.reconcile.declaration import Asked
 from nhagent.registrars import Step
-from nhagent.service.cli import main, to_json
+from nhagent.session.hub_session import Source
 from tests.conftest import TOAST
 
 from .marks import HANDLES, MARK, PROXY, SIGNATURE, TILE, TOKEN, Secrets, forms, handles, key_of, quoting

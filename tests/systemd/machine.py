@@ -29,7 +29,7 @@ COMMAND = """\
 #!/usr/bin/python3 -s
 import sys
 sys.path.insert(0, "/opt/nhagent")
-from nhagent.service.cli import main
+from nhagent.commands.cli import main
 sys.exit(main())
 """
 CONFIG = """\
@@ -103,7 +103,7 @@ def lay_out(top: Path) -> None:
     put("etc/systemd/system/hole.socket", HOLE_SOCKET)
     put("etc/systemd/system/hole.service", HOLE_SERVICE)
     enable("hole.socket", "sockets.target")
-    enable("nhagent.service", "multi-user.target")
+    enable("nhagent.commands", "multi-user.target")
 
 
 def boot(folder: Path) -> str:

@@ -132,7 +132,7 @@ def to_json(value: object) -> Any:
 def _complain(text: str) -> None:
     """An error on stderr; where that is the journal, as one."""
     if "JOURNAL_STREAM" in os.environ:
-        from nhagent.service.systemd import as_error, writes_to_journal
+        from nhagent.commands.systemd import as_error, writes_to_journal
 
         if writes_to_journal():
             text = as_error(text)
@@ -210,19 +210,19 @@ def _enable(options: argparse.Namespace) -> Result:
 
 
 def _login(options: argparse.Namespace) -> Result:
-    from nhagent.service.login import log_in
+    from nhagent.commands.login import log_in
 
     return OK, *log_in(options.config, allow_full_access=options.allow_full_access)
 
 
 def _logout(options: argparse.Namespace) -> Result:
-    from nhagent.service.login import log_out
+    from nhagent.commands.login import log_out
 
     return OK, *log_out(options.config)
 
 
 def _vault_init(_: argparse.Namespace) -> Result:
-    from nhagent.service.login import make_vault
+    from nhagent.commands.login import make_vault
 
     return OK, *make_vault()
 
@@ -233,28 +233,28 @@ def _run(options: argparse.Namespace) -> Result:
 
         # Both would end a process that does not listen yet: they are kept until the daemon does.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGUSR1})
-    from nhagent.service.daemon import Daemon
+    from nhagent.commands.daemon import Daemon
 
     Daemon(options.config).run()
     return OK, {"error": None}, ""
 
 
 def _doctor(options: argparse.Namespace) -> Result:
-    from nhagent.service.doctor import examine
+    from nhagent.commands.doctor import examine
 
     healthy, document, text = examine(options.config)
     return OK if healthy else FOUND, document, text
 
 
 def _demo(_: argparse.Namespace) -> Result:
-    from nhagent.service.demo import run
+    from nhagent.commands.demo import run
 
     document, text = run()
     return OK, document, text
 
 
 def _emulator(options: argparse.Namespace) -> Result:
-    from nhagent.service.emulate import serve
+    from nhagent.commands.emulate import serve
 
     serve(
         hub=options.hub,
@@ -272,7 +272,7 @@ def _emulator(options: argparse.Namespace) -> Result:
 
 
 def _agent(options: argparse.Namespace) -> Any:
-    from nhagent.service.config import read_agent
+    from nhagent.commands.config import read_agent
 
     return read_agent(options.config)
 
@@ -321,7 +321,7 @@ def _set_up_logging(verbose: int) -> None:
     form = "%(levelname)s %(name)s: %(message)s"
     lines.setFormatter(logging.Formatter(form))
     if "JOURNAL_STREAM" in os.environ:
-        from nhagent.service.systemd import JournalFormatter, writes_to_journal
+        from nhagent.commands.systemd import JournalFormatter, writes_to_journal
 
         if writes_to_journal():
             lines.setFormatter(JournalFormatter("%(name)s: %(message)s"))

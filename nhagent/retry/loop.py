@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 from threading import current_thread, main_thread
 from typing import Final, Protocol
 
-from nhagent import pacing
 from nhagent.errors import Curve, HeldBack, NhagentError, is_failure
 from nhagent.report import Report
+from nhagent.retry import backoff
 
 SOON_SECONDS: Final = 1.0
 IDLE_SECONDS: Final = 60.0
@@ -128,7 +128,7 @@ def _slept_through(pause: float, clock: Callable[[], datetime], sleep: Callable[
     is_over = _passed_by(clock, pause)
     slept = 0.0
     while slept < pause and not is_over():
-        part = min(pause - slept, pacing.LONGEST_WAIT_SECONDS)
+        part = min(pause - slept, backoff.LONGEST_WAIT_SECONDS)
         sleep(part)
         slept += part
     return slept
@@ -155,9 +155,9 @@ def _passed_by(clock: Callable[[], datetime], seconds: float) -> Callable[[], bo
 def pause_after(error: NhagentError, tries: Tries, random: Callable[[], float]) -> float:
     """Seconds to wait after a failure, which is counted; what held us back was counted when it came."""
     if isinstance(error, HeldBack):
-        return pacing.delay(error, 0, random())
+        return backoff.delay(error, 0, random())
     before = tries.before(error)
-    pause = pacing.delay(error, before, random())
+    pause = backoff.delay(error, before, random())
     tries.failed(error, before + 1, pause)
     return pause
 
@@ -247,14 +247,14 @@ class Endless:
         except BaseException as again:
             if self._is_the_end(again):
                 raise
-            self._rest(pacing.LOCAL_SECONDS)
+            self._rest(backoff.LOCAL_SECONDS)
 
     def _went_well(self, report: Report, *, forced: bool) -> None:
         self._tries.succeeded()
         if forced or report.next_attempt != self._due:  # the whole was written: its age begins anew
             self._due, self._refresh_at = report.next_attempt, self._lived() + self._interval()
         if report.calls_for_verification:
-            self._verify_at = self._lived() + pacing.verify_after(self._random())
+            self._verify_at = self._lived() + backoff.verify_after(self._random())
             self._looks_again = False
         least = SOON_SECONDS if report.requests else IDLE_SECONDS
         self._told(report, max(least, self._left()))
@@ -272,7 +272,7 @@ class Endless:
         while (left := began + pause - self._lived()) > 0 and not is_over():
             if self._rest(left):
                 # Whoever pokes at every failure waits longer each time, as after failures without a poke.
-                least = min(pause, pacing.FAULT_LIMIT_SECONDS, SOON_SECONDS * 2.0 ** min(self._hurried, 32))
+                least = min(pause, backoff.FAULT_LIMIT_SECONDS, SOON_SECONDS * 2.0 ** min(self._hurried, 32))
                 self._hold_on(began + least)
                 return
         self._hurried = 0
@@ -318,14 +318,14 @@ class Endless:
             _log.info("not verified: %s", error)
             if is_first:
                 self._looks_again = True
-                pause = max(pacing.delay(error, 0, self._random()), pacing.verify_after(self._random()))
+                pause = max(backoff.delay(error, 0, self._random()), backoff.verify_after(self._random()))
                 self._verify_at = self._lived() + pause
             return False
 
     def _rest(self, seconds: float) -> bool:
         """Wait, but not for long at once: a clock that jumped is then seen soon. Whether somebody poked."""
         try:
-            return self._wait(min(seconds, pacing.LONGEST_WAIT_SECONDS))
+            return self._wait(min(seconds, backoff.LONGEST_WAIT_SECONDS))
         except BaseException as ending:
             self._ending = ending
             raise

@@ -10,11 +10,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from nhagent import pacing
 from nhagent.device.state import Trouble
 from nhagent.device.store import Store
-from nhagent.driver import Counted, uptime
 from nhagent.errors import CredentialError, Curve, HeldBack, HubError, NhagentError, StateError
+from nhagent.retry import backoff
+from nhagent.retry.loop import Counted, uptime
 
 NOTE_SECONDS: Final = 1.0
 _OUTLIVES: Final = {Curve.THROTTLE, Curve.BLOCKED}
@@ -22,7 +22,7 @@ _OUTLIVES: Final = {Curve.THROTTLE, Curve.BLOCKED}
 
 
 class DurableTries:
-    """`nhagent.driver.Tries` of a device, as far as need be on its disk.
+    """`nhagent.retry.loop.Tries` of a device, as far as need be on its disk.
 
     Args:
         store: the device's files.
@@ -67,7 +67,7 @@ class DurableTries:
                 )
         left = 0.0
         if spread:  # it begins with the boot
-            left = spread.total_seconds() * pacing.slot(seed) - uptime() - self._waited_in_all
+            left = spread.total_seconds() * backoff.slot(seed) - uptime() - self._waited_in_all
         if left > 0:
             raise HeldBack(
                 f"startup_spread: this device's turn after the boot comes in {left:.0f} s", retry_after=left
@@ -91,7 +91,7 @@ class DurableTries:
         that day has come: it is reckoned anew, once.
         """
         pause = (trouble.until - max(now, trouble.at)).total_seconds()
-        pause = max(0.0, min(pause, pacing.LONGEST_PAUSE_SECONDS))
+        pause = max(0.0, min(pause, backoff.LONGEST_PAUSE_SECONDS))
         if (trouble.until - now).total_seconds() > pause:
             trouble = replace(trouble, at=now, until=now + timedelta(seconds=pause))
             self._note(trouble)

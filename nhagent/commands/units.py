@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from nhagent.device.credentials import SYSTEMD_CREDENTIAL
+from nhagent.device.key_ring import SYSTEMD_CREDENTIAL
 
-UNITS: Final = ("nhagent.service", "nhagent@*.service", "nhagent-refresh.service", "nhagent-refresh.timer")
+UNITS: Final = ("nhagent.commands", "nhagent@*.service", "nhagent-refresh.service", "nhagent-refresh.timer")
 MANAGERS: Final = ((), ("--user",))
 SECONDS: Final = 5.0
 PLAIN: Final = "/etc/credstore"

@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Final
 
 from nhagent import validation
-from nhagent.declaration import PRIMARY, Declaration, tile_name
 from nhagent.errors import ConfigurationError
 from nhagent.models import Platform, PushChannel
+from nhagent.reconcile.declaration import PRIMARY, Declaration, tile_name
 from nhagent.registrars import REGISTRATION
 
 LONGEST: Final = timedelta(days=36500)

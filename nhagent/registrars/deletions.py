@@ -10,7 +10,7 @@ from nhagent.device.state import Accepted, Leaving, Sweep
 from nhagent.errors import ConcurrencyConflict, ConfigurationError, RecordNotFound, RegistrationGone
 from nhagent.models import Platform, read_channel
 from nhagent.registrars import CHANNEL, INSTALLATION, REGISTRATION, Step
-from nhagent.registrars.listing import list_channel, owner_of
+from nhagent.registrars.first_run import list_channel, owner_of
 
 if TYPE_CHECKING:
     from nhagent.hub.client import HubClient

@@ -7,8 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from nhagent import pacing
-from nhagent.declaration import (
+from nhagent.device.machine import is_another_machine
+from nhagent.device.state import Accepted, Identity, State, Sweep
+from nhagent.device.store import STATE, Memory
+from nhagent.errors import ChannelError, ConfigurationError
+from nhagent.hub.installations import channel_to_json
+from nhagent.models import Platform, PushChannel, fingerprint, identity_of_channel, read_channel
+from nhagent.reconcile.declaration import (
     PRIMARY,
     Asked,
     Declaration,
@@ -16,17 +21,12 @@ from nhagent.declaration import (
     channels_to_json,
     remembered_channels,
 )
-from nhagent.device.machine import is_another_machine
-from nhagent.device.state import Accepted, Identity, State, Sweep
-from nhagent.device.store import STATE, Memory
-from nhagent.errors import ChannelError, ConfigurationError
-from nhagent.hub.installations import channel_to_json
-from nhagent.models import Platform, PushChannel, fingerprint, identity_of_channel, read_channel
+from nhagent.reconcile.settings import Terms
 from nhagent.registrars import INSTALLATION, REGISTRATION, Desired, Learnt, Registrar, Step
+from nhagent.registrars.deletions import all_leaving, in_style
 from nhagent.registrars.installation import held
-from nhagent.registrars.leaving import all_leaving, in_style
 from nhagent.report import StartState
-from nhagent.terms import Terms
+from nhagent.retry import backoff
 
 EARLY_STARTS: Final = 10
 """At every so-many-th start with a clock that is behind the last acceptance, a refresh is due."""
@@ -338,7 +338,7 @@ def _early_starts(state: State, now: datetime) -> int:
 
 def _refresh_lag(terms: Terms, identity: Identity) -> timedelta:
     every = terms.refreshed_in_background_every.total_seconds()
-    return timedelta(seconds=pacing.refresh_lag(every, identity.installation_id))
+    return timedelta(seconds=backoff.refresh_lag(every, identity.installation_id))
 
 
 def _has_moved(identity: Identity, namespace: str | None) -> bool:

@@ -16,13 +16,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from nhagent import validation
-from nhagent.access import HubAccess
 from nhagent.agent import Agent
-from nhagent.declaration import PRIMARY, tile_name
-from nhagent.device import channels, paths
+from nhagent.channels import simple
+from nhagent.device import paths
 from nhagent.errors import ConfigurationError
 from nhagent.models import Platform, RawChannel, SecondaryTile, Template
-from nhagent.terms import LONGEST
+from nhagent.reconcile.declaration import PRIMARY, tile_name
+from nhagent.reconcile.settings import LONGEST
+from nhagent.session.hub_session import HubSession
 
 _TOP: Final = ("app", "hub", "device", "channel", "templates", "tiles", "refresh")
 _HUB: Final = ("name", "style", "endpoint", "ca_bundle", "allow_full_access")
@@ -62,11 +63,11 @@ class Setup:
 
     path: str
     agent: Agent
-    access: HubAccess
+    access: HubSession
     hub: str
     ca_bundle: str | None
     platform: Platform
-    sources: Mapping[str, channels.ChannelSource]
+    sources: Mapping[str, simple.ChannelSource]
     channel_files: Mapping[str, str]
 
 
@@ -93,7 +94,7 @@ def read_setup(given: str | None, **world: Any) -> Setup:
         return Setup(
             path=path,
             agent=agent,
-            access=HubAccess(
+            access=HubSession(
                 arguments["app"],
                 arguments["hub"],
                 None,
@@ -106,7 +107,7 @@ def read_setup(given: str | None, **world: Any) -> Setup:
             ca_bundle=arguments["ca_bundle"],
             platform=platform,
             sources={
-                name: channels.as_source(platform, channel, name) for name, channel in given_channels.items()
+                name: simple.as_source(platform, channel, name) for name, channel in given_channels.items()
             },
             channel_files={
                 name: os.path.join(folder, table.text("file"))
@@ -246,18 +247,18 @@ def _channel(table: _Table, folder: str) -> RawChannel | Callable[[], RawChannel
         raise ConfigurationError(f"{table.name}: give exactly one of {', '.join(_CHANNEL)}; there is {said}")
     match table.given[0]:
         case "file":
-            return channels.from_file(os.path.join(folder, table.text("file")))
+            return simple.from_file(os.path.join(folder, table.text("file")))
         case "command":
             command = table.texts("command")
             if not command:
                 raise ConfigurationError(f"{table.name}.command: is empty; give a program and its arguments")
-            return channels.from_command(command)
+            return simple.from_command(command)
         case "env":
-            return channels.from_environment(table.text("env"))
+            return simple.from_environment(table.text("env"))
         case "credential":
-            return channels.from_credential(table.text("credential"))
+            return simple.from_credential(table.text("credential"))
         case "plugin":
-            return channels.from_plugin(table.text("plugin"))
+            return simple.from_plugin(table.text("plugin"))
         case _:
             return table.channel("value")
 

@@ -11,8 +11,6 @@ from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from nhagent import validation
-from nhagent.access import HubAccess
-from nhagent.declaration import PRIMARY, Declaration, remembered_channels
 from nhagent.device.state import Accepted, JsonObject, State, Sweep
 from nhagent.device.store import STATE, Memory, Store
 from nhagent.errors import ConfigurationError
@@ -25,10 +23,12 @@ from nhagent.models import (
     identity_of_channel,
     read_channel,
 )
+from nhagent.reconcile.declaration import PRIMARY, Declaration, remembered_channels
+from nhagent.reconcile.planner import is_disabled, is_from_another_machine, known_channels
+from nhagent.reconcile.settings import Terms
 from nhagent.registrars import Desired, Registrar
-from nhagent.registrars.leaving import swept
-from nhagent.startup import is_disabled, is_from_another_machine, known_channels
-from nhagent.terms import Terms
+from nhagent.registrars.deletions import swept
+from nhagent.session.hub_session import HubSession
 
 LOCK_SECONDS: Final = 5.0
 _NEVER: Final = "none that is known: none was ever accepted"
@@ -193,7 +193,7 @@ class Verifier:
     def __init__(
         self,
         store: Store,
-        access: HubAccess,
+        access: HubSession,
         registrar: Registrar,
         terms: Terms,
         recall: Callable[[], Memory],

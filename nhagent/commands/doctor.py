@@ -18,21 +18,21 @@ from time import monotonic, sleep
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from nhagent.access import GOOD_CLOCK_SECONDS
-from nhagent.device import credentials
-from nhagent.device.channels import ask
+from nhagent.channels.simple import ask
+from nhagent.commands.config import Setup, read_setup
+from nhagent.commands.units import ENCRYPTED, Unit, installed
+from nhagent.device import key_ring
 from nhagent.device.store import LOCK, Store
 from nhagent.errors import CredentialError, HubError, HubUnavailable, NhagentError, RecordNotFound
 from nhagent.filesystem import Disk, locked
 from nhagent.hub.addresses import addresses_of
 from nhagent.hub.connection import ConnectionString
 from nhagent.models import Platform, PushChannel, fingerprint, identity_of_channel
+from nhagent.reconcile.planner import known_channels, refusal
+from nhagent.reconcile.reconciler import new_installation_id
 from nhagent.registrars import INSTALLATION
 from nhagent.report import StartState, Status
-from nhagent.service.config import Setup, read_setup
-from nhagent.service.units import ENCRYPTED, Unit, installed
-from nhagent.startup import known_channels, refusal
-from nhagent.wheel import new_installation_id
+from nhagent.session.hub_session import GOOD_CLOCK_SECONDS
 
 CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 15.0
@@ -82,7 +82,7 @@ def examine(config: str | None) -> tuple[bool, dict[str, Any], str]:
     """Look at all that a device needs to stay known to its hub.
 
     Args:
-        config: the configuration file's path; None: as `nhagent.service.config.read_agent`.
+        config: the configuration file's path; None: as `nhagent.commands.config.read_agent`.
 
     Returns:
         Whether nothing is wrong, the object for ``--json``, and the text for people.
@@ -236,7 +236,7 @@ class _Examination:
             fact += f"key {source.key.key_name!r}"
             fact += more if source.key.allows_more_than_listen else " (by its name, Listen alone)"
         fact += f" at {namespace}"
-        hidden = credentials.present()[1:]
+        hidden = key_ring.present()[1:]
         if hidden:
             fact += f"; it hides {' and '.join(hidden)}"
         known_at = None if "state" in self._red else self._status.namespace
@@ -247,7 +247,7 @@ class _Examination:
 
     def _check_no_service_has_it(self) -> None:
         """Where no connection string is to be seen, a service may have one that systemd shows to it alone."""
-        if credentials.present() or os.environ.get("CREDENTIALS_DIRECTORY"):
+        if key_ring.present() or os.environ.get("CREDENTIALS_DIRECTORY"):
             return
         for unit in self._units:
             path = unit.credential_file

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from nhagent.access import HubAccess
-from nhagent.declaration import Declaration, remembered_channels
 from nhagent.device.state import Identity
 from nhagent.device.store import STATE, Store
 from nhagent.errors import ConfigurationError, CredentialError, StateUnreadable
 from nhagent.models import PushChannel
+from nhagent.reconcile.declaration import Declaration, remembered_channels
+from nhagent.reconcile.planner import Draft, is_disabled, sweep_of
+from nhagent.reconcile.reconciler import Wheel, new_installation_id
+from nhagent.reconcile.settings import check_terms
 from nhagent.registrars import INSTALLATION, REGISTRATION
-from nhagent.registrars.leaving import all_leaving
-from nhagent.startup import Draft, is_disabled, sweep_of
-from nhagent.terms import check_terms
-from nhagent.wheel import Wheel, new_installation_id
+from nhagent.registrars.deletions import all_leaving
+from nhagent.session.hub_session import HubSession
 
 LOCK_SECONDS: Final = 60.0
 """How long a wish waits to get to disk while another process, or thread, of the same app is at work."""
@@ -34,7 +34,7 @@ class Wishes:
     """
 
     def __init__(
-        self, wheel: Wheel, store: Store, access: HubAccess, style: str, fixed_channel: PushChannel | None
+        self, wheel: Wheel, store: Store, access: HubSession, style: str, fixed_channel: PushChannel | None
     ) -> None:
         self._wheel = wheel
         self._store = store

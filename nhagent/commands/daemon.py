@@ -18,13 +18,13 @@ from time import monotonic, sleep
 from types import FrameType
 from typing import Final, NoReturn
 
+from nhagent.commands import systemd
+from nhagent.commands.config import Setup, read_setup
 from nhagent.device.store import IDENTITY, STATE
-from nhagent.driver import uptime
 from nhagent.errors import NhagentError
 from nhagent.redaction import in_prose
 from nhagent.report import Report
-from nhagent.service import systemd
-from nhagent.service.config import Setup, read_setup
+from nhagent.retry.loop import uptime
 
 LOOK_SECONDS: Final = 1.5
 """Between two looks at the files that channels come from."""

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from threading import Event, Thread, current_thread
 from typing import Final, Self
 
-from nhagent.driver import uptime
 from nhagent.errors import ConfigurationError
+from nhagent.retry.loop import uptime
 
 STOP_SECONDS: Final = 5.0
 """How long the end of the thread is waited for."""

@@ -1,7 +1,7 @@
 """One turn of the wheel: look, and only if something is to be done, take the lock and do it.
 
-What is on disk and what the channel sources say are drafted into a plan (`nhagent.startup`), which is carried
-out one exchange at a time, each saved when it is earned. Nothing here waits for a hub or tries again.
+What is on disk and what the channel sources say are drafted into a plan (`nhagent.reconcile.planner`), which
+is carried out one exchange at a time, each saved when it is earned. Nothing here waits for a hub or tries again.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from threading import TIMEOUT_MAX, RLock
 from time import monotonic
 from typing import Final
 
-from nhagent.access import HubAccess
-from nhagent.declaration import PRIMARY, Asked, Declaration, ask_sources
-from nhagent.device.channels import ChannelSource
+from nhagent.channels.simple import ChannelSource
 from nhagent.device.state import Accepted, Malformed, State
 from nhagent.device.store import IDENTITY, STATE, Memory, Store
 from nhagent.errors import (
@@ -33,11 +31,13 @@ from nhagent.errors import (
     StateLocked,
     StateUnwritable,
 )
-from nhagent.patience import DurableTries
+from nhagent.reconcile.declaration import PRIMARY, Asked, Declaration, ask_sources
+from nhagent.reconcile.planner import Draft, draft_start, is_disabled, known_channels
+from nhagent.reconcile.settings import Terms
 from nhagent.registrars import REGISTRATION, Learnt, Registrar, Step
 from nhagent.report import Outcome, Report
-from nhagent.startup import Draft, draft_start, is_disabled, known_channels
-from nhagent.terms import Terms
+from nhagent.retry.state import DurableTries
+from nhagent.session.hub_session import HubSession
 
 LEAST_SECONDS: Final = 5.0
 """What an exchange, and the wait for another process of the same app, are given at the least."""
@@ -63,7 +63,7 @@ class Wheel:
     def __init__(
         self,
         store: Store,
-        access: HubAccess,
+        access: HubSession,
         registrar: Registrar,
         source: ChannelSource,
         terms: Terms,
@@ -214,7 +214,7 @@ class Wheel:
         in_background: bool = False,
         learnt: Learnt | None = None,
     ) -> Draft:
-        """What a start would come to; see `nhagent.startup.draft_start`."""
+        """What a start would come to; see `nhagent.reconcile.planner.draft_start`."""
         draft = draft_start(
             memory,
             self.terms,

@@ -6,11 +6,11 @@ import sys
 from typing import Any
 
 from nhagent import validation
-from nhagent.access import checked_connection_string
-from nhagent.device import credentials
+from nhagent.commands.config import read_login
+from nhagent.device import key_ring
 from nhagent.device.paths import vault_file
 from nhagent.errors import ConfigurationError
-from nhagent.service.config import read_login
+from nhagent.session.hub_session import checked_connection_string
 
 MAX_CHARACTERS = 16 * 1024
 
@@ -36,12 +36,12 @@ def log_in(config: str | None, *, allow_full_access: bool) -> tuple[dict[str, An
         settings.hub,
         allow_full_access=allow_full_access or settings.allow_full_access,
     )
-    kept_in = credentials.store_in_keyring(settings.app, settings.hub, text)
+    kept_in = key_ring.store_in_keyring(settings.app, settings.hub, text)
     shown = (
         f"stored in the key ring {kept_in}: key {connection.key_name!r} at {connection.namespace}, "
         f"for app {settings.app!r} and hub {settings.hub!r}"
     )
-    before = next(iter(credentials.present()), None)
+    before = next(iter(key_ring.present()), None)
     if before is not None:
         shown += f"\n  but {before} comes before the key ring, and is what will be used"
     if sys.platform != "win32":  # a key ring shows nobody that it has changed
@@ -68,7 +68,7 @@ def log_out(config: str | None) -> tuple[dict[str, Any], str]:
         CredentialError: a key ring is locked, or fails.
     """
     settings = read_login(config)
-    removed = credentials.remove_from_keyring(settings.app, settings.hub)
+    removed = key_ring.remove_from_keyring(settings.app, settings.hub)
     whose = f"for app {settings.app!r} and hub {settings.hub!r}"
     where = " and ".join(removed)
     text = f"removed from the key ring {where}, {whose}" if removed else f"there was none {whose}"

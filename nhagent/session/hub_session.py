@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 from weakref import WeakSet
 
 from nhagent import validation
-from nhagent.device import credentials
+from nhagent.device import key_ring
 from nhagent.errors import ConfigurationError, CredentialError, HubUnavailable, Unauthorized
 from nhagent.hub.connection import EXCHANGE_SECONDS, ConnectionString, namespace_of, read_endpoint
 from nhagent.models import PushChannel
@@ -48,7 +48,7 @@ class Source:
     key: Key = field(repr=False)
 
 
-class HubAccess:
+class HubSession:
     """A device's way to its hub.
 
     Args:
@@ -90,7 +90,7 @@ class HubAccess:
                 )
             self._given = Source("the token callable", connection_string)
         elif connection_string is not None:
-            self._given = self._parsed(credentials.FoundCredential(connection_string, "connection_string"))
+            self._given = self._parsed(key_ring.FoundCredential(connection_string, "connection_string"))
         self._refused: list[Source] = []
         self._passed_over: list[Source] = []  # while another is refused: their keys belong elsewhere
         self._source: Source | None = None
@@ -163,7 +163,7 @@ class HubAccess:
             return namespace_of(self._endpoint)
         return None if self._source is None else _namespace_of(self._source)
 
-    def namespace_at_any_cost(self, seconds: float = credentials.KEYRING_SECONDS) -> str:
+    def namespace_at_any_cost(self, seconds: float = key_ring.KEYRING_SECONDS) -> str:
         """The namespace to register with, from the key ring if from nowhere else.
 
         Args:
@@ -175,7 +175,7 @@ class HubAccess:
         """
         known = self.namespace()
         if self._source is None:
-            seconds = min(seconds, credentials.KEYRING_SECONDS)
+            seconds = min(seconds, key_ring.KEYRING_SECONDS)
             self._source = next(self._in_keyrings(seconds), None) or self._first_in_keyrings(seconds)
             known = known or _namespace_of(self._source)
         assert known is not None  # a token callable comes with an endpoint
@@ -311,17 +311,17 @@ class HubAccess:
         return None
 
     def _first_in_keyrings(self, seconds: float) -> Source:
-        return self._parsed(credentials.find_in_keyring(self._app, self._hub, seconds=seconds))
+        return self._parsed(key_ring.find_in_keyring(self._app, self._hub, seconds=seconds))
 
     def _stand_ins_in_keyrings(self) -> Iterator[Source]:
         try:
-            yield from self._in_keyrings(credentials.KEYRING_SECONDS)
+            yield from self._in_keyrings(key_ring.KEYRING_SECONDS)
         except (ConfigurationError, CredentialError) as error:
             _log.debug("no other key: %s", error)
 
     def _in_keyrings(self, seconds: float) -> Iterator[Source]:
         """What the key rings hold, in order, without what is out of the question after a refusal."""
-        for found in credentials.all_in_keyrings(self._app, self._hub, seconds=seconds):
+        for found in key_ring.all_in_keyrings(self._app, self._hub, seconds=seconds):
             try:
                 source = self._parsed(found)
             except (ConfigurationError, CredentialError):
@@ -337,7 +337,7 @@ class HubAccess:
             yield self._given
             if not self._refused:
                 return
-        for find in credentials.SOURCES_AT_NO_COST:
+        for find in key_ring.SOURCES_AT_NO_COST:
             try:
                 found = find()
                 source = None if found is None else self._parsed(found)
@@ -362,7 +362,7 @@ class HubAccess:
         self._client = None
         self._source = None
 
-    def _parsed(self, found: credentials.FoundCredential) -> Source:
+    def _parsed(self, found: key_ring.FoundCredential) -> Source:
         connection = checked_connection_string(
             found.text, found.source, self._hub, allow_full_access=self._allow_full_access
         )

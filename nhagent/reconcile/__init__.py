@@ -1,0 +1,1 @@
+"""From what is declared to what the hub holds."""

@@ -1,0 +1,1 @@
+"""This device's way to its hub: credentials, the hub's clock, the connection."""
