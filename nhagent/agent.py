@@ -31,7 +31,6 @@ An unchanged start sends nothing, writes nothing, takes no lock and imports no H
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -55,6 +54,7 @@ from nhagent.errors import (
     is_failure,
 )
 from nhagent.filesystem import Disk
+from nhagent.logs import Log
 from nhagent.models import (
     Platform,
     RawChannel,
@@ -85,7 +85,7 @@ DEFAULT_TIMEOUT: Final = 30.0
 FROM_MACHINE: Final = "machine"
 BACKGROUND_TURN_SECONDS: Final = 60.0
 
-_log = logging.getLogger("nhagent")
+_log = Log("nhagent")
 
 
 class Agent:

@@ -1,30 +1,57 @@
 """One error tree, branched by who must act.
 
-Every message is a sentence that names the object, the fact and the next step. Whether waiting can help is
-written on the class: ``retryable`` says so, and ``curve`` says how `nhagent.retry.backoff` spaces the tries.
+Every error says what is so, about which object (``fact``), and what to do next (``hint``). Whether waiting
+can help is written on the class: ``retryable`` says so, and ``curve`` says how `nhagent.retry.backoff` spaces
+the attempts.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class Curve(Enum):
-    """How the tries after an error are spaced; see `nhagent.retry.backoff`."""
+    """How the attempts after an error are spaced; see `nhagent.retry.backoff`."""
 
-    FAULT = "fault"  # the network or the hub stumbled: soon again
+    FAULT = "fault"  # a transient fault of the network or the hub: soon again
     THROTTLE = "throttle"  # the hub asks for less: spread over minutes
     LOCAL = "local"  # something on this device must change first: a minute and more
     BLOCKED = "blocked"  # a person must change something: an hour and more
 
 
 class NhagentError(Exception):
-    """The root of everything that nhagent raises on purpose."""
+    """The root of everything that nhagent raises on purpose.
+
+    Args:
+        fact: what is so, about which object.
+        hint: what to do next.
+
+    Attributes:
+        fact: as given.
+        hint: as given; empty where whoever raised the error gave none.
+    """
 
     retryable: ClassVar[bool] = False
     curve: ClassVar[Curve] = Curve.BLOCKED
+
+    def __init__(self, fact: str, hint: str = "") -> None:
+        super().__init__(fact, hint)
+        self.fact = fact
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.fact}; {self.hint}" if self.hint else self.fact
+
+    def at(self, place: str) -> Self:
+        """Give the same error with the place where it was found in front of its fact."""
+        from copy import copy
+
+        placed = copy(self)
+        placed.fact = f"{place}: {self.fact}"
+        placed.args = (placed.fact, self.hint)
+        return placed
 
 
 class ConfigurationError(NhagentError):
@@ -47,7 +74,7 @@ class StateError(NhagentError):
 
 
 class StateUnreadable(StateError):
-    """A state file is there and makes no sense."""
+    """A state file is there and is corrupt."""
 
 
 class StateLocked(StateError):
@@ -74,8 +101,8 @@ class ChannelError(NhagentError):
     retryable = True
     curve = Curve.LOCAL
 
-    def __init__(self, message: str, *, pending: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, fact: str, hint: str = "", *, pending: bool = False) -> None:
+        super().__init__(fact, hint)
         self.pending = pending
 
 
@@ -92,7 +119,8 @@ class HubError(NhagentError):
 
     def __init__(
         self,
-        message: str,
+        fact: str,
+        hint: str = "",
         *,
         status: int | None = None,
         detail: str = "",
@@ -100,7 +128,7 @@ class HubError(NhagentError):
         retry_after: float | None = None,
         server_time: datetime | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(fact, hint)
         self.status = status
         self.detail = detail
         self.tracking_id = tracking_id

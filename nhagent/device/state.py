@@ -2,8 +2,8 @@
 
 Two documents. ``identity.json`` is written once: it must outlive everything. ``state.json`` is written around
 every exchange. Both carry a schema number; fields that this version does not know are kept and written back.
-The declaration, channels and records are JSON as `nhagent.reconcile.declaration` and the registrars make them: what is
-in them is not this module's business.
+The declaration, channels and records are JSON as `nhagent.reconcile.declaration` and the registrars make
+them: what is in them is not this module's business.
 """
 
 from __future__ import annotations

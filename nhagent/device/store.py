@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import json
-import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +19,7 @@ from typing import Final
 from nhagent.device.state import Identity, Malformed, State, Trouble
 from nhagent.errors import StateLocked, StateUnreadable, StateUnwritable
 from nhagent.filesystem import Disk, locked, make_folders, write_durably
+from nhagent.logs import Log
 
 IDENTITY: Final = "identity.json"
 STATE: Final = "state.json"
@@ -28,7 +28,7 @@ MAX_FILE_BYTES: Final = 8 * 1024 * 1024
 EMPTY: Final = State()
 _TAKES_NO_MORE: Final = {errno.EROFS, errno.ENOSPC}
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,7 +186,8 @@ def _veiled_error(error: NhagentError, channels: Iterable[PushChannel]) -> Nhage
     def shown(text: str) -> str:
         return redacted(text, secrets=_TOKEN.findall(text), marks=marks_of(channels))
 
-    error.args = (shown(str(error)),)
+    error.fact, error.hint = shown(error.fact), shown(error.hint)
+    error.args = (error.fact, error.hint)
     if isinstance(error, HubError):
         error.detail = shown(error.detail)
     error.__cause__ = error.__context__ = None

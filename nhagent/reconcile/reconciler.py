@@ -1,12 +1,12 @@
 """One turn of the wheel: look, and only if something is to be done, take the lock and do it.
 
 What is on disk and what the channel sources say are drafted into a plan (`nhagent.reconcile.planner`), which
-is carried out one exchange at a time, each saved when it is earned. Nothing here waits for a hub or tries again.
+is carried out one exchange at a time, each saved when it is earned. Nothing here waits for a hub or tries
+again.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -31,6 +31,7 @@ from nhagent.errors import (
     StateLocked,
     StateUnwritable,
 )
+from nhagent.logs import Log
 from nhagent.reconcile.declaration import PRIMARY, Asked, Declaration, ask_sources
 from nhagent.reconcile.planner import Draft, draft_start, is_disabled, known_channels
 from nhagent.reconcile.settings import Terms
@@ -44,7 +45,7 @@ LEAST_SECONDS: Final = 5.0
 
 STRUCK_OUT_TOGETHER: Final = 25
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 
 class Wheel:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nhagent.device.state import Accepted, Leaving, Sweep
 from nhagent.errors import ConcurrencyConflict, ConfigurationError, RecordNotFound, RegistrationGone
+from nhagent.logs import Log
 from nhagent.models import Platform, read_channel
 from nhagent.registrars import CHANNEL, INSTALLATION, REGISTRATION, Step
 from nhagent.registrars.first_run import list_channel, owner_of
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nhagent.hub.client import HubClient
 
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 
 def all_leaving(accepted: Accepted, installation_id: str) -> Accepted:

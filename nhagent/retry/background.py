@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from threading import Event, Thread, current_thread
 from typing import Final, Self
 
 from nhagent.errors import ConfigurationError
+from nhagent.logs import Log
 from nhagent.retry.loop import uptime
 
 STOP_SECONDS: Final = 5.0
@@ -15,7 +15,7 @@ STOP_SECONDS: Final = 5.0
 FAULT_SECONDS: Final = 60.0
 """How long it rests, in real time, where its own waits fail."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 
 class Background:

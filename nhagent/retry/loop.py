@@ -6,7 +6,6 @@ finish, for a reason that waiting may mend, reports ``waiting`` with its error; 
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from threading import current_thread, main_thread
 from typing import Final, Protocol
 
 from nhagent.errors import Curve, HeldBack, NhagentError, is_failure
+from nhagent.logs import Log
 from nhagent.report import Report
 from nhagent.retry import backoff
 
@@ -23,7 +23,7 @@ SOON_SECONDS: Final = 1.0
 IDLE_SECONDS: Final = 60.0
 """The least between two turns in the background, and after one that had nothing to send, whatever is due."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 
 class Tries(Protocol):

@@ -7,7 +7,6 @@ the hub refuses a source's key, the others are tried once: one of them may have 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from nhagent import validation
 from nhagent.device import key_ring
 from nhagent.errors import ConfigurationError, CredentialError, HubUnavailable, Unauthorized
 from nhagent.hub.connection import EXCHANGE_SECONDS, ConnectionString, namespace_of, read_endpoint
+from nhagent.logs import Log
 from nhagent.models import PushChannel
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ Key: TypeAlias = ConnectionString | Callable[[], str]
 
 _T = TypeVar("_T")
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 
 @dataclass(frozen=True, slots=True)
