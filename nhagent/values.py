@@ -31,7 +31,7 @@ class _DataclassFields:
             frozen=True,
             kw_only=True,
         )
-        return twin.__dataclass_fields__
+        return vars(twin)["__dataclass_fields__"]
 
 
 @dataclass_transform(frozen_default=True)
