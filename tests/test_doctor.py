@@ -688,10 +688,10 @@ def test_units_are_looked_at_where_they_are_installed(
 ) -> None:
     made = make()
     installs(
-        UNIT.format("nhagent.commands", "not-found", "inactive", "success", 0, "", ""),
+        UNIT.format("nhagent.service", "not-found", "inactive", "success", 0, "", ""),
         UNIT.format("nhagent@doorbell.service", "loaded", "active", "success", 0, "", ""),
         UNIT.format("nhagent-refresh.service", "loaded", "failed", "exit-code", 77, "", ""),
-        of_user=(UNIT.format("nhagent.commands", "loaded", "failed", "exit-code", 78, "", ""),),
+        of_user=(UNIT.format("nhagent.service", "loaded", "failed", "exit-code", 78, "", ""),),
     )
     code, seen = made.examine()
     assert code == 1
@@ -704,10 +704,10 @@ def test_units_are_looked_at_where_they_are_installed(
             "read why: journalctl -u nhagent-refresh.service",
         ),
         (
-            "nhagent.commands (user)",
+            "nhagent.service (user)",
             False,
             "failed, result exit-code, exit code 78",
-            "read why: journalctl --user -u nhagent.commands",
+            "read why: journalctl --user -u nhagent.service",
         ),
     ]
 
@@ -715,14 +715,14 @@ def test_units_are_looked_at_where_they_are_installed(
 @pytest.mark.parametrize(
     ("unit", "drop_in", "words"),
     [
-        ("nhagent.commands", "", "NHAGENT_CONNECTION_STRING_FILE=/etc/credstore/nhagent.connection-string"),
+        ("nhagent.service", "", "NHAGENT_CONNECTION_STRING_FILE=/etc/credstore/nhagent.connection-string"),
         (
             "nhagent@.service",
             "",
             "NHAGENT_CONNECTION_STRING_FILE=/etc/credstore/nhagent.bell.connection-string",
         ),
         (
-            "nhagent.commands",
+            "nhagent.service",
             "[Service]\nLoadCredential=\nLoadCredentialEncrypted=nhagent.connection-string",
             "systemd-run",
         ),
@@ -749,8 +749,8 @@ def test_service_without_a_credential_hides_none(
 ) -> None:
     made = make()
     no_string(made)
-    file = made.folder / "nhagent.commands"
+    file = made.folder / "nhagent.service"
     file.write_text("[Service]\nLoadCredential=nhagent.connection-string\nLoadCredential=\n")
-    installs(UNIT.format("nhagent.commands", "loaded", "active", "success", 0, file, ""))
+    installs(UNIT.format("nhagent.service", "loaded", "active", "success", 0, file, ""))
     [red] = [check for check in made.examine()[1]["checks"] if check["ok"] is False]
     assert 'run "nhagent login"' in red["next"]

@@ -10,7 +10,7 @@ from typing import Final
 
 from nhagent.device.key_ring import SYSTEMD_CREDENTIAL
 
-UNITS: Final = ("nhagent.commands", "nhagent@*.service", "nhagent-refresh.service", "nhagent-refresh.timer")
+UNITS: Final = ("nhagent.service", "nhagent@*.service", "nhagent-refresh.service", "nhagent-refresh.timer")
 MANAGERS: Final = ((), ("--user",))
 SECONDS: Final = 5.0
 PLAIN: Final = "/etc/credstore"

@@ -21,7 +21,7 @@ from urllib.request import Request, urlopen
 
 HUB = "doorbell"
 PORT = 9443
-SERVICE = "nhagent.commands"
+SERVICE = "nhagent.service"
 REFRESH = "nhagent-refresh.service"
 STATE = Path("/var/lib/private/nhagent")
 CONFIG = Path("/etc/nhagent/config.toml")

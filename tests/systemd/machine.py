@@ -103,7 +103,7 @@ def lay_out(top: Path) -> None:
     put("etc/systemd/system/hole.socket", HOLE_SOCKET)
     put("etc/systemd/system/hole.service", HOLE_SERVICE)
     enable("hole.socket", "sockets.target")
-    enable("nhagent.commands", "multi-user.target")
+    enable("nhagent.service", "multi-user.target")
 
 
 def boot(folder: Path) -> str:
