@@ -18,8 +18,7 @@ from nhagent import HubClient, Installation, Platform, SecondaryTile, Template
 from nhagent.device.store import Store
 from nhagent.emulator import Emulator
 from nhagent.errors import ConfigurationError, HubUnavailable, InvalidRequest, NhagentError
-
-from .conftest import Device
+from tests.device_under_test import Device
 
 OPEN: dict[str, Any] = {"tags": None, "templates": None, "secondary_tiles": None}
 

@@ -43,7 +43,7 @@ from nhagent.emulator import Emulator
 from nhagent.hub.transport import Request, Response
 from nhagent.registrars import Step
 from nhagent.service.cli import main, to_json
-from tests.conftest import TOAST
+from tests.device_under_test import TOAST
 
 from .marks import HANDLES, MARK, PROXY, SIGNATURE, TILE, TOKEN, Secrets, forms, handles, key_of, quoting
 

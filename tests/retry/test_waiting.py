@@ -13,8 +13,7 @@ from nhagent import BrowserChannel, ConnectionString, HubClient, SecondaryTile
 from nhagent.emulator import Emulator
 from nhagent.errors import HeldBack, HubUnavailable, InvalidRequest, Throttled, Unauthorized
 from nhagent.report import StartState
-
-from .conftest import PLAIN, TOAST, Device, first_run, register
+from tests.device_under_test import PLAIN, TOAST, Device, first_run, register
 
 YEARS = timedelta(days=3652)
 OFFSETS = [sign * offset for offset in (timedelta(minutes=10), timedelta(days=1), YEARS) for sign in (1, -1)]

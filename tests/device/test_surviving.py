@@ -25,8 +25,7 @@ from nhagent.device.machine import derived_installation_id, fingerprint_of, name
 from nhagent.emulator import Emulator
 from nhagent.errors import ConfigurationError, NhagentError, StateUnwritable
 from nhagent.report import StartState
-
-from .conftest import PLAIN, Device, first_run, plant, register
+from tests.device_under_test import PLAIN, Device, first_run, plant, register
 
 
 class FullDisk(Disk):

@@ -21,8 +21,7 @@ import pytest
 from nhagent import HubClient, Installation, Platform
 from nhagent.emulator import Emulator
 from nhagent.service.cli import main
-
-from .key_ring.machine import Machine, key_of
+from tests.key_ring.machine import Machine, key_of
 
 CONFIG = """
 app = "thermostat"
@@ -734,7 +733,7 @@ def test_credential_that_a_service_alone_sees_is_told(
     made = make()
     no_string(made)
     (made.folder / "override.conf").write_text(drop_in)
-    name, file = unit.replace("@", "@bell"), Path(__file__).parent.parent / "systemd" / unit
+    name, file = unit.replace("@", "@bell"), Path(__file__).parents[2] / "systemd" / unit
     files = (file, made.folder / "override.conf")
     installs(UNIT.format(name, "loaded", "active", "success", 0, *files))
     code, seen = made.examine()

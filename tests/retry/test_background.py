@@ -22,8 +22,7 @@ import pytest
 from nhagent import Agent, Report, SecondaryTile, pacing
 from nhagent.emulator import Emulator
 from nhagent.errors import ChannelError, ConfigurationError, HubUnavailable, NhagentError, Unauthorized
-
-from .conftest import PLAIN, TOAST, Device, first_run
+from tests.device_under_test import PLAIN, TOAST, Device, first_run
 
 DAY = 86400.0
 
