@@ -1,4 +1,4 @@
-"""A device that tests start: an agent with its settings, channels, clock, and the hub that it registers with."""
+"""The device that most tests start: its agent, its channels and clock, and the hub that it registers with."""
 
 from __future__ import annotations
 
