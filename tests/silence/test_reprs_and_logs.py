@@ -21,29 +21,41 @@ from nhagent.access import Source
 from nhagent.declaration import Asked
 from nhagent.device import credentials
 from nhagent.device.state import State, Sweep
-from nhagent.hub.transport import Request, Response
+from nhagent.device.store import Memory
+from nhagent.emulator.storage import Rule
+from nhagent.hub.exchange import HubExchange
+from nhagent.hub.markup import Element
+from nhagent.hub.transport import Request, Response, Transport
 from nhagent.registrars import Step
 from nhagent.service.cli import to_json
+from nhagent.startup import Draft
+from nhagent.terms import Terms
 
 from .marks import HANDLES, MARK, TILE, TOKEN
+from .witness import Witness
 from .world import STYLES, WNS, Cursed, World, raising
+
+# A list of a channel's registrations has the handle in its address, and an element is what it was read from.
+SHOWING = {Request, Element}
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_no_value_shows_a_secret_in_its_repr(world: World, style: str) -> None:
     world.style = style
-    agent = world.agent()
-    shown: list[object] = [agent, *agent.plan(), agent.start(), agent.status(), *agent.plan()]
-    world.channel = f"{WNS}&z={MARK}"
-    memory = agent._wheel.recall()
-    asked = agent._wheel.ask(memory)
-    draft = agent._wheel.draft(memory, asked, None)
-    shown += [memory, asked, draft, *draft.steps, *map(str, draft.steps), agent._wheel.terms]
-    assert draft.steps
-    with HubClient(world.hub.listen, world.hub.hub) as client:
-        registrations = list(client.registrations_by_channel(WNS))
-        assert registrations
-        shown += [client, *registrations, client._exchange, client._exchange._transport]
+    with Witness() as witness:
+        agent = world.agent()
+        shown: list[object] = [agent, *agent.plan(), agent.start(), agent.status(), *agent.plan()]
+        world.channel = f"{WNS}&z={MARK}"
+        steps = agent.plan()
+        with HubClient(world.hub.listen, world.hub.hub) as client:
+            registrations = list(client.registrations_by_channel(WNS))
+    assert steps
+    assert registrations
+    assert witness.kinds >= {Memory, Asked, Draft, Step, Terms, HubClient, HubExchange, Transport, Rule}
+    for text, kind in witness.shown().items():
+        if kind not in SHOWING:
+            world.check(text, kind.__name__)
+    shown += [*steps, *map(str, steps), client, *registrations]
     connection = ConnectionString.parse(world.hub.listen)
     browser = BrowserChannel.parse(HANDLES["browser"])
     tile = SecondaryTile(channel=TILE)
@@ -56,7 +68,7 @@ def test_no_value_shows_a_secret_in_its_repr(world: World, style: str) -> None:
         Request("GET", "http://x/", {"Authorization": TOKEN}, WNS.encode()),
         Response(200, {"x": TOKEN}, WNS.encode()), State(foreign=(WNS,), channels={"wns": {"channel": WNS}}),
         Sweep("wns", WNS), Step("PUT", "x", "y", "z", becomes=Registration(Platform.WNS, WNS)),
-        world.hub, *world.hub.log(), world.hub._rules,
+        world.hub, *world.hub.log(),
     ]  # fmt: skip
     for value in shown:
         world.check(repr(value), type(value).__name__)
