@@ -6,16 +6,15 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from nhagent import Agent, HubClient, Platform, Registration, Report, SecondaryTile, Template
+from nhagent import HubClient
 from nhagent.emulator import Emulator
+from tests.device_under_test import Device
 
 # A loaded machine must not fail a property for being slow, nor CI for a draw that nobody can repeat.
 settings.register_profile(
@@ -25,11 +24,6 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("nhagent")
-
-TOAST = Template(
-    body="<toast><text id='1'>$(message)</text></toast>", headers={"X-WNS-Type": "wns/toast"}, tags=["alerts"]
-)
-
 
 _FAULT_TABLE: dict[tuple[str, str], Counter[str]] = {}
 
@@ -61,63 +55,6 @@ def _no_credentials_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     for name in ("CREDENTIALS_DIRECTORY", "STATE_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)
-
-
-@dataclass
-class Device:
-    """A device with a hub to register with. Its attributes are what the world gives it."""
-
-    hub: Emulator
-    folder: Path
-    channel: Any = "https://push.example/1"
-    tile_channel: Any = "https://push.example/tile/1"
-    offset: timedelta = timedelta()
-    slept: list[float] = field(default_factory=list)
-
-    def agent(self, **changes: Any) -> Agent:
-        """The agent as the app makes it at a start."""
-        settings: dict[str, Any] = {
-            "app": "thermostat",
-            "hub": self.hub.hub,
-            "platform": "wns",
-            "channel": lambda: self._given(self.channel),
-            "tags": ["kitchen"],
-            "templates": {"alert": TOAST},
-            "secondary_tiles": {"weather": SecondaryTile(channel=lambda: self._given(self.tile_channel))},
-            "connection_string": self.hub.listen,
-            "ca_bundle": self.hub.ca,
-            "state_dir": self.folder,
-            "clock": lambda: datetime.now(UTC) + self.offset,
-            "sleep": self.slept.append,
-            "random": lambda: 0.5,
-            "first_run_list": False,
-        }
-        return Agent(**{**settings, **changes})
-
-    def start(self, **changes: Any) -> Report:
-        return self.agent(**changes).start()
-
-    def seen(self) -> list[str]:
-        """The methods that the hub saw since it was last asked."""
-        methods = [entry.method for entry in self.hub.log()]
-        self.hub.clear_log()
-        return methods
-
-    def held(self) -> list[dict[str, Any]]:
-        """The installations that the hub holds."""
-        installations: list[dict[str, Any]] = self.hub.contents()["installations"]
-        return installations
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """The device's files by name."""
-        return {path.name: path for path in self.folder.rglob("*") if path.is_file()}
-
-    @staticmethod
-    def _given(value: Any) -> Any:
-        if isinstance(value, Exception):
-            raise value
-        return value
 
 
 @pytest.fixture
@@ -157,27 +94,6 @@ def secret_file(tmp_path: Path) -> Callable[[str], str]:
         return str(path)
 
     return write
-
-
-PLAIN: dict[str, Any] = {"templates": {}, "secondary_tiles": {}}
-
-
-def register(device: Device, **changes: Any) -> Report:
-    return device.start(**{"style": "registration", "first_run_list": True, **changes})
-
-
-def first_run(device: Device, **changes: Any) -> Report:
-    return device.start(**{"first_run_list": True, **changes})
-
-
-def plant(backend: HubClient, channel: str, count: int = 1) -> None:
-    """What a device without memory leaves behind: the same again, and what nobody declares any more."""
-    for number in range(count):
-        backend.create_registration(Registration(Platform.WNS, channel, [f"stale-{number}"]))
-        backend.create_registration(
-            Registration(Platform.WNS, channel, template=TOAST, template_name="alert")
-        )
-        backend.create_registration(Registration(Platform.WNS, channel, template=TOAST, template_name="old"))
 
 
 @pytest.fixture

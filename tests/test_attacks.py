@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 import time
@@ -15,11 +16,11 @@ from typing import Any
 import pytest
 
 from nhagent import HubClient, Installation, Platform, SecondaryTile, Template
-from nhagent.device.store import Store
+from nhagent.device.store import IDENTITY, STATE, Store
 from nhagent.emulator import Emulator
 from nhagent.errors import ConfigurationError, HubUnavailable, InvalidRequest, NhagentError
-
-from .conftest import Device
+from nhagent.filesystem import Disk
+from tests.device_under_test import Device
 
 OPEN: dict[str, Any] = {"tags": None, "templates": None, "secondary_tiles": None}
 
@@ -28,33 +29,28 @@ class Stop(BaseException):
     """The plug is pulled."""
 
 
-class StoppingStore(Store):
-    """A store whose n-th save is the last thing that its process does."""
+class StoppingDisk(Disk):
+    """A disk that stops its process at the save after these.
 
-    saves_left = 0
+    Args:
+        saves: how many times the identity or the state is saved before that.
+    """
 
-    def _count(self) -> None:
-        if self.saves_left == 0:
-            raise Stop
-        self.saves_left -= 1
+    def __init__(self, saves: int) -> None:
+        self._saves_left = saves
 
-    def save_identity(self, identity: Any) -> None:
-        self._count()
-        super().save_identity(identity)
-
-    def save_state(self, state: Any) -> None:
-        self._count()
-        super().save_state(state)
+    def replace(self, path: str, by: str) -> None:
+        if os.path.basename(path) in {IDENTITY, STATE}:
+            if self._saves_left == 0:
+                raise Stop
+            self._saves_left -= 1
+        super().replace(path, by)
 
 
 def stopped_after(device: Device, saves: int, act: Callable[[Any], object], **settings: Any) -> bool:
     """Let an agent act until so many saves are done; whether it was stopped."""
-    agent = device.agent(**settings)
-    store = StoppingStore(agent._store.folder)
-    store.saves_left = saves
-    agent._store = agent._wheel.store = store
     try:
-        act(agent)
+        act(device.agent(disk=StoppingDisk(saves), **settings))
     except Stop:
         return True
     return False
@@ -198,12 +194,12 @@ def test_older_channel_does_not_overwrite_a_newer_one(device: Device) -> None:
         return next(given, "https://push.example/new")
 
     slow = device.agent(channel=source, sleep=time.sleep)
-    with Store(slow._store.folder).lock(1):
+    with Store(slow.state_folder).lock(1):
         starter = threading.Thread(target=slow.start)
         starter.start()
         asked.wait(5)
-        memory = Store(slow._store.folder).load()
-        Store(slow._store.folder).save_state(
+        memory = Store(slow.state_folder).load()
+        Store(slow.state_folder).save_state(
             memory.state.__class__(**{**_fields(memory.state), "extra": {"a": 1}})
         )
     starter.join()

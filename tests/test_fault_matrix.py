@@ -15,8 +15,7 @@ import pytest
 
 from nhagent.emulator import Emulator
 from nhagent.errors import HubError, NhagentError
-
-from .crashes.flows import FLOWS, STYLES, Flow, World, mended
+from tests.crashes.flows import FLOWS, STYLES, Flow, World, mended
 
 # A 410 that is not true leaves a record behind that nobody can know of; a true one is a flow of its own.
 FAULTS: dict[str, dict[str, Any]] = {

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 import nhagent
-
-from .conftest import Device
+from tests.device_under_test import Device
 
 PACKAGE = Path(nhagent.__file__).parent
 

@@ -11,8 +11,7 @@ from nhagent import ConnectionString
 from nhagent.emulator import Emulator
 from nhagent.errors import CredentialError, Forbidden, Unauthorized
 from nhagent.report import StartState
-
-from .conftest import Device
+from tests.device_under_test import Device
 
 
 def dead(hub: Emulator) -> str:

@@ -11,8 +11,7 @@ import pytest
 
 from nhagent import SecondaryTile, Template
 from nhagent.errors import ConfigurationError, HubUnavailable, StateUnreadable, Unauthorized
-
-from .conftest import TOAST, Device
+from tests.device_under_test import TOAST, Device
 
 TILE = {"weather": SecondaryTile(channel="https://push.example/tile/1", tags=["w"])}
 OPEN: dict[str, Any] = {"tags": None, "templates": None, "secondary_tiles": None}

@@ -21,8 +21,7 @@ from nhagent.errors import (
     Throttled,
     Unauthorized,
 )
-
-from .conftest import TOAST, Device
+from tests.device_under_test import TOAST, Device
 
 
 def test_first_start_sends_one_put_and_the_second_nothing(device: Device) -> None:

@@ -11,8 +11,7 @@ import pytest
 
 from nhagent import HubClient, Installation, Platform, Registration, SecondaryTile, Template
 from nhagent.errors import ConfigurationError, HubNotFound, InvalidRequest, RegistrationGone
-
-from .conftest import PLAIN, TOAST, Device, first_run, plant, register
+from tests.device_under_test import PLAIN, TOAST, Device, first_run, plant, register
 
 
 def test_first_start_lists_takes_an_id_and_writes_and_the_second_sends_nothing(

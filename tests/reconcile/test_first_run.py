@@ -13,8 +13,7 @@ import pytest
 
 from nhagent import HubClient, Installation, Platform, Registration, Template
 from nhagent.emulator import Emulator
-
-from .conftest import Device, first_run, plant, register
+from tests.device_under_test import Device, first_run, plant, register
 
 
 def test_first_run_of_an_installation_lists_and_writes(device: Device) -> None:

@@ -23,8 +23,7 @@ from nhagent import Agent, Report, SecondaryTile
 from nhagent.emulator import Emulator
 from nhagent.errors import ChannelError, ConfigurationError, HubUnavailable, NhagentError, Unauthorized
 from nhagent.retry import backoff
-
-from .conftest import PLAIN, TOAST, Device, first_run
+from tests.device_under_test import PLAIN, TOAST, Device, first_run
 
 DAY = 86400.0
 
