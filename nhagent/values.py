@@ -38,7 +38,8 @@ class _DataclassFields:
 class Value:
     """The base of frozen values.
 
-    Annotated names of a subclass are its fields, in their order; a value assigned to one is its default.
+    Annotated names of a subclass are its fields, in their order; a value assigned to one is its default. Those
+    that begin with an underscore, or are annotated as ``ClassVar``, are not.
     ``_hidden`` names the fields that ``repr`` leaves out.
     """
 
@@ -49,7 +50,11 @@ class Value:
         __dataclass_fields__ = _DataclassFields()
 
     def __init_subclass__(cls) -> None:
-        own = tuple(name for name in vars(cls).get("__annotations__", ()) if not name.startswith("_"))
+        own = tuple(
+            name
+            for name, kind in vars(cls).get("__annotations__", {}).items()
+            if not name.startswith("_") and not kind.startswith("ClassVar")
+        )
         cls._fields = (*cls._fields, *own)
         cls._defaults = {
             **cls._defaults,
