@@ -38,7 +38,7 @@ from time import sleep as real_sleep
 from typing import TYPE_CHECKING, Final
 
 from nhagent import validation
-from nhagent.channels.simple import as_source
+from nhagent.channels.source import as_source
 from nhagent.device import paths
 from nhagent.device.machine import (
     MachineName,

@@ -30,7 +30,7 @@ THIRD_PARTIES = {
     "requests": {"hub.transport"},
     "urllib3": {"hub.transport"},
     "appdirs": {"device.paths"},
-    "keyring": {"device.key_ring", "device.vault"},
+    "keyring": {"device.key_ring", "device.key_ring_calls", "device.vault"},
     "cryptography": {"device.vault", "emulator.tls"},
     "pytest": {"testing"},
 }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 from nhagent import validation
-from nhagent.channels.simple import ChannelSource, as_source, ask
+from nhagent.channels.source import ChannelSource, as_source, ask
 from nhagent.device.state import JsonObject, Malformed
 from nhagent.errors import ChannelError, ConfigurationError
 from nhagent.hub.installations import channel_to_json, templates_from_json, templates_to_json

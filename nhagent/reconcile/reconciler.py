@@ -17,7 +17,7 @@ from threading import TIMEOUT_MAX, RLock
 from time import monotonic
 from typing import Final
 
-from nhagent.channels.simple import ChannelSource
+from nhagent.channels.source import ChannelSource
 from nhagent.device.state import Accepted, Malformed, State
 from nhagent.device.store import IDENTITY, STATE, Memory, Store
 from nhagent.errors import (

@@ -18,6 +18,7 @@ from weakref import WeakSet
 
 from nhagent import validation
 from nhagent.device import key_ring
+from nhagent.device.credential_sources import SOURCES_AT_NO_COST, FoundCredential
 from nhagent.errors import ConfigurationError, CredentialError, HubUnavailable, Unauthorized
 from nhagent.hub.connection import EXCHANGE_SECONDS, ConnectionString, namespace_of, read_endpoint
 from nhagent.logs import Log
@@ -90,7 +91,7 @@ class HubSession:
                 )
             self._given = Source("the token callable", connection_string)
         elif connection_string is not None:
-            self._given = self._parsed(key_ring.FoundCredential(connection_string, "connection_string"))
+            self._given = self._parsed(FoundCredential(connection_string, "connection_string"))
         self._refused: list[Source] = []
         self._passed_over: list[Source] = []  # while another is refused: their keys belong elsewhere
         self._source: Source | None = None
@@ -337,7 +338,7 @@ class HubSession:
             yield self._given
             if not self._refused:
                 return
-        for find in key_ring.SOURCES_AT_NO_COST:
+        for find in SOURCES_AT_NO_COST:
             try:
                 found = find()
                 source = None if found is None else self._parsed(found)
@@ -362,7 +363,7 @@ class HubSession:
         self._client = None
         self._source = None
 
-    def _parsed(self, found: key_ring.FoundCredential) -> Source:
+    def _parsed(self, found: FoundCredential) -> Source:
         connection = checked_connection_string(
             found.text, found.source, self._hub, allow_full_access=self._allow_full_access
         )

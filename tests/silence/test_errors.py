@@ -35,7 +35,7 @@ from nhagent import (
 )
 from nhagent.channels.simple import from_plugin
 from nhagent.commands.cli import main, to_json
-from nhagent.device import key_ring as credentials
+from nhagent.device.credential_sources import FoundCredential
 from nhagent.device.state import State, Sweep
 from nhagent.device.store import Store
 from nhagent.emulator import Emulator
@@ -663,7 +663,7 @@ def test_no_value_shows_a_secret_in_its_repr(world: World, style: str) -> None:
         Installation("a", Platform.WNS, WNS, secondary_tiles={"weather": tile}),
         Installation("a", Platform.BROWSER, browser),
         Registration(Platform.APNS, HANDLES["apns"], template=Template("{}"), template_name="t"),
-        credentials.FoundCredential(world.hub.listen, "x"), Asked({"channel": WNS}),
+        FoundCredential(world.hub.listen, "x"), Asked({"channel": WNS}),
         Request("GET", "http://x/", {"Authorization": TOKEN}, WNS.encode()),
         Response(200, {"x": TOKEN}, WNS.encode()), State(foreign=(WNS,), channels={"wns": {"channel": WNS}}),
         Sweep("wns", WNS), Step("PUT", "x", "y", "z", becomes=Registration(Platform.WNS, WNS)),
