@@ -90,6 +90,33 @@ def test_third_parties_stay_in_their_one_room(path: Path) -> None:
         assert name_of(path) in THIRD_PARTIES.get(imported, {name_of(path)})
 
 
+COSTLY = {
+    *("typing", "dataclasses", "logging", "inspect", "contextlib", "pathlib", "subprocess", "tempfile"),
+    *("signal", "threading", "urllib", "hashlib", "re", "fcntl", "msvcrt"),
+}
+OF_EVERY_START = [
+    "filesystem.py",
+    "channels/__init__.py",
+    "channels/source.py",
+    "channels/simple.py",
+    "device/credential_sources.py",
+    "device/key_ring.py",
+    "device/key_ring_calls.py",
+    "device/machine.py",
+    "device/paths.py",
+    "device/secret_file.py",
+]
+
+
+@pytest.mark.parametrize("path", OF_EVERY_START)
+def test_modules_of_every_start_import_nothing_costly(path: str) -> None:
+    for node in ast.parse((PACKAGE / path).read_text()).body:  # not what stands in functions and under if
+        if isinstance(node, ast.Import):
+            assert COSTLY.isdisjoint(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None and node.module.split(".")[0] not in COSTLY
+
+
 HEAVY = (
     "requests",
     "urllib3",
