@@ -18,6 +18,7 @@ from typing import Any, Final
 from nhagent import validation
 from nhagent.agent import Agent
 from nhagent.channels import simple
+from nhagent.channels.source import ChannelSource, as_source
 from nhagent.device import paths
 from nhagent.errors import ConfigurationError
 from nhagent.models import Platform, RawChannel, SecondaryTile, Template
@@ -67,7 +68,7 @@ class Setup:
     hub: str
     ca_bundle: str | None
     platform: Platform
-    sources: Mapping[str, simple.ChannelSource]
+    sources: Mapping[str, ChannelSource]
     channel_files: Mapping[str, str]
 
 
@@ -106,9 +107,7 @@ def read_setup(given: str | None, **world: Any) -> Setup:
             hub=arguments["hub"],
             ca_bundle=arguments["ca_bundle"],
             platform=platform,
-            sources={
-                name: simple.as_source(platform, channel, name) for name, channel in given_channels.items()
-            },
+            sources={name: as_source(platform, channel, name) for name, channel in given_channels.items()},
             channel_files={
                 name: os.path.join(folder, table.text("file"))
                 for name, table in tables.items()

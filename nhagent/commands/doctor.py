@@ -18,10 +18,10 @@ from time import monotonic, sleep
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from nhagent.channels.simple import ask
+from nhagent.channels.source import ask
 from nhagent.commands.config import Setup, read_setup
 from nhagent.commands.units import ENCRYPTED, Unit, installed
-from nhagent.device import key_ring
+from nhagent.device import credential_sources
 from nhagent.device.store import LOCK, Store
 from nhagent.errors import CredentialError, HubError, HubUnavailable, NhagentError, RecordNotFound
 from nhagent.filesystem import Disk, locked
@@ -236,7 +236,7 @@ class _Examination:
             fact += f"key {source.key.key_name!r}"
             fact += more if source.key.allows_more_than_listen else " (by its name, Listen alone)"
         fact += f" at {namespace}"
-        hidden = key_ring.present()[1:]
+        hidden = credential_sources.present()[1:]
         if hidden:
             fact += f"; it hides {' and '.join(hidden)}"
         known_at = None if "state" in self._red else self._status.namespace
@@ -247,7 +247,7 @@ class _Examination:
 
     def _check_no_service_has_it(self) -> None:
         """Where no connection string is to be seen, a service may have one that systemd shows to it alone."""
-        if key_ring.present() or os.environ.get("CREDENTIALS_DIRECTORY"):
+        if credential_sources.present() or os.environ.get("CREDENTIALS_DIRECTORY"):
             return
         for unit in self._units:
             path = unit.credential_file

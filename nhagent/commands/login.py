@@ -7,7 +7,7 @@ from typing import Any
 
 from nhagent import validation
 from nhagent.commands.config import read_login
-from nhagent.device import key_ring
+from nhagent.device import credential_sources, key_ring
 from nhagent.device.paths import vault_file
 from nhagent.errors import ConfigurationError
 from nhagent.session.hub_session import checked_connection_string
@@ -41,7 +41,7 @@ def log_in(config: str | None, *, allow_full_access: bool) -> tuple[dict[str, An
         f"stored in the key ring {kept_in}: key {connection.key_name!r} at {connection.namespace}, "
         f"for app {settings.app!r} and hub {settings.hub!r}"
     )
-    before = next(iter(key_ring.present()), None)
+    before = next(iter(credential_sources.present()), None)
     if before is not None:
         shown += f"\n  but {before} comes before the key ring, and is what will be used"
     if sys.platform != "win32":  # a key ring shows nobody that it has changed

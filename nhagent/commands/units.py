@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from nhagent.device.key_ring import SYSTEMD_CREDENTIAL
+from nhagent.device.credential_sources import SYSTEMD_CREDENTIAL
 
 UNITS: Final = ("nhagent.service", "nhagent@*.service", "nhagent-refresh.service", "nhagent-refresh.timer")
 MANAGERS: Final = ((), ("--user",))
