@@ -40,6 +40,7 @@ from nhagent.errors import ConfigurationError, NhagentError, StateError, Throttl
 from nhagent.logs import Log
 from nhagent.models import fingerprint
 from nhagent.reconcile.declaration import PRIMARY, Declaration, listed_tags
+from nhagent.reconcile.inspector import Inspector
 from nhagent.reconcile.planner import Mode, state_of
 from nhagent.reconcile.readings import Readings, channels_of
 from nhagent.reconcile.reconciler import Reconciler
@@ -161,7 +162,8 @@ class Agent:
         )
         self._session = HubSession(chain, hub, ca_bundle=ca_bundle, clock=settings.clock)
         self._retries = Retries(self._store, settings.clock, settings.random)
-        self._reconciler = Reconciler(settings, self._store, self._session, registrar, self._retries)
+        self._inspector = Inspector(settings, self._store, self._session, registrar)
+        self._reconciler = Reconciler(self._inspector, self._retries)
 
     def __repr__(self) -> str:
         return f"<agent of app {self._settings.app!r} for hub {self._settings.hub!r}>"
@@ -254,7 +256,7 @@ class Agent:
 
         every = self._settings.refreshed_in_background_every.total_seconds()
         try:
-            known = self._reconciler.recall().identity
+            known = self._inspector.recall().identity
         except StateError:  # the next pass tells
             known = None
         slot = self._settings.random() if known is None else backoff.slot(known.installation_id)
@@ -280,11 +282,11 @@ class Agent:
         from nhagent.reconcile.drift import verify
         from nhagent.reconcile.intents import LOCK_SECONDS
 
-        reconciler = self._reconciler
-        with reconciler.alone(LOCK_SECONDS):
-            self._retries.check(reconciler.recall().state.retry)
+        inspector = self._inspector
+        with inspector.alone(LOCK_SECONDS):
+            self._retries.check(inspector.recall().state.retry)
             try:
-                return verify(reconciler)
+                return verify(inspector)
             except NhagentError as error:
                 self._remember_failure(error)
                 raise
@@ -353,7 +355,7 @@ class Agent:
         from nhagent.reconcile.intents import declare
 
         validation.check_seconds("timeout", timeout)
-        declare(self._reconciler, change)
+        declare(self._inspector, change)
         return self._run(timeout)
 
     def plan(self) -> list[Step]:
@@ -367,7 +369,7 @@ class Agent:
         """
         from nhagent.reconcile.intents import LOCK_SECONDS
 
-        with self._reconciler.alone(LOCK_SECONDS):
+        with self._inspector.alone(LOCK_SECONDS):
             try:
                 plan = self._session.authorized(self._planned)
             except Throttled as error:  # of all that is learnt this is what must be kept
@@ -380,16 +382,16 @@ class Agent:
         return list(plan.steps)
 
     def _planned(self) -> StartPlan:
-        reconciler = self._reconciler
-        memory = reconciler.recall()
-        readings, namespace = reconciler.read(memory), self._session.chain.namespace()
-        inputs = reconciler.inputs(memory, readings, namespace, new_id=lambda: "(new)")
-        plan = reconciler.plan(inputs)
+        inspector = self._inspector
+        memory = inspector.recall()
+        readings, namespace = inspector.read(memory), self._session.chain.namespace()
+        inputs = inspector.inputs(memory, readings, namespace, new_id=lambda: "(new)")
+        plan = inspector.plan(inputs)
         if not plan.must_learn:
             return plan
         self._retries.check(plan.state.retry)
         namespace = self._session.chain.namespace_at_any_cost()
-        return reconciler.learn(reconciler.plan(inputs.changed(namespace=namespace)))
+        return inspector.learn(inspector.plan(inputs.changed(namespace=namespace)))
 
     def status(self) -> Status:
         """What is known without asking the hub or a channel source.
@@ -398,14 +400,14 @@ class Agent:
             StateUnwritable: the state is another user's.
             ConfigurationError: what was declared cannot be registered.
         """
-        reconciler, settings = self._reconciler, self._settings
-        memory = reconciler.recall()
-        plan = reconciler.plan(reconciler.inputs(memory, Readings(), None))
+        inspector, settings = self._inspector, self._settings
+        memory = inspector.recall()
+        plan = inspector.plan(inspector.inputs(memory, Readings(), None))
         accepted, retry, installation = plan.state.accepted, plan.state.retry, plan.installation
         shown = {} if installation is None else channels_of(installation)
-        due = None if installation is None else reconciler.registrar.due_at(plan.policy, accepted)
+        due = None if installation is None else inspector.registrar.due_at(plan.policy, accepted)
         return Status(
-            state=state_of(plan, reconciler.registrar),
+            state=state_of(plan, inspector.registrar),
             app=settings.app,
             hub=settings.hub,
             platform=settings.platform,
@@ -442,7 +444,7 @@ class Agent:
         """
         from nhagent.reconcile.intents import disable
 
-        disable(self._reconciler)
+        disable(self._inspector)
         return self._run(timeout)
 
     def enable(self) -> None:
@@ -456,7 +458,7 @@ class Agent:
         """
         from nhagent.reconcile.intents import enable
 
-        enable(self._reconciler)
+        enable(self._inspector)
 
     def _run(self, timeout: float, *, force: bool = False) -> Report:
         validation.check_seconds("timeout", timeout)

@@ -183,7 +183,12 @@ class HeldBack(Throttled):
     """
 
     def __init__(
-        self, fact: str, hint: str = "", *, retry_after: float | None = None, not_before: datetime | None = None
+        self,
+        fact: str,
+        hint: str = "",
+        *,
+        retry_after: float | None = None,
+        not_before: datetime | None = None,
     ) -> None:
         super().__init__(fact, hint, retry_after=retry_after)
         self.not_before = not_before

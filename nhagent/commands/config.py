@@ -24,6 +24,7 @@ from nhagent.errors import ConfigurationError
 from nhagent.models import Platform, RawChannel, SecondaryTile, Template
 from nhagent.reconcile.declaration import PRIMARY, tile_name
 from nhagent.reconcile.settings import LONGEST
+from nhagent.session.credential_chain import CredentialChain
 from nhagent.session.hub_session import HubSession
 
 _TOP: Final = ("app", "hub", "device", "channel", "templates", "tiles", "refresh")
@@ -96,12 +97,15 @@ def read_setup(given: str | None, **world: Any) -> Setup:
             path=path,
             agent=agent,
             access=HubSession(
-                arguments["app"],
+                CredentialChain(
+                    arguments["app"],
+                    arguments["hub"],
+                    None,
+                    endpoint=arguments["endpoint"],
+                    allow_full_access=arguments["allow_full_access"],
+                ),
                 arguments["hub"],
-                None,
-                endpoint=arguments["endpoint"],
                 ca_bundle=arguments["ca_bundle"],
-                allow_full_access=arguments["allow_full_access"],
                 clock=lambda: datetime.now(UTC),
             ),
             hub=arguments["hub"],

@@ -24,7 +24,7 @@ from nhagent.device.store import IDENTITY, STATE
 from nhagent.errors import NhagentError
 from nhagent.redaction import in_prose
 from nhagent.report import Report
-from nhagent.retry.loop import uptime
+from nhagent.retry.state import uptime
 
 LOOK_SECONDS: Final = 1.5
 """Between two looks at the files that channels come from."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nhagent.agent import Agent
 from nhagent.hub.client import HubClient
 from nhagent.models import Platform, Registration, SecondaryTile, Template
-from nhagent.registrars import INSTALLATION, REGISTRATION
+from nhagent.registrars.protocol import INSTALLATION, REGISTRATION
 
 if TYPE_CHECKING:
     from nhagent.emulator import Emulator

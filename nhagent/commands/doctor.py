@@ -28,11 +28,11 @@ from nhagent.filesystem import Disk, locked
 from nhagent.hub.addresses import addresses_of
 from nhagent.hub.connection import ConnectionString
 from nhagent.models import Platform, PushChannel, fingerprint, identity_of_channel
-from nhagent.reconcile.planner import known_channels, refusal
-from nhagent.reconcile.reconciler import new_installation_id
-from nhagent.registrars import INSTALLATION
+from nhagent.reconcile.identity import new_installation_id
+from nhagent.reconcile.readings import WAIT_FOR_ANOTHER, known_channels, why_refused
+from nhagent.registrars.protocol import INSTALLATION
 from nhagent.report import StartState, Status
-from nhagent.session.hub_session import GOOD_CLOCK_SECONDS
+from nhagent.session.hub_clock import CLOCK_TOLERANCE_SECONDS as GOOD_CLOCK_SECONDS
 
 CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 15.0
@@ -224,11 +224,11 @@ class _Examination:
     def _credentials(self) -> str:
         access = self._setup.access
         try:
-            namespace = access.namespace_at_any_cost()
+            namespace = access.chain.namespace_at_any_cost()
         except CredentialError:
             self._check_no_service_has_it()
             raise
-        source = access.source
+        source = access.chain.current
         assert source is not None
         fact = f"{source.name}: "
         if isinstance(source.key, ConnectionString):
@@ -260,7 +260,7 @@ class _Examination:
     @property
     def _address(self) -> str:
         """The namespace's address."""
-        address = self._setup.access.address
+        address = self._setup.access.chain.address
         if address is None:
             self._needs("credentials")
             raise _Open("no address is known")
@@ -412,7 +412,7 @@ class _Examination:
             installation_id = self._status.installation_id or installation_id
             state = Store(self._status.folder).load().state
             access.hide(channel for _, channel in known_channels(state))
-        first = access.source
+        first = access.chain.current
 
         def get() -> bool:
             client = access.open(ANSWER_SECONDS)
@@ -427,7 +427,7 @@ class _Examination:
 
         try:
             self._answer = access.authorized(get)
-            second = access.source
+            second = access.chain.current
             if first is not None and second is not None and first.key != second.key:
                 self._answer = _Red(
                     f"refuses the key of {first.name}; that of {second.name} stands in for it",
@@ -465,10 +465,9 @@ class _Examination:
             raise _Red(f"{fingerprint(channel)} is also that of {twin}", "give each a channel of its own")
         if "state" in self._red:
             return
-        reason = refusal(setup.platform, channel, Store(self._status.folder).load().state)
-        if reason:
-            fact, _, next_step = reason.partition("; ")
-            raise _Red(f"{fingerprint(channel)} {fact}", next_step)
+        fact = why_refused(setup.platform, channel, Store(self._status.folder).load().state)
+        if fact is not None:
+            raise _Red(f"{fingerprint(channel)} {fact}", WAIT_FOR_ANOTHER)
 
     def _age(self, path: str, mark: str) -> str:
         try:

@@ -10,7 +10,7 @@ from nhagent.commands.config import read_login
 from nhagent.device import credential_sources, key_ring
 from nhagent.device.paths import vault_file
 from nhagent.errors import ConfigurationError
-from nhagent.session.hub_session import checked_connection_string
+from nhagent.session.credential_chain import checked_connection_string
 
 MAX_CHARACTERS = 16 * 1024
 

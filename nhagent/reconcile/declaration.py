@@ -233,7 +233,9 @@ def listed_tags(tags: Iterable[str | Iterable[str]]) -> list[str]:
         elif hasattr(part, "__iter__"):
             listed += part
         else:
-            raise ConfigurationError(f"tags {validation.shown(part)}: is not text", "give tags, or lists of tags")
+            raise ConfigurationError(
+                f"tags {validation.shown(part)}: is not text", "give tags, or lists of tags"
+            )
     return listed
 
 

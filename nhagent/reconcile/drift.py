@@ -5,6 +5,7 @@ A hub accepts a write before it has carried it out, and a 200 proves little: a l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from nhagent import validation
@@ -21,14 +22,14 @@ from nhagent.registrars.protocol import WritePolicy
 from nhagent.report import Drift, Verification
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from nhagent.device.document import JsonObject
     from nhagent.device.state import State
     from nhagent.device.store import Memory
     from nhagent.models import PushChannel
-    from nhagent.reconcile.reconciler import Reconciler
+    from nhagent.reconcile.inspector import Inspector
 
 LOCK_SECONDS: Final = 5.0
 """How long the lock is waited for to write down what was seen."""
@@ -138,34 +139,34 @@ def _channel(path: Path, value: object, platform: object) -> PushChannel | None:
         return None
 
 
-def verify(reconciler: Reconciler) -> Verification:
+def verify(inspector: Inspector) -> Verification:
     """Look at the hub, once; what it does not hold is marked, so that the next pass writes it whole.
 
     Args:
-        reconciler: the device's.
+        inspector: the device's.
 
     Raises:
         NhagentError: the hub could not be asked.
     """
-    look = _Look(reconciler)
+    look = _Look(inspector)
     try:
         return look.verify()
     finally:
-        reconciler.session.close()
+        inspector.session.close()
 
 
 class _Look:
     """One look at the hub."""
 
-    def __init__(self, reconciler: Reconciler) -> None:
-        self._reconciler = reconciler
-        self._settings = reconciler.settings
-        self._store = reconciler.store
-        self._session = reconciler.session
-        self._registrar = reconciler.registrar
+    def __init__(self, inspector: Inspector) -> None:
+        self._inspector = inspector
+        self._settings = inspector.settings
+        self._store = inspector.store
+        self._session = inspector.session
+        self._registrar = inspector.registrar
 
     def verify(self) -> Verification:
-        memory = self._reconciler.recall()
+        memory = self._inspector.recall()
         self._session.hide(channel for _, channel in known_channels(memory.state))
         if memory.is_disabled:
             return self._session.authorized(lambda: self._absence(memory))
@@ -203,7 +204,7 @@ class _Look:
         in_sync = not drifted and not missing and not observed.expired
         at = observed.at or self._session.now()
         with self._store.lock(LOCK_SECONDS):
-            state = self._reconciler.recall().state
+            state = self._inspector.recall().state
             if state.accepted.records == before.accepted.records:  # else another process has written since
                 accepted = state.accepted
                 for name in {part.record for part in drifted}:
@@ -217,9 +218,7 @@ class _Look:
                         retry=None,  # it has answered: whatever stood in the way does so no more
                     )
                 )
-        return Verification(
-            in_sync, drifted + missing, observed.expired, at, self._session.requests_sent
-        )
+        return Verification(in_sync, drifted + missing, observed.expired, at, self._session.requests_sent)
 
     def _drift(self, accepted: Accepted, found: Mapping[str, JsonObject | None]) -> Iterator[Drift]:
         for name, document in found.items():
@@ -248,7 +247,7 @@ class _Look:
             left = swept(self._session.open(), Sweep(platform, channel_to_json(channel)), left)
         if left.to_delete:
             with self._store.lock(LOCK_SECONDS):
-                state = self._reconciler.recall().state
+                state = self._inspector.recall().state
                 self._store.remember(state.changed(accepted=state.accepted.deleting(*left.to_delete)))
         drift = tuple(Drift(entry.kind, "", "none", f"{entry.id}") for entry in left.to_delete)
         at = self._session.now() if channels else None

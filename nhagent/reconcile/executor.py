@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from nhagent.device.accepted import Accepted
-    from nhagent.device.state import RetryState, State
+    from nhagent.device.state import RetryState
     from nhagent.device.store import Store
     from nhagent.errors import NhagentError
     from nhagent.reconcile.planner import StartPlan
@@ -118,7 +118,8 @@ class Executor:
     def _check_time(self, step: Step) -> None:
         if monotonic() > self._deadline and (self.done or isinstance(step, DeleteRecord)):
             raise HubUnavailable(
-                f"the time is up, and {len(self._steps)} exchanges are left", "wait: nhagent goes on by itself"
+                f"the time is up, and {len(self._steps)} exchanges are left",
+                "wait: nhagent goes on by itself",
             )
 
     def _prepared(self, step: Step, before: Accepted) -> bool:

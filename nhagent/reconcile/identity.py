@@ -5,7 +5,6 @@ from __future__ import annotations
 from nhagent.device.accepted import Accepted, Sweep
 from nhagent.device.machine import is_another_machine
 from nhagent.device.state import Identity, State
-from nhagent.device.store import STATE
 from nhagent.hub.installations import channel_to_json
 from nhagent.models import identity_of_channel
 from nhagent.reconcile.readings import known_channels, why_refused

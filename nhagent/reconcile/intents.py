@@ -18,56 +18,56 @@ if TYPE_CHECKING:
     from typing import Final
 
     from nhagent.device.store import Memory
-    from nhagent.reconcile.reconciler import Reconciler
+    from nhagent.reconcile.inspector import Inspector
 
 LOCK_SECONDS: Final = 60.0
 """How long an intent waits to get to disk while another process, or thread, of the same app is at work."""
 
 
-def declare(reconciler: Reconciler, change: Callable[[Declaration], Declaration]) -> None:
+def declare(inspector: Inspector, change: Callable[[Declaration], Declaration]) -> None:
     """Change the declaration, which is read from disk at every later start.
 
     Args:
-        reconciler: the device's; its next pass carries it out.
+        inspector: the device's; its next pass carries it out.
         change: is given what is declared; gives what replaces parts of it.
 
     Raises:
         ConfigurationError: it breaks a rule; nothing was changed.
         StateError: it is not on disk.
     """
-    store, settings = reconciler.store, reconciler.settings
-    with reconciler.alone(LOCK_SECONDS), store.lock(LOCK_SECONDS):
-        memory = reconciler.recall()
+    store, settings = inspector.store, inspector.settings
+    with inspector.alone(LOCK_SECONDS), store.lock(LOCK_SECONDS):
+        memory = inspector.recall()
         if STATE in memory.unreadable:
             raise StateUnreadable(f"state folder {store.folder!r}: {STATE} is corrupt", "start first")
         declared = settings.given.over(Declaration.from_json(memory.state.declaration))
         if not settings.owns_tags:
             declared = declared.without_tags()
-        if not reconciler.registrar.carries_user_id:
+        if not inspector.registrar.carries_user_id:
             declared = declared.without_user_id()
         changes = change(declared)
         checked = changes.over(declared).rechecked(settings.platform)
-        settings.changed(given=checked).check(reconciler.registrar)
+        settings.changed(given=checked).check(inspector.registrar)
         store.save_state(memory.state.changed(declaration=checked.to_json()))
-        reconciler.settings = settings.changed(given=settings.given.left_to_disk(changes))
+        inspector.settings = settings.changed(given=settings.given.left_to_disk(changes))
 
 
-def disable(reconciler: Reconciler) -> None:
+def disable(inspector: Inspector) -> None:
     """Keep the device off the hub, whatever is declared, and however wrong that or the credential is.
 
     Args:
-        reconciler: the device's; its next pass sends the deletions.
+        inspector: the device's; its next pass sends the deletions.
 
     Raises:
         StateError: it is not on disk.
     """
-    settings = reconciler.settings
-    with reconciler.alone(LOCK_SECONDS):
-        readings = reconciler.read(reconciler.recall())
-        with reconciler.store.lock(LOCK_SECONDS):
-            memory = reconciler.recall()
+    settings = inspector.settings
+    with inspector.alone(LOCK_SECONDS):
+        readings = inspector.read(inspector.recall())
+        with inspector.store.lock(LOCK_SECONDS):
+            memory = inspector.recall()
             off = memory.changed(state=memory.state.changed(disabled=True))
-            plan = reconciler.plan(reconciler.inputs(off, readings, _namespace(reconciler)))
+            plan = inspector.plan(inspector.inputs(off, readings, _namespace(inspector)))
             accepted = plan.state.accepted
             if settings.first_run_list and not memory.is_disabled:
                 known = {**remembered_channels(settings.platform, plan.state.channels), **readings.given}
@@ -76,7 +76,7 @@ def disable(reconciler: Reconciler) -> None:
             if memory.identity is None and settings.installation_id is not None:
                 # The disk knows nothing, but the id is the app's own: the hub may hold it.
                 accepted = accepted.doubting(INSTALLATION)
-            reconciler.commit(
+            inspector.commit(
                 plan.changed(
                     inputs=plan.inputs.changed(memory=memory),
                     state=plan.state.changed(accepted=accepted),
@@ -84,28 +84,28 @@ def disable(reconciler: Reconciler) -> None:
             )
 
 
-def enable(reconciler: Reconciler) -> None:
+def enable(inspector: Inspector) -> None:
     """Let the device be registered again, under a new installation id unless the app has one of its own.
 
     Args:
-        reconciler: the device's; its next pass registers it.
+        inspector: the device's; its next pass registers it.
 
     Raises:
         StateError: the state cannot be read, locked or written.
     """
-    with reconciler.alone(LOCK_SECONDS), reconciler.store.lock(LOCK_SECONDS):
-        memory = reconciler.recall()
+    with inspector.alone(LOCK_SECONDS), inspector.store.lock(LOCK_SECONDS):
+        memory = inspector.recall()
         if memory.is_disabled:
-            reconciler.commit(_enabled(reconciler, memory))
+            inspector.commit(_enabled(inspector, memory))
 
 
-def _enabled(reconciler: Reconciler, memory: Memory) -> StartPlan:
+def _enabled(inspector: Inspector, memory: Memory) -> StartPlan:
     before = memory.identity or Identity("", memory.state.namespace)
     accepted = delete_all(memory.state.accepted, before.installation_id).changed(sweep=())
     return StartPlan(
-        reconciler.inputs(memory, Readings(), None),
+        inspector.inputs(memory, Readings(), None),
         before.changed(  # what newer versions wrote stays
-            installation_id=reconciler.settings.installation_id or new_installation_id(), disabled=False
+            installation_id=inspector.settings.installation_id or new_installation_id(), disabled=False
         ),
         memory.state.changed(accepted=accepted, disabled=False),
         (),
@@ -114,8 +114,8 @@ def _enabled(reconciler: Reconciler, memory: Memory) -> StartPlan:
     )
 
 
-def _namespace(reconciler: Reconciler) -> str | None:
+def _namespace(inspector: Inspector) -> str | None:
     try:
-        return reconciler.session.chain.namespace()
+        return inspector.session.chain.namespace()
     except (ConfigurationError, CredentialError):  # told by the pass that follows
         return None

@@ -235,9 +235,7 @@ def state_of(plan: StartPlan, registrar: Registrar) -> StartState:
     return next((state for state, holds in rows if holds), StartState.IN_SYNC)
 
 
-def _declared(
-    inputs: StartInputs, registrar: Registrar, state: State, learnt: Learnt | None
-) -> Declaration:
+def _declared(inputs: StartInputs, registrar: Registrar, state: State, learnt: Learnt | None) -> Declaration:
     """What is declared: given now, else declared before, else what the hub was found to hold."""
     declaration = inputs.settings.given.over(Declaration.from_json(state.declaration))
     if learnt is not None and learnt.declared is not None:
@@ -255,9 +253,7 @@ def _channels(
     found = {} if learnt is None or learnt.declared is None else channels_of(learnt.declared)
     channels = {**found, **remembered_channels(platform, state.channels), **readings.given}
     return {
-        name: channel
-        for name, channel in channels.items()
-        if why_refused(platform, channel, state) is None
+        name: channel for name, channel in channels.items() if why_refused(platform, channel, state) is None
     }
 
 

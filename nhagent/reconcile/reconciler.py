@@ -1,41 +1,32 @@
-"""One pass: inspect, plan, and only if something is to be done, take the lock, learn, commit, execute.
+"""One pass: inspect, plan, and only if something is to be done, take the lock, learn, commit, execute, report.
 
-What is on disk and what the channel sources gave are inspected and planned once (`nhagent.reconcile.planner`);
-under the lock memory is read again, and planned again only if it, or what the hub told, has changed. Nothing
-here waits for a hub or retries.
+A pass plans once (`nhagent.reconcile.planner`); under the lock memory is read again, and planned again only if
+it, or what the hub told, has changed. Nothing here waits for a hub or retries.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from os import getpid
-from threading import TIMEOUT_MAX, RLock
 from time import monotonic
 
-from nhagent.device.document import Malformed
-from nhagent.device.state import State
-from nhagent.device.store import IDENTITY, STATE
-from nhagent.errors import ConfigurationError, NhagentError, StateLocked, StateUnwritable, Unauthorized
+from nhagent.device.store import STATE
+from nhagent.errors import NhagentError, StateLocked, StateUnwritable, Unauthorized
 from nhagent.logs import Log
 from nhagent.reconcile.deadline import LEAST_SECONDS, seconds_until
-from nhagent.reconcile.declaration import PRIMARY, Declaration
-from nhagent.reconcile.identity import is_elsewhere, new_installation_id
-from nhagent.reconcile.planner import Mode, StartInputs, next_steps, plan_start
-from nhagent.reconcile.readings import Readings, known_channels, read_sources
+from nhagent.reconcile.declaration import PRIMARY
+from nhagent.reconcile.identity import is_elsewhere
+from nhagent.reconcile.planner import next_steps
+from nhagent.reconcile.readings import Readings
 from nhagent.report import Outcome, Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from nhagent.device.store import Memory, Store
     from nhagent.device.accepted import Accepted
     from nhagent.device.state import RetryState
-    from nhagent.steps import Step
-    from nhagent.reconcile.planner import StartPlan
-    from nhagent.reconcile.settings import Settings
-    from nhagent.registrars.protocol import Registrar
+    from nhagent.device.store import Memory
+    from nhagent.reconcile.inspector import Inspector
+    from nhagent.reconcile.planner import Mode, StartPlan
     from nhagent.retry.state import Retries
-    from nhagent.session.hub_session import HubSession
+    from nhagent.steps import Step
 
 _log = Log(__name__)
 
@@ -44,24 +35,13 @@ class Reconciler:
     """Makes a device's hub hold what is declared.
 
     Args:
-        settings: what the app passes in; replaced when it declares something else.
-        store: the device's files.
-        session: its way to the hub.
-        registrar: makes the hub know it.
+        inspector: what is known of the device.
         retries: what stands in its way, and until when.
     """
 
-    def __init__(
-        self, settings: Settings, store: Store, session: HubSession, registrar: Registrar, retries: Retries
-    ) -> None:
-        self.settings = settings
-        self.store = store
-        self.session = session
-        self.registrar = registrar
-        self.retries = retries
-        self._lock = RLock()
-        self._process = getpid()
-        self._is_reading = False
+    def __init__(self, inspector: Inspector, retries: Retries) -> None:
+        self._inspector = inspector
+        self._retries = retries
 
     def run(self, seconds: float, mode: Mode) -> Report:
         """Make one pass.
@@ -73,147 +53,25 @@ class Reconciler:
         Raises:
             NhagentError: waiting cannot mend it. What waiting may mend is reported.
         """
-        attempt = _Pass(self, monotonic() + max(seconds, LEAST_SECONDS), mode)
+        seconds = max(seconds, LEAST_SECONDS)
+        attempt = _Pass(self._inspector, self._retries, monotonic() + seconds, mode)
         try:
-            with self.alone(max(seconds, LEAST_SECONDS)):
+            with self._inspector.alone(seconds):
                 try:
                     return attempt.run()
                 finally:
-                    self.session.close()
+                    self._inspector.session.close()
         except StateLocked as busy:
-            return Report(
-                Outcome.WAITING, busy, next_attempt=self.retries.failed(busy).not_before
-            )
-
-    @contextmanager
-    def alone(self, seconds: float) -> Iterator[None]:
-        """Serialise passes of this process's threads, and all else that reads and declares.
-
-        Args:
-            seconds: how long to wait for another thread.
-
-        Raises:
-            StateLocked: it did not finish in time.
-        """
-        if self._process != getpid():  # forked: the thread at work, and its connection, are the parent's
-            self._process, self._lock, self._is_reading = getpid(), RLock(), False
-            self.session.forget()
-        lock = self._lock
-        if not lock.acquire(timeout=min(max(0.0, seconds), TIMEOUT_MAX)):
-            raise StateLocked(
-                f"state folder {self.store.folder!r}: another thread of this program is at work on it and "
-                f"did not finish within {seconds:.0f} s",
-                "try again, or give it longer",
-            )
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def recall(self) -> Memory:
-        """Read what is on disk. An invalid stored declaration marks state.json as unreadable."""
-        memory = self.store.load()
-        try:
-            Declaration.from_json(memory.state.declaration)
-        except Malformed:
-            state = State(namespace=memory.state.namespace, disabled=memory.state.disabled)
-            return memory.changed(state=state, unreadable=(*memory.unreadable, STATE))
-        return memory
-
-    def read(self, memory: Memory) -> Readings:
-        """Ask every channel source that is declared, now or before; none while the device is unregistered."""
-        if memory.is_disabled:
-            return Readings()
-        if self._is_reading:
-            raise ConfigurationError(
-                "a channel source called its own agent", "let it give the channel and no more"
-            )
-        declaration = self.settings.given.over(Declaration.from_json(memory.state.declaration))
-        self._is_reading = True
-        try:
-            return read_sources(self.settings.platform, self.settings.source, declaration)
-        finally:
-            self._is_reading = False
-
-    def inputs(
-        self,
-        memory: Memory,
-        readings: Readings,
-        namespace: str | None,
-        *,
-        mode: Mode = Mode(),  # noqa: B008 - frozen
-        new_id: Callable[[], str] = new_installation_id,
-    ) -> StartInputs:
-        """Gather what is known at a start."""
-        return StartInputs(
-            memory,
-            self.settings,
-            readings,
-            namespace,
-            self.settings.machine(),
-            self.session.now(),
-            mode,
-            new_id,
-        )
-
-    def plan(self, inputs: StartInputs) -> StartPlan:
-        """Plan a start; the device's channels are kept out of every error from now on."""
-        plan = plan_start(inputs, self.registrar)
-        if not plan.is_settled:
-            self._hide_channels(plan)
-        return plan
-
-    def learn(self, plan: StartPlan) -> StartPlan:
-        """Plan again with what the hub tells of the device, where the disk does not say.
-
-        Raises:
-            HubError: the hub did not answer.
-        """
-        if not plan.must_learn or plan.installation is None:
-            return plan
-        learnt = self.registrar.learn(
-            plan.installation,
-            plan.state.accepted,
-            plan.known_id,
-            listing=plan.listing,
-            complete=self.settings.given.is_complete,
-        )
-        plan = plan_start(plan.inputs.changed(now=self.session.now()), self.registrar, learnt)
-        self._hide_channels(plan)
-        return plan
-
-    def commit(self, plan: StartPlan) -> None:
-        """Write what must be on disk before anything is sent. Under the lock.
-
-        Raises:
-            StateUnwritable: it is not on disk.
-        """
-        memory, now = plan.inputs.memory, self.settings.clock
-        for name in memory.unreadable:
-            aside = self.store.keep_aside(name, now())
-            _log.warning("state file %s was corrupt and is kept as %s", name, aside)
-        if plan.is_cloned:
-            for name in (IDENTITY, STATE):
-                self.store.keep_aside(name, now())
-        # The state first: it holds what a first run has found, and an identity says that there was one.
-        state = plan.committed_state
-        if memory.unreadable or memory.unsaved or not memory.state.is_stored_as(state):
-            self.store.save_state(state)
-        if memory.identity != plan.identity:
-            self.store.save_identity(plan.identity)
-
-    def _hide_channels(self, plan: StartPlan) -> None:
-        states = (plan.inputs.memory.state, plan.state)
-        self.session.hide(channel for state in states for _, channel in known_channels(state))
+            return Report(Outcome.WAITING, busy, next_attempt=self._retries.failed(busy).not_before)
 
 
 class _Pass:
     """How far one pass has come, for a report that is true even if it was cut short."""
 
-    def __init__(self, reconciler: Reconciler, deadline: float, mode: Mode) -> None:
-        self._reconciler = reconciler
-        self._store, self._session = reconciler.store, reconciler.session
-        self._registrar, self._retries = reconciler.registrar, reconciler.retries
+    def __init__(self, inspector: Inspector, retries: Retries, deadline: float, mode: Mode) -> None:
+        self._inspector = inspector
+        self._store, self._session = inspector.store, inspector.session
+        self._registrar, self._retries = inspector.registrar, retries
         self._deadline = deadline
         self._mode = mode
         self._plan: StartPlan | None = None
@@ -247,7 +105,7 @@ class _Pass:
         if plan.steps:
             plan = self._let_out(plan)
         with self._store.lock(seconds_until(self._deadline)):
-            if self._reconciler.recall() != plan.inputs.memory:
+            if self._inspector.recall() != plan.inputs.memory:
                 return None
             if plan.steps:
                 # What is wrong with the settings is told before anything is written.
@@ -258,13 +116,13 @@ class _Pass:
         return self._report(self._outcome(plan))
 
     def _inspect(self) -> StartPlan:
-        reconciler = self._reconciler
+        inspector = self._inspector
         namespace = self._session.chain.namespace()
-        memory = reconciler.recall()
+        memory = inspector.recall()
         self._installation_id = None if memory.identity is None else memory.identity.installation_id
         self._retries.recall(memory.state.retry)
-        self._readings = reconciler.read(memory)
-        plan = reconciler.plan(reconciler.inputs(memory, self._readings, namespace, mode=self._mode))
+        self._readings = inspector.read(memory)
+        plan = inspector.plan(inspector.inputs(memory, self._readings, namespace, mode=self._mode))
         self._plan, self._readings = plan, plan.readings
         if plan.is_cloned:
             _warn_of_clone(self._store.folder)
@@ -283,14 +141,14 @@ class _Pass:
         _warn_of_move(inputs.memory, namespace)
         if namespace == inputs.namespace:
             return plan
-        return self._reconciler.plan(inputs.changed(namespace=namespace))
+        return self._inspector.plan(inputs.changed(namespace=namespace))
 
     def _learn(self, plan: StartPlan) -> StartPlan:
         memory = plan.inputs.memory
         if plan.must_learn and not plan.knows_identity and STATE not in memory.unreadable:
             # As it is on disk: one that is full or read-only is then told before the hub is asked.
             self._store.save_state(memory.state)
-        return self._reconciler.learn(plan)
+        return self._inspector.learn(plan)
 
     def _commit(self, plan: StartPlan) -> StartPlan:
         """Commit; where the disk does not take it, a device whose identity is there goes on from memory.
@@ -299,7 +157,7 @@ class _Pass:
         sent is the whole.
         """
         try:
-            self._reconciler.commit(plan)
+            self._inspector.commit(plan)
         except StateUnwritable:
             if not plan.knows_identity:
                 raise
@@ -310,9 +168,7 @@ class _Pass:
         return plan
 
     def _execute(self, plan: StartPlan) -> None:
-        from nhagent.device.accepted import Accepted
-    from nhagent.device.state import RetryState
-    from nhagent.steps import Step
+        from nhagent.reconcile.executor import Executor
 
         executor = Executor(plan, self._store, self._session, self._registrar, self._deadline)
         try:

@@ -268,14 +268,15 @@ class _Planning:
         becomes = altered(installation, expiration_time=self._expiration())
         return PutRecord(INSTALLATION_RECORD, becomes.installation_id, reason, becomes)
 
-
     def _expiration(self) -> datetime | None:
         if self._policy.expires_after is None:
             return None
         try:
             return (self._now + self._policy.expires_after).astimezone(UTC)
         except OverflowError:
-            raise ConfigurationError("expires_after: ends beyond the calendar", "give a shorter one") from None
+            raise ConfigurationError(
+                "expires_after: ends beyond the calendar", "give a shorter one"
+            ) from None
 
 
 def with_tags_of(before: Installation, after: Installation) -> Installation:

@@ -20,7 +20,7 @@ from nhagent.steps import CreateId, PutRecord, ReadRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import Any, Final
 
@@ -257,11 +257,7 @@ def _keeps_tags(step: Step) -> bool:
 
 
 def _compared(document: JsonObject, policy: WritePolicy) -> JsonObject:
-    return (
-        document
-        if policy.owns_tags
-        else {name: part for name, part in document.items() if name != "tags"}
-    )
+    return document if policy.owns_tags else {name: part for name, part in document.items() if name != "tags"}
 
 
 def _with(accepted: Accepted, name: str, record: RegistrationRecord) -> Accepted:

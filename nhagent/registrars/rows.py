@@ -7,28 +7,31 @@ from nhagent.models import Registration, altered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from nhagent.device.document import JsonObject
-    from nhagent.models import Installation
+    from collections.abc import Mapping, Sequence
+    from typing import Final
 
-NATIVE: str = "native"
+    from nhagent.device.document import JsonObject
+    from nhagent.models import Installation, PushChannel, Template
+
+NATIVE: Final = "native"
 """What the row without a template is called."""
 
 
 def rows_of(installation: Installation) -> dict[str, Registration]:
     """Give a device's registrations by name: ``native``, ``template:NAME``, ``tile:ID/…``."""
     rows: dict[str, Registration] = {}
-    parts = [("", None, installation.push_channel, installation.tags, installation.templates)]
-    parts += [
-        (f"tile:{tile_id}/", tile_id, str(tile.channel), tile.tags, tile.templates)  # type: ignore[list-item]
-        for tile_id, tile in installation.secondary_tiles.items()
+    parts: list[tuple[str, str | None, PushChannel, Sequence[str], Mapping[str, Template]]] = [
+        ("", None, installation.push_channel, installation.tags, installation.templates)
     ]
-    for prefix, tile_id, channel, tags, templates in parts:
+    for name, part in installation.secondary_tiles.items():
+        parts.append((f"tile:{name}/", name, str(part.channel), part.tags, part.templates))
+    for prefix, tile, channel, tags, templates in parts:
         native = Registration(
             installation.platform,
             channel,
             tags,
             installation.push_variables,
-            secondary_tile_name=tile_id,
+            secondary_tile_name=tile,
         )
         rows[f"{prefix}{NATIVE}"] = native
         for name, template in templates.items():

@@ -14,15 +14,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
-    from typing import Final, Protocol
+    from typing import Protocol
 
     from nhagent.device.state import RetryState
     from nhagent.errors import NhagentError
-
     from nhagent.report import Report
 else:
     Protocol = object
-
 
 
 class Failures(Protocol):

@@ -66,9 +66,7 @@ class Retries:
         random: gives a number from 0 to 1.
     """
 
-    def __init__(
-        self, store: Store, clock: Callable[[], datetime], random: Callable[[], float]
-    ) -> None:
+    def __init__(self, store: Store, clock: Callable[[], datetime], random: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
         self._random = random

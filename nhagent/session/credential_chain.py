@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import chain
 
-from nhagent.device import key_ring
+from nhagent.device.credential_sources import SOURCES_AT_NO_COST, FoundCredential
 from nhagent.errors import ConfigurationError, CredentialError, Unauthorized
 from nhagent.hub.connection import ConnectionString, namespace_of, read_endpoint
 from nhagent.logs import Log
@@ -81,7 +81,7 @@ class CredentialChain:
                 )
             self._given = Source("the token callable", connection_string)
         elif connection_string is not None:
-            self._given = self._parsed(key_ring.FoundCredential(connection_string, "connection_string"))
+            self._given = self._parsed(FoundCredential(connection_string, "connection_string"))
         self._refused: list[Source] = []
         self._passed_over: list[Source] = []  # while another is refused: their keys belong elsewhere
 
@@ -105,11 +105,11 @@ class CredentialChain:
             return namespace_of(self.endpoint)
         return None if self.current is None else self.current.namespace
 
-    def namespace_at_any_cost(self, seconds: float = key_ring.KEYRING_SECONDS) -> str:
+    def namespace_at_any_cost(self, seconds: float | None = None) -> str:
         """Give the namespace to register with, from a key ring if from nowhere else.
 
         Args:
-            seconds: how long the key rings may take.
+            seconds: how long the key rings may take; None: as long as they ever may.
 
         Raises:
             ConfigurationError: the connection string that was found is malformed.
@@ -117,11 +117,11 @@ class CredentialChain:
         """
         known = self.namespace()
         if self.current is None:
-            seconds = min(seconds, key_ring.KEYRING_SECONDS)
+            from nhagent.device.key_ring import KEYRING_SECONDS, find_in_keyring
+
+            seconds = KEYRING_SECONDS if seconds is None else min(seconds, KEYRING_SECONDS)
             first = next(self._in_key_rings(seconds), None)
-            self.current = first or self._parsed(
-                key_ring.find_in_keyring(self._app, self._hub, seconds=seconds)
-            )
+            self.current = first or self._parsed(find_in_keyring(self._app, self._hub, seconds=seconds))
             known = known or self.current.namespace
         assert known is not None  # a token callable comes with an endpoint
         return known
@@ -171,7 +171,7 @@ class CredentialChain:
             yield self._given
             if not self._refused:
                 return
-        for find in key_ring.SOURCES_AT_NO_COST:
+        for find in SOURCES_AT_NO_COST:
             try:
                 found = find()
                 source = None if found is None else self._parsed(found)
@@ -184,7 +184,9 @@ class CredentialChain:
 
     def _in_key_rings(self, seconds: float) -> Iterator[Source]:
         """What the key rings hold, in order, without what is out of the question after a refusal."""
-        for found in key_ring.all_in_keyrings(self._app, self._hub, seconds=seconds):
+        from nhagent.device.key_ring import all_in_keyrings
+
+        for found in all_in_keyrings(self._app, self._hub, seconds=seconds):
             try:
                 source = self._parsed(found)
             except (ConfigurationError, CredentialError):
@@ -195,8 +197,10 @@ class CredentialChain:
                 yield source
 
     def _stand_ins_in_key_rings(self) -> Iterator[Source]:
+        from nhagent.device.key_ring import KEYRING_SECONDS
+
         try:
-            yield from self._in_key_rings(key_ring.KEYRING_SECONDS)
+            yield from self._in_key_rings(KEYRING_SECONDS)
         except (ConfigurationError, CredentialError) as error:
             _log.debug("no other key: %s", error)
 
@@ -204,7 +208,7 @@ class CredentialChain:
         """Whether a source's key was refused, or belongs elsewhere than the key that was."""
         return any(source.key == out.key for out in (*self._refused, *self._passed_over))
 
-    def _parsed(self, found: key_ring.FoundCredential) -> Source:
+    def _parsed(self, found: FoundCredential) -> Source:
         connection = checked_connection_string(
             found.text, found.source, self._hub, allow_full_access=self._allow_full_access
         )

@@ -93,7 +93,9 @@ class HubSession:
         elif seconds is not None:
             self._client.allow(min(seconds, EXCHANGE_SECONDS))
         if self.is_cut:  # looked at last: a cut that comes later finds the client
-            raise HubUnavailable("the background thread was stopped: it sends nothing any more", "start again")
+            raise HubUnavailable(
+                "the background thread was stopped: it sends nothing any more", "start again"
+            )
         return self._client
 
     def _opened(self, seconds: float | None) -> HubClient:
@@ -189,7 +191,9 @@ def readable_pem(path: str | None) -> str | None:
     if path is None:
         return None
     if not validation.is_text(path) or "\0" in path:
-        raise ConfigurationError(f"ca_bundle {validation.shown(path)}: is not a path", "give that of a PEM file")
+        raise ConfigurationError(
+            f"ca_bundle {validation.shown(path)}: is not a path", "give that of a PEM file"
+        )
     try:
         with open(path, "rb") as file:
             content = file.read(MAX_BUNDLE_BYTES)
