@@ -20,7 +20,8 @@ PUSH = "https://push.example/"
 BADGE = Template(body="<badge value='$(n)'/>", headers={"X-WNS-Type": "wns/badge"})
 LOUD = Template(body="<toast>$(message)!</toast>", headers={"X-WNS-Type": "wns/toast"}, tags=["alerts"])
 ZERO = Template(body="<badge value='0'/>", headers={"X-WNS-Type": "wns/badge"})
-TEMPLATES = {"TOAST": TOAST, "BADGE": BADGE, "LOUD": LOUD, "ZERO": ZERO}
+FRONT = Template(body="<tile>$(front)</tile>", headers={"X-WNS-Type": "wns/tile"})
+TEMPLATES = {"TOAST": TOAST, "BADGE": BADGE, "LOUD": LOUD, "ZERO": ZERO, "FRONT": FRONT}
 ATOM = "{http://www.w3.org/2005/Atom}"
 
 
