@@ -22,15 +22,19 @@ class _DataclassFields:
     """What `dataclasses` looks for on a class, made when it is looked for."""
 
     def __get__(self, instance: object, kind: type[Value]) -> Any:
-        from dataclasses import MISSING, field, make_dataclass
+        from dataclasses import field, make_dataclass
 
+        fields: list[tuple[str, type, Any]] = []
+        for name in kind._fields:
+            default = kind._defaults.get(name)
+            if name not in kind._defaults:
+                fields.append((name, object, field()))
+            elif type(default).__hash__ is None:  # an empty mapping, which dataclasses takes for mutable
+                fields.append((name, object, field(default_factory=type(default))))
+            else:
+                fields.append((name, object, field(default=default)))
         # Keyword-only, since fields of a subclass without a default may follow those with one.
-        twin = make_dataclass(
-            kind.__name__,
-            [(name, object, field(default=kind._defaults.get(name, MISSING))) for name in kind._fields],
-            frozen=True,
-            kw_only=True,
-        )
+        twin = make_dataclass(kind.__name__, fields, frozen=True, kw_only=True)
         return vars(twin)["__dataclass_fields__"]
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from nhagent import SecondaryTile
-from tests.conftest import PLAIN, TOAST
+from tests.device_under_test import PLAIN, TOAST
 
 from .play import Play, flow
 from .transcript import BADGE, LOUD

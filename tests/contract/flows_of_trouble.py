@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tests.conftest import PLAIN
+from tests.device_under_test import PLAIN
 
 from .play import Play, flow
 from .transcript import BADGE, ZERO

@@ -13,7 +13,7 @@ import pytest
 from nhagent import Agent, HubClient, Installation, Platform, Registration, Report, Verification
 from nhagent.emulator import Emulator
 from nhagent.errors import NhagentError
-from tests.conftest import TOAST, Device
+from tests.device_under_test import TOAST, Device
 
 from .transcript import PUSH, drain
 

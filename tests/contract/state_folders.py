@@ -14,7 +14,7 @@ from typing import Any
 from zlib import crc32
 
 from nhagent import HubClient, Installation, Platform, Registration, SecondaryTile, Template
-from tests.conftest import TOAST, Device
+from tests.device_under_test import TOAST, Device
 
 from .tables import FOLDER
 from .transcript import FRONT

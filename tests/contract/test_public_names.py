@@ -20,7 +20,7 @@ import nhagent.testing
 from nhagent import Agent, HubClient, Installation, Platform, errors, models, report
 from nhagent.device.vault import Vault
 from nhagent.emulator import Emulator
-from tests.conftest import Device
+from tests.device_under_test import Device
 
 from .tables import read_table
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pytest
 
 from nhagent import HubClient
-from tests.conftest import Device
+from tests.device_under_test import Device
 
 from . import flows, flows_of_trouble
 from .play import FLOWS, Play

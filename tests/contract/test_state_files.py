@@ -15,7 +15,7 @@ import pytest
 
 from nhagent import HubClient, Status
 from nhagent.errors import NhagentError
-from tests.conftest import Device
+from tests.device_under_test import Device
 
 from . import state_folders
 from .state_folders import STYLES, declared, folder_of, plant, put_in_place, set_clocks

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 
 from nhagent import Template
 from nhagent.emulator import Emulator
-from tests.conftest import TOAST
+from tests.device_under_test import TOAST
 
 PUSH = "https://push.example/"
 BADGE = Template(body="<badge value='$(n)'/>", headers={"X-WNS-Type": "wns/badge"})
