@@ -9,7 +9,7 @@ same mistake here. It delivers nothing to any push service.
         agent = Agent(..., hub=emulator.hub, connection_string=emulator.listen)
 """
 
-from .emulator import Emulator
-from .log import LogEntry
+from nhagent.emulator.emulator import Emulator
+from nhagent.emulator.log import LogEntry
 
 __all__ = ["Emulator", "LogEntry"]

@@ -10,13 +10,13 @@ import json
 from dataclasses import asdict, fields
 from typing import Any
 
-from .clock import Clock
-from .delivery import Delivery
-from .faults import Fault, Faults
-from .hub import Hub
-from .log import Log
-from .messages import Reply, Request
-from .routes import segments, within_hub
+from nhagent.emulator.clock import Clock
+from nhagent.emulator.faults import Fault, Faults
+from nhagent.emulator.http_messages import Reply, Request
+from nhagent.emulator.hub.hub import Hub
+from nhagent.emulator.log import Log
+from nhagent.emulator.reply_delivery import Delivery
+from nhagent.emulator.rest.address import segments, within_hub
 
 PREFIX = "/_emulator"
 
@@ -75,7 +75,7 @@ class Control:
         gone = given.get("gone", False)
         match installation, registration:
             case str(), None if "gone" not in given:
-                if not self._hub.delete_installation(installation):
+                if not self._hub.installations.delete(installation):
                     raise _Failed(404, f"There is no installation '{installation}'.")
             case None, str() if isinstance(gone, bool):
                 if not self._hub.registrations.forget(registration, gone=gone) and not gone:

@@ -11,24 +11,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
-from .clock import Clock
-from .control import Control
-from .delivery import Delivery
-from .faults import Fault, Faults
-from .hub import Hub
-from .log import Log, LogEntry
-from .messages import Refused, Request
-from .server import Server
-from .service import Answer, Service
-from .storage import Rule, Storage
+from nhagent.emulator.clock import Clock
+from nhagent.emulator.control import Control
+from nhagent.emulator.faults import Fault, Faults
+from nhagent.emulator.http_messages import Refused, Request
+from nhagent.emulator.hub.hub import Hub
+from nhagent.emulator.log import Log, LogEntry
+from nhagent.emulator.reply_delivery import Answer, Delivery
+from nhagent.emulator.rest.gateway import Gateway
+from nhagent.emulator.sas import FULL_RULE, LISTEN_RULE, new_rules
+from nhagent.emulator.server import Server
+from nhagent.emulator.storage import Storage
 
-LISTEN_RULE = "DefaultListenSharedAccessSignature"
-FULL_RULE = "DefaultFullSharedAccessSignature"
-RIGHTS = frozenset({"Listen", "Send", "Manage"})
 CERTIFICATES = ("good", "expired", "early", "wrong-name", "self-signed")
 
 _HUB_NAME = re.compile(r"[A-Za-z][-A-Za-z0-9._/]{0,259}")
-_RULE_NAME = re.compile(r"[-A-Za-z0-9!()*+,._]{1,256}")
 
 
 class Emulator:
@@ -92,7 +89,7 @@ class Emulator:
         self._rate = rate
         self._lenient = lenient
         self._max_devices = max_devices
-        self._rules = _new_rules(rules or {})
+        self._rules = new_rules(rules or {})
         self._clock = Clock()
         self._log = Log()
         self._faults = Faults()
@@ -236,7 +233,7 @@ class Emulator:
         """
         hub = self._running.hub
         if installation is not None:
-            known = hub.delete_installation(installation)
+            known = hub.installations.delete(installation)
         elif registration is not None:
             known = hub.registrations.forget(registration, gone=gone) or gone
         else:
@@ -251,7 +248,7 @@ class Emulator:
             KeyError: there is none of that id.
         """
         try:
-            self._running.hub.expire_installation(installation)
+            self._running.hub.installations.expire(installation)
         except Refused as refused:
             raise KeyError(installation) from refused
 
@@ -269,7 +266,7 @@ class Emulator:
     def _open(self, resources: ExitStack) -> _Running:
         ca = context = None
         if self._tls:
-            from .tls import server_context
+            from nhagent.emulator.tls import server_context
 
             folder = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="nhagent-emulator-")))
             context = server_context(self._host, folder, kind=self._certificate, names=self._names)
@@ -279,13 +276,13 @@ class Emulator:
         # From now on the keys are those that the file had: connection strings outlive a run.
         self._rules = storage.rules()
         hub = Hub(self.hub, storage, lenient=self._lenient, max_devices=self._max_devices)
-        service = Service(hub, self._rules, self._clock, self._log, self._faults, self._rate)
+        gateway = Gateway(hub, self._rules, self._clock, self._log, self._faults, self._rate)
         control = Control(hub, self._clock, self._log, self._faults)
 
         def answer(request: Request) -> Answer:
             if control.concerns(request.path):
                 return Answer(control.answer(request))
-            return service.answer(request)
+            return gateway.answer(request)
 
         server = Server(self._host, self._port, answer, context)
         resources.callback(server.close)
@@ -317,16 +314,3 @@ class _Running:
     server: Server
     ca: str | None
     resources: ExitStack
-
-
-def _new_rules(further: Mapping[str, Iterable[str]]) -> dict[str, Rule]:
-    """The two rules that every new hub has, and further ones."""
-    rules = {LISTEN_RULE: Rule.new(["Listen"]), FULL_RULE: Rule.new(RIGHTS)}
-    for name, given in further.items():
-        rights = frozenset([given] if isinstance(given, str) else given)
-        if not _RULE_NAME.fullmatch(name) or name in rules:
-            raise ValueError(f"{name!r} is no name for a further rule.")
-        if not rights <= RIGHTS:
-            raise ValueError(f"The rights of {name!r} are among {', '.join(sorted(RIGHTS))}.")
-        rules[name] = Rule.new(rights)
-    return rules

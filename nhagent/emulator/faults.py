@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from .delivery import WHOLE, Delivery
+from nhagent.emulator.reply_delivery import WHOLE, Delivery
 
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile("[\t\x20-\x7e\x80-\xff]*")

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass, field
 
-from .messages import Request
+from nhagent.emulator.http_messages import Request
 
 NOT_CARRIED_OUT = 0
 """The status of a request whose connection a fault reset before anything was decided."""

@@ -17,10 +17,10 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from .bodies import BodyRefused, read_body
-from .messages import Refused, Request
-from .replies import reason, refusal
-from .service import Answer
+from nhagent.emulator.http_messages import Refused, Request, reason_phrase
+from nhagent.emulator.reply_delivery import Answer
+from nhagent.emulator.request_body import BodyRefused, read_body
+from nhagent.emulator.rest.replies import refusal
 
 IDLE_SECONDS = 60.0
 """How long a connection may say nothing."""
@@ -148,7 +148,9 @@ class Exchange(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer what http.server itself cannot read, in the service's form."""
         self.close_connection = True
-        self._send(Answer(refusal(Refused(int(code), message or explain or reason(int(code))), time.time())))
+        self._send(
+            Answer(refusal(Refused(int(code), message or explain or reason_phrase(int(code))), time.time()))
+        )
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  http.server's name
         """Say nothing: the emulator has its own log."""

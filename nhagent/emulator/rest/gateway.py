@@ -8,29 +8,19 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from dataclasses import dataclass
 
-from . import replies, routes
-from .clock import Clock
-from .delivery import WHOLE, Delivery
-from .faults import Fault, Faults
-from .hub import Hub
-from .log import NOT_CARRIED_OUT, Log
-from .messages import Refused, Reply, Request
-from .query import check_api_version
-from .sas import Token
-from .storage import Rule
+from nhagent.emulator.clock import Clock
+from nhagent.emulator.faults import Fault, Faults
+from nhagent.emulator.http_messages import Refused, Reply, Request, merged_headers, reason_phrase
+from nhagent.emulator.hub.hub import Hub
+from nhagent.emulator.log import NOT_CARRIED_OUT, Log
+from nhagent.emulator.reply_delivery import WHOLE, Answer
+from nhagent.emulator.rest import replies, routes
+from nhagent.emulator.rest.address import check_api_version, path_below_hub
+from nhagent.emulator.sas import AccessRule, Token
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A reply, and how it goes out."""
-
-    reply: Reply
-    delivery: Delivery = WHOLE
-
-
-class Service:
+class Gateway:
     """Answers everything that is no control request, and writes each answer to the log.
 
     Args:
@@ -43,7 +33,13 @@ class Service:
     """
 
     def __init__(
-        self, hub: Hub, rules: dict[str, Rule], clock: Clock, log: Log, faults: Faults, rate: float | None
+        self,
+        hub: Hub,
+        rules: dict[str, AccessRule],
+        clock: Clock,
+        log: Log,
+        faults: Faults,
+        rate: float | None,
     ) -> None:
         self._hub = hub
         self._rules = rules
@@ -62,7 +58,7 @@ class Service:
             reply = _faulty(fault, fault.status, now)
         else:
             try:
-                reply = replies.dressed(self._perform(request, token, now), now)
+                reply = replies.with_service_headers(self._perform(request, token, now), now)
             except Refused as error:
                 reply = replies.refusal(error, now)
         self._log.append(request, reply.status, token.key_name if isinstance(token, Token) else None)
@@ -86,10 +82,7 @@ class Service:
     def _fault(self, request: Request) -> Fault | None:
         if not self._faults:
             return None
-        path = request.path
-        if routes.within_hub(routes.segments(path), self._hub.name) is not None:
-            path = "/" + "/".join(path.strip("/").split("/")[self._hub.name.count("/") + 1 :])
-        return self._faults.take(request.method, path)
+        return self._faults.take(request.method, path_below_hub(request.path, self._hub.name))
 
 
 class Bucket:
@@ -130,8 +123,8 @@ def _faulty(fault: Fault, status: int, now: float) -> Reply:
     if fault.body is not None:
         body = fault.body.encode()
     elif status >= 400:
-        body = replies.error_body(status, replies.reason(status), now, tracking_id)
+        body = replies.error_body(status, reason_phrase(status), now, tracking_id)
     else:
         body = b""
-    headers = replies.replaced({"Content-Type": replies.XML}, fault.headers or {})
-    return replies.dressed(Reply(status, headers, body), now, tracking_id)
+    headers = merged_headers({"Content-Type": replies.XML}, fault.headers or {})
+    return replies.with_service_headers(Reply(status, headers, body), now, tracking_id)

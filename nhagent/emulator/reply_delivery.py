@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from .messages import Reply
-from .replies import reason, replaced
+from nhagent.emulator.http_messages import Reply, merged_headers, reason_phrase
 
 _PIECE: Final = 1 << 16
 _PADDING: Final = b" " * _PIECE
@@ -86,13 +85,13 @@ class Delivery:
 
     def _wire(self, reply: Reply, bodiless: bool, in_chunks: bool, last: bool) -> Iterator[bytes]:
         headers = reply.headers
-        lines = [f"HTTP/1.1 {reply.status} {reason(reply.status)}"]
+        lines = [f"HTTP/1.1 {reply.status} {reason_phrase(reply.status)}"]
         if self.makes_body:
             body = self._body(reply.body)
         else:
             body = iter([reply.body] if reply.body and not bodiless else [])
         if self.encoding is not None:
-            headers = replaced({"Content-Encoding": self.encoding}, headers)
+            headers = merged_headers({"Content-Encoding": self.encoding}, headers)
         if not {"content-length", "transfer-encoding"}.isdisjoint(map(str.lower, headers)):
             # A fault that declares a framing of its own gets its body as it is.
             pass
@@ -118,6 +117,14 @@ class Delivery:
 
 WHOLE: Final = Delivery()
 """As a reply goes out when nothing goes wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply, and how it goes out."""
+
+    reply: Reply
+    delivery: Delivery = WHOLE
 
 
 def _padded(body: bytes, left: float) -> Iterator[bytes]:
