@@ -1,4 +1,4 @@
-"""How a reply goes out: whole and at once, or late, cut, dripping, padded, compressed, in chunks of nonsense.
+"""How a reply is delivered: whole and at once, or cut, dripped, padded, compressed or in odd chunks.
 
 body → padding → compression → chunks → head before it → cut → drip
 """
@@ -10,121 +10,83 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
+from nhagent.emulator.faults import NO_FAULT, Fault
 from nhagent.emulator.http_messages import Reply, merged_headers, reason_phrase
 
 _PIECE: Final = 1 << 16
+# JSON and XML stay the same documents with white space behind them.
 _PADDING: Final = b" " * _PIECE
-"""JSON and XML remain what they are with white space behind them."""
-_NO_SIZE: Final = b"zz\r\n"
-_CHOICES: Final = {"reset": ("before", "after"), "chunked": ("garbage", "endless"), "encoding": ("gzip",)}
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """How a reply goes out; as it is by default, whole and at once.
-
-    Raises:
-        ValueError: a value is out of range, or two contradict each other.
-    """
-
-    delay: float = 0.0
-    """Seconds between the answer's being decided and its being sent."""
-    cut_after: int | None = None
-    """Bytes of the reply, its head included, after which the connection is closed."""
-    reset: Literal["before", "after"] | None = None
-    """No reply: the connection is reset (RST), before the request is carried out, or after."""
-    drip: float = 0.0
-    """Seconds after each single byte of the reply, its head included."""
-    chunked: Literal["garbage", "endless"] | None = None
-    """Chunks whose sizes are none, or chunks until the client hangs up."""
-    encoding: Literal["gzip"] | None = None
-    """How the body is compressed, whether or not the client asked for it."""
-    size: int | None = None
-    """Bytes to which the body is padded with spaces, before it is compressed."""
-
-    def __post_init__(self) -> None:
-        for name, seconds in (("delay", self.delay), ("drip", self.drip)):
-            if not (math.isfinite(seconds) and seconds >= 0):
-                raise ValueError(f"A fault's {name} is a number of seconds, not {seconds}.")
-        if self.cut_after is not None and self.cut_after < 0:
-            raise ValueError(f"A reply cannot be cut after {self.cut_after} bytes.")
-        if self.size is not None and self.size < 1:
-            raise ValueError(f"A reply cannot be padded to {self.size} bytes.")
-        for name, known in _CHOICES.items():
-            if getattr(self, name) not in (None, *known):
-                raise ValueError(f"A fault's {name} is {' or '.join(known)}, not {getattr(self, name)!r}.")
-        if self.reset is not None and (self.cut_after is not None or self.drip or self.makes_body):
-            raise ValueError("A fault that resets the connection sends no reply: only a delay goes with it.")
-        if self.chunked == "endless" and self.size is not None:
-            raise ValueError("A body without end has no size.")
-
-    @property
-    def makes_body(self) -> bool:
-        """Whether the body is another than the reply's; it goes out even where HTTP has none, as with 204."""
-        return self.chunked is not None or self.encoding is not None or self.size is not None
-
-    def pieces(self, reply: Reply, *, bodiless: bool, in_chunks: bool, last: bool) -> Iterator[bytes]:
-        """The reply as it goes over the wire; never much of it at once, since it may have no end.
-
-        Args:
-            reply: what is answered.
-            bodiless: the request or the status allows no body.
-            in_chunks: the client knows chunks.
-            last: the connection is closed after it.
-        """
-        wire: Iterable[bytes] = self._wire(reply, bodiless, in_chunks, last)
-        if self.cut_after is not None:
-            wire = _cut(wire, self.cut_after)
-        for piece in _gathered(wire):
-            if self.drip:
-                yield from (bytes((byte,)) for byte in piece)
-            else:
-                yield piece
-
-    def _wire(self, reply: Reply, bodiless: bool, in_chunks: bool, last: bool) -> Iterator[bytes]:
-        headers = reply.headers
-        lines = [f"HTTP/1.1 {reply.status} {reason_phrase(reply.status)}"]
-        if self.makes_body:
-            body = self._body(reply.body)
-        else:
-            body = iter([reply.body] if reply.body and not bodiless else [])
-        if self.encoding is not None:
-            headers = merged_headers({"Content-Encoding": self.encoding}, headers)
-        if not {"content-length", "transfer-encoding"}.isdisjoint(map(str.lower, headers)):
-            # A fault that declares a framing of its own gets its body as it is.
-            pass
-        elif self.chunked == "garbage":
-            lines.append("Transfer-Encoding: chunked")
-            body = _in_garbage(body)
-        elif self.chunked or (in_chunks and (self.makes_body or (reply.body and not bodiless))):
-            lines.append("Transfer-Encoding: chunked")
-            body = _in_chunks(body)
-        elif not self.makes_body:
-            lines.append(f"Content-Length: {0 if bodiless else len(reply.body)}")
-        if last:
-            lines.append("Connection: close")
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        yield ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-        yield from body
-
-    def _body(self, body: bytes) -> Iterator[bytes]:
-        left = math.inf if self.chunked == "endless" else (self.size or 0) - len(body)
-        pieces = _padded(body, left)
-        return pieces if self.encoding is None else _compressed(pieces)
-
-
-WHOLE: Final = Delivery()
-"""As a reply goes out when nothing goes wrong."""
+_INVALID_SIZE: Final = b"zz\r\n"
+_GZIP_HEAD: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+_GZIP_LAST_BLOCK: Final = b"\x03\x00"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reply, and how it goes out."""
+    """A reply, and the fault that it is delivered with.
+
+    Attributes:
+        reply: the reply.
+        fault: `NO_FAULT` for a reply that is sent whole and at once.
+    """
 
     reply: Reply
-    delivery: Delivery = WHOLE
+    fault: Fault = NO_FAULT
+
+
+def pieces_of(answer: Answer, *, bodiless: bool, in_chunks: bool, last: bool) -> Iterator[bytes]:
+    """Yield the reply as it is sent. Only a small part is in memory at a time, since it may be endless.
+
+    Args:
+        answer: what is sent.
+        bodiless: the request or the status allows no body.
+        in_chunks: the client understands chunks.
+        last: the connection is closed after it.
+    """
+    fault = answer.fault
+    wire: Iterable[bytes] = _wire(answer.reply, fault, bodiless, in_chunks, last)
+    if fault.cut_after is not None:
+        wire = _cut(wire, fault.cut_after)
+    for piece in _gathered(wire):
+        if fault.drip:
+            yield from (bytes((byte,)) for byte in piece)
+        else:
+            yield piece
+
+
+def _wire(reply: Reply, fault: Fault, bodiless: bool, in_chunks: bool, last: bool) -> Iterator[bytes]:
+    headers = reply.headers
+    lines = [f"HTTP/1.1 {reply.status} {reason_phrase(reply.status)}"]
+    if fault.makes_body:
+        body = _changed_body(reply.body, fault)
+    else:
+        body = iter([reply.body] if reply.body and not bodiless else [])
+    if fault.encoding is not None:
+        headers = merged_headers({"Content-Encoding": fault.encoding}, headers)
+    if not {"content-length", "transfer-encoding"}.isdisjoint(map(str.lower, headers)):
+        # The fault declares a framing of its own, so the body is sent as it is.
+        pass
+    elif fault.chunked == "garbage":
+        lines.append("Transfer-Encoding: chunked")
+        body = _in_garbage(body)
+    elif fault.chunked or (in_chunks and (fault.makes_body or (reply.body and not bodiless))):
+        lines.append("Transfer-Encoding: chunked")
+        body = _in_chunks(body)
+    elif not fault.makes_body:
+        lines.append(f"Content-Length: {0 if bodiless else len(reply.body)}")
+    if last:
+        lines.append("Connection: close")
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    yield ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    yield from body
+
+
+def _changed_body(body: bytes, fault: Fault) -> Iterator[bytes]:
+    left = math.inf if fault.chunked == "endless" else (fault.size or 0) - len(body)
+    pieces = _padded(body, left)
+    return pieces if fault.encoding is None else _compressed(pieces)
 
 
 def _padded(body: bytes, left: float) -> Iterator[bytes]:
@@ -136,19 +98,19 @@ def _padded(body: bytes, left: float) -> Iterator[bytes]:
 
 
 def _compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """In the form of gzip: a gigabyte of padding is little more than a megabyte, and made in a second."""
+    """Compress as gzip. A gigabyte of padding becomes little more than a megabyte, in about a second."""
     crc = length = 0
     last, block = b"", b""
-    yield b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+    yield _GZIP_HEAD
     for piece in pieces:
         crc = zlib.crc32(piece, crc)
         length += len(piece)
-        # Each block starts anew and ends at a whole byte: that of the padding serves as often as it comes.
+        # Each block stands alone and ends at a whole byte, so that the padding is compressed only once.
         if piece is not last:
             deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
             last, block = piece, deflater.compress(piece) + deflater.flush(zlib.Z_FULL_FLUSH)
         yield block
-    yield b"\x03\x00" + struct.pack("<LL", crc, length & 0xFFFFFFFF)
+    yield _GZIP_LAST_BLOCK + struct.pack("<LL", crc, length & 0xFFFFFFFF)
 
 
 def _in_chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -160,8 +122,8 @@ def _in_chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 def _in_garbage(pieces: Iterable[bytes]) -> Iterator[bytes]:
     for piece in pieces:
-        yield _NO_SIZE + piece + b"\r\n"
-    yield _NO_SIZE
+        yield _INVALID_SIZE + piece + b"\r\n"
+    yield _INVALID_SIZE
 
 
 def _cut(pieces: Iterable[bytes], left: int) -> Iterator[bytes]:
@@ -173,7 +135,7 @@ def _cut(pieces: Iterable[bytes], left: int) -> Iterator[bytes]:
 
 
 def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """A small reply goes out in one write."""
+    """Join small pieces, so that a small reply is sent in one write."""
     held = bytearray()
     for piece in pieces:
         held += piece

@@ -1,4 +1,4 @@
-"""The hub's front: who asks, whether they may, how often, and what goes wrong to order.
+"""The gateway in front of the hub: faults, rate limit, authentication and authorization of every request.
 
 fault → rate → token → operation → right → api-version → the operation itself
 """
@@ -8,28 +8,30 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections.abc import Callable
+from http import HTTPStatus
 
 from nhagent.emulator.clock import Clock
-from nhagent.emulator.faults import Fault, Faults
+from nhagent.emulator.faults import NO_FAULT, Fault, Faults
 from nhagent.emulator.http_messages import Refused, Reply, Request, merged_headers, reason_phrase
 from nhagent.emulator.hub.hub import Hub
 from nhagent.emulator.log import NOT_CARRIED_OUT, Log
-from nhagent.emulator.reply_delivery import WHOLE, Answer
+from nhagent.emulator.reply_delivery import Answer
 from nhagent.emulator.rest import replies, routes
 from nhagent.emulator.rest.address import check_api_version, path_below_hub
 from nhagent.emulator.sas import AccessRule, Token
 
 
 class Gateway:
-    """Answers everything that is no control request, and writes each answer to the log.
+    """Answers everything that is not a control request, and writes each answer to the log.
 
     Args:
         hub: the one hub served.
-        rules: the keys that tokens may be signed with, by name.
+        rules: the access rules with whose keys tokens may be signed, by name.
         clock: judges tokens, dates replies.
-        log: is written before the reply goes out, so that a request shows whose reply is held back.
-        faults: strike before anything else.
-        rate: requests a second, or None for no limit.
+        log: written before the reply is sent, so that a request whose reply is held back shows.
+        faults: applied before anything else.
+        bucket: limits the rate of requests; None for no limit.
     """
 
     def __init__(
@@ -39,30 +41,36 @@ class Gateway:
         clock: Clock,
         log: Log,
         faults: Faults,
-        rate: float | None,
+        bucket: TokenBucket | None,
     ) -> None:
         self._hub = hub
         self._rules = rules
         self._clock = clock
         self._log = log
         self._faults = faults
-        self._bucket = None if rate is None else Bucket(rate)
+        self._bucket = bucket
 
     def answer(self, request: Request) -> Answer:
+        """Answer one request."""
         now = self._clock.now()
         token = _read_token(request)
         fault = self._fault(request)
-        if fault is not None and fault.delivery.reset == "before":
+        if fault.reset == "before":
             reply = Reply(NOT_CARRIED_OUT)
-        elif fault is not None and fault.status is not None:
-            reply = _faulty(fault, fault.status, now)
+        elif fault.status is not None:
+            reply = _faulty_reply(fault, fault.status, now)
         else:
             try:
                 reply = replies.with_service_headers(self._perform(request, token, now), now)
             except Refused as error:
                 reply = replies.refusal(error, now)
         self._log.append(request, reply.status, token.key_name if isinstance(token, Token) else None)
-        return Answer(reply, WHOLE if fault is None else fault.delivery)
+        return Answer(reply, fault)
+
+    def _fault(self, request: Request) -> Fault:
+        if not self._faults:
+            return NO_FAULT
+        return self._faults.take(request.method, path_below_hub(request.path, self._hub.name))
 
     def _perform(self, request: Request, token: Token | Refused, now: float) -> Reply:
         if self._bucket is not None and not self._bucket.take():
@@ -74,35 +82,32 @@ class Gateway:
         token.verify(rule.key if rule else None, host=host, path=request.path, now=now)
         operation, call = routes.find(request, self._hub.name, now)
         if rule is None or operation.right_for(request) not in rule.rights:
-            # As recorded in 2022: no word about why.
+            # As recorded in 2022: without a body that says why.
             raise Refused(403, None)
         check_api_version(request.query)
         return operation.perform(self._hub, call)
 
-    def _fault(self, request: Request) -> Fault | None:
-        if not self._faults:
-            return None
-        return self._faults.take(request.method, path_below_hub(request.path, self._hub.name))
 
-
-class Bucket:
-    """A token bucket: `rate` a second, and as many at once, at least one.
+class TokenBucket:
+    """Allows ``rate`` requests a second, and as many at once, at least one.
 
     Args:
-        rate: above 0.
+        rate: requests a second, above 0.
+        monotonic: seconds that never run backwards.
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
         self._size = max(1.0, rate)
         self._left = self._size
-        self._at = time.monotonic()
+        self._monotonic = monotonic
+        self._at = monotonic()
         self._lock = threading.Lock()
 
     def take(self) -> bool:
-        """Whether one more is allowed now."""
+        """Return whether one more request is allowed now, and count it if so."""
         with self._lock:
-            now = time.monotonic()
+            now = self._monotonic()
             self._left = min(self._size, self._left + (now - self._at) * self._rate)
             self._at = now
             if self._left < 1:
@@ -112,17 +117,18 @@ class Bucket:
 
 
 def _read_token(request: Request) -> Token | Refused:
+    # A refusal is only raised later, since faults and the rate limit come first.
     try:
         return Token.read(request.headers.get("Authorization"))
     except Refused as refused:
         return refused
 
 
-def _faulty(fault: Fault, status: int, now: float) -> Reply:
+def _faulty_reply(fault: Fault, status: int, now: float) -> Reply:
     tracking_id = str(uuid.uuid4())
     if fault.body is not None:
         body = fault.body.encode()
-    elif status >= 400:
+    elif status >= HTTPStatus.BAD_REQUEST:
         body = replies.error_body(status, reason_phrase(status), now, tracking_id)
     else:
         body = b""
