@@ -13,12 +13,12 @@ class Request:
     """One HTTP request, read to its end.
 
     Attributes:
-        method: In capitals.
-        path: As sent, still percent-coded, without the query.
-        query: As sent, without the question mark; empty when there was none.
-        headers: Looked up without regard to case.
-        body: The whole body, its transfer coding removed.
-        peer: The caller's IP address.
+        method: in capitals.
+        path: as sent, still percent-coded, without the query.
+        query: as sent, without the question mark; empty when there was none.
+        headers: looked up without regard to case.
+        body: the whole body, its transfer coding removed.
+        peer: the caller's IP address.
     """
 
     method: str
@@ -34,9 +34,9 @@ class Reply:
     """One HTTP reply. The web server chooses its framing (length or chunks).
 
     Attributes:
-        status: The HTTP status.
-        headers: By name; none of them frames the body, unless a fault says so.
-        body: Empty where there is none.
+        status: the HTTP status.
+        headers: by name; none of them frames the body, unless a fault says so.
+        body: empty where there is none.
     """
 
     status: int
@@ -48,9 +48,9 @@ class Refused(Exception):
     """The hub refuses a request.
 
     Args:
-        status: The HTTP status.
-        detail: The service's words, or None for a reply without a body (as for a missing right).
-        headers: Further headers of the reply.
+        status: the HTTP status.
+        detail: the service's words, or None for a reply without a body (as for a missing right).
+        headers: further headers of the reply.
     """
 
     def __init__(self, status: int, detail: str | None, headers: Mapping[str, str] | None = None) -> None:

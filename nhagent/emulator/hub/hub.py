@@ -13,15 +13,15 @@ class Hub:
     """One notification hub. Every write is seen by the next read; the real service takes a moment.
 
     Args:
-        name: May be a path such as ``a/b``.
-        storage: Where the hub keeps everything.
-        lenient: Accept registrations that the service refuses or accepts only in part.
-        max_devices: Above it new registrations and installations are refused; None for no limit.
+        name: may be a path such as ``a/b``.
+        storage: where the hub keeps everything.
+        lenient: accept registrations that the service refuses or accepts only in part.
+        max_devices: above it new registrations and installations are refused; None for no limit.
 
     Attributes:
-        name: As given.
-        registrations: Those that clients wrote and those that installations stand for.
-        installations: What clients wrote.
+        name: as given.
+        registrations: those that clients wrote and those that installations stand for.
+        installations: what clients wrote.
     """
 
     def __init__(

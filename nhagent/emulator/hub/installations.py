@@ -20,8 +20,8 @@ class Installations:
     """The installations of one hub.
 
     Args:
-        storage: Where they are kept.
-        registrations: Those of the same hub; every write brings them in step.
+        storage: where they are kept.
+        registrations: those of the same hub; every write brings them in step.
     """
 
     def __init__(self, storage: Storage, registrations: Registrations) -> None:
@@ -32,8 +32,8 @@ class Installations:
         """Create an installation, or replace the whole of it.
 
         Args:
-            installation_id: From the request's path.
-            document: Decoded JSON.
+            installation_id: from the request's path.
+            document: decoded JSON.
 
         Raises:
             Refused: 400, or 403 above the quota.
@@ -55,8 +55,8 @@ class Installations:
         """Apply all operations or none.
 
         Args:
-            installation_id: From the request's path.
-            operations: Decoded JSON.
+            installation_id: from the request's path.
+            operations: decoded JSON.
 
         Raises:
             Refused: 400, or 404 when there is no such installation.

@@ -58,6 +58,7 @@ class _Operation:
         self._value = value
 
     def change(self, installation: Json) -> None:
+        """Apply the operation to an installation, in place."""
         match self._path[1:].split("/"):
             case [name] if _is(name, "pushChannel"):
                 self._set_channel(installation)

@@ -42,8 +42,8 @@ def parameter(query: str, name: str) -> str | None:
     """Return a parameter's value, decoded once, or None when it is absent.
 
     Args:
-        query: As sent.
-        name: In lower case.
+        query: as sent.
+        name: in lower case.
 
     Raises:
         Refused: 400, it is given more than once.

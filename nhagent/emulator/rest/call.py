@@ -12,9 +12,9 @@ class Call:
     """A request for which an operation has been found.
 
     Attributes:
-        request: The request.
-        arguments: The path segments that the route left open, decoded.
-        now: The emulator's time, seconds since 1970.
+        request: the request.
+        arguments: the path segments that the route left open, decoded.
+        now: the emulator's time, seconds since 1970.
     """
 
     request: Request

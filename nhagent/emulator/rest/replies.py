@@ -15,9 +15,9 @@ def with_service_headers(reply: Reply, now: float, tracking_id: str | None = Non
     """Return the reply with the service's own headers; those already in it win.
 
     Args:
-        reply: What the hub answers.
-        now: The emulator's time, seconds since 1970.
-        tracking_id: The one that the body already names; None for a new one.
+        reply: what the hub answers.
+        now: the emulator's time, seconds since 1970.
+        tracking_id: the one that the body already names; None for a new one.
     """
     headers = {
         "Server": "Kestrel",

@@ -19,7 +19,7 @@ class Operation:
 
     Attributes:
         right: ``Listen``, ``Send`` or ``Manage``, or a function that says which of them a request needs.
-        perform: Carries it out; raises `Refused`.
+        perform: carries it out; raises `Refused`.
     """
 
     right: str | Callable[[Request], str]
@@ -59,9 +59,9 @@ def find(request: Request, hub: str, now: float) -> tuple[Operation, Call]:
     """Find the operation that a request asks for.
 
     Args:
-        request: The request.
-        hub: The hub's name.
-        now: The emulator's time, seconds since 1970.
+        request: the request.
+        hub: the hub's name.
+        now: the emulator's time, seconds since 1970.
 
     Raises:
         Refused: 404 for another hub or an unknown address, 405 for a method that the address does not have.
