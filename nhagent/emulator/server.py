@@ -53,7 +53,6 @@ class Server(ThreadingHTTPServer):
         OSError: the address cannot be bound.
     """
 
-    daemon_threads = True
     request_queue_size = 256
 
     def __init__(
