@@ -9,7 +9,7 @@ import pytest
 from nhagent.emulator import Emulator
 from nhagent.emulator.rest.gateway import TokenBucket
 
-from .caller import HANG_SECONDS, Caller, wns
+from .caller import HANG_SECONDS, Caller, still_serving, wns
 
 
 def test_a_fault_with_a_status_answers_instead_of_the_hub(emulator: Emulator, hub: Caller) -> None:
@@ -149,6 +149,7 @@ def test_closing_does_not_wait_for_a_delay() -> None:
         emulator.close()
         thread.join(HANG_SECONDS)
         assert failed
+        assert not still_serving()
 
 
 def test_faults_are_cleared(emulator: Emulator, hub: Caller) -> None:
