@@ -1,4 +1,4 @@
-"""Reading a request's body, of declared length or in chunks, within bounds."""
+"""Read a request's body, of declared length or in chunks, up to a limit."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from email.message import Message
 from io import BufferedIOBase
 
 BODY_LIMIT = 1 << 20
-"""Bytes."""
+"""Largest body in bytes."""
 _DRAIN_LIMIT = 8 * BODY_LIMIT
-"""Bytes of a body too large that are still read away, so that its sender comes to read the refusal."""
+"""Largest refused body, in bytes, that is still read to its end: its sender then gets to read the refusal."""
 _LINE_LIMIT = 1024
 _PIECE = 1 << 16
 
 
 class BodyRefused(Exception):
-    """The body cannot be taken.
+    """The body is refused.
 
     Args:
         status: 400 or 413.
-        detail: what to tell the client.
-        drained: it has been read to its end, so that the connection can be kept.
+        detail: the reason, for the client.
+        drained: the body has been read to its end, so that the connection can be kept.
     """
 
     def __init__(self, status: int, detail: str, *, drained: bool) -> None:
@@ -31,10 +31,14 @@ class BodyRefused(Exception):
 
 
 def read_body(headers: Message[str, str], source: BufferedIOBase) -> bytes | None:
-    """The whole body; None when the client left in the middle of it.
+    """Return the whole body; None when the client disconnected before its end.
+
+    Args:
+        headers: the request's.
+        source: the connection, at the beginning of the body.
 
     Raises:
-        BodyRefused: it is too large, or its framing makes no sense.
+        BodyRefused: it is too large, or its framing is invalid.
     """
     coding = (headers.get("Transfer-Encoding") or "").strip().lower()
     if coding:
@@ -71,7 +75,7 @@ def _read_chunks(source: BufferedIOBase) -> bytes | None:
         if len(piece) != length or source.read(2) != b"\r\n":
             return None
         pieces.append(piece)
-    # Trailers are read and forgotten.
+    # Trailers are read and ignored.
     while (line := source.readline(_LINE_LIMIT)) not in (b"\r\n", b"\n"):
         if not line:
             return None

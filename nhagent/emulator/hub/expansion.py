@@ -1,4 +1,4 @@
-"""The registrations that an installation stands for: a native one and one for each template, tiles alike."""
+"""Expand an installation into registrations: for the device and each tile one native, one per template."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from .descriptions import NATIVE, TEMPLATE, Description, Kind
-from .tags import own_tags
+from nhagent.emulator.atom.descriptions import NATIVE, TEMPLATE, Description, Kind, unique_tags
+from nhagent.emulator.validation.tags import own_tags
 
 Json = dict[str, Any]
 
 
 def descriptions_of(installation: Json) -> dict[str, Description]:
-    """What the hub registers for an installation.
+    """Return the descriptions that the hub registers for an installation.
 
     Args:
         installation: in the hub's form.
 
     Returns:
-        Each description under a name that is the same for the same tile and template of that installation.
+        Descriptions by a name that stays the same for the same tile and template of that installation.
     """
     own = own_tags(installation)
     found = dict(_of_channel(installation, installation, own, None))
@@ -31,7 +31,7 @@ def descriptions_of(installation: Json) -> dict[str, Description]:
 def _of_channel(
     installation: Json, holder: Json, own: list[str], tile: str | None
 ) -> Iterator[tuple[str, Description]]:
-    """Those of the device, or of one tile: they are reached by the same channel."""
+    """Yield the descriptions of the device or of one tile, which share a channel."""
     platform = installation["platform"]
     tags = [*own, *holder.get("tags", [])]
     values: Json = _handle(NATIVE[platform], holder["pushChannel"])
@@ -47,7 +47,7 @@ def _of_channel(
             further[kind.headers] = template["headers"]
         if platform == "apns" and "expiry" in template:
             further["Expiry"] = template["expiry"]
-        all_tags = _unique([*tags, *template.get("tags", [])])
+        all_tags = unique_tags([*tags, *template.get("tags", [])])
         yield _name(tile, name), Description(kind, values | further | {"Tags": all_tags})
 
 
@@ -58,13 +58,6 @@ def _handle(kind: Kind, channel: Any) -> Json:
         user, _, channel_id = channel.partition("-")
         return {"BaiduUserId": user, "BaiduChannelId": channel_id}
     return {kind.handle[0]: channel}
-
-
-def _unique(tags: list[str]) -> list[str]:
-    unique: dict[str, str] = {}
-    for tag in tags:
-        unique.setdefault(tag.lower(), tag)
-    return list(unique.values())
 
 
 def _name(tile: str | None, template: str | None) -> str:

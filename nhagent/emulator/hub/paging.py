@@ -1,33 +1,26 @@
-"""Lists in pages: how many a client wants, and where the last page ended."""
+"""Read and write the paging parameters of a list: the page size, and where the last page ended."""
 
 from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from .descriptions import Registration
-from .messages import Refused
+from nhagent.emulator.http_messages import Refused
 
 PAGE_SIZE = 100
-"""The default, and the most; a larger wish is cut down to it."""
+"""Registrations on a page by default and at most; a larger ``$top`` is reduced to it."""
 
 _TOKEN = re.compile(rb"0{0,2}(\d{1,18});1")
+# A token that is still coded after this many decodings is refused, so that a crafted one costs little.
 _DECODINGS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Registrations in the order of their creation."""
-
-    registrations: list[Registration]
-    last: int | None
-    """Its last registration's place in that order when more follow, else None."""
-
-
 def read_top(text: str | None) -> int:
-    """`$top`, or the default.
+    """Return the page size that ``$top`` asks for.
+
+    Args:
+        text: the parameter; None for the default.
 
     Raises:
         Refused: 400, it is not a number above 0.
@@ -40,21 +33,25 @@ def read_top(text: str | None) -> int:
 
 
 def continuation_token(last: int) -> str:
-    """Where a page ended, as the header carries it: percent-coded already, fit for a query as it stands."""
+    """Write the token that the header carries: percent-coded, so that it fits into a query as it stands.
+
+    Args:
+        last: the place of the last registration on the page.
+    """
     text = b"%d;1" % last
-    # Base64 then ends in "==": a client that codes once too often or too seldom shows it with every token.
+    # Padded so that base64 ends in "==": a client that codes once too often or too seldom then fails always.
     text = text.rjust(len(text) + (1 - len(text)) % 3, b"0")
     return quote(b64encode(text), safe="")
 
 
 def read_continuation(text: str | None) -> int:
-    """The place after which to go on; 0 without a token.
+    """Return the place after which the next page begins; 0 without a token.
 
     Args:
-        text: as the query decodes. Clients code what was coded already, so it may be coded still.
+        text: the query parameter, decoded once. Some clients code the token again, so it may still be coded.
 
     Raises:
-        Refused: 400, no page ended with this token.
+        Refused: 400, it is not a token that the hub gives.
     """
     if text is None:
         return 0

@@ -1,4 +1,4 @@
-"""Reading XML into a small tree that knows where each element stood. Document types are refused."""
+"""Parse XML into a small tree that knows the position of each element. Document types are refused."""
 
 from __future__ import annotations
 
@@ -7,26 +7,35 @@ from typing import Any
 from xml.parsers import expat
 
 _DEPTH_LIMIT = 64
+# Stands between a namespace and a local name; neither can contain it.
 _SEPARATOR = " "
-"""Between a namespace and a local name; cannot stand in either."""
 
 
 class NotXml(ValueError):
-    """The bytes are no XML that the hub reads; the text says why."""
+    """The bytes are not XML that the hub reads. The text says why."""
 
 
 @dataclass(slots=True)
 class Node:
-    """One element."""
+    """One element.
+
+    Attributes:
+        namespace: its namespace; empty where it has none.
+        name: its local name, without prefix.
+        attributes: by ``namespace name``, or ``name`` alone where there is no namespace.
+        line: the line of its start tag, counted from 1.
+        position: the column of the name in its start tag, counted from 1 as the service's parser does.
+        end_line: the same of its end tag.
+        end_position: the same of its end tag.
+        children: the elements directly inside.
+        pieces: the text directly inside, as it came.
+    """
 
     namespace: str
     name: str
-    """Without prefix."""
     attributes: dict[str, str]
-    """By `namespace name`, or `name` alone where there is no namespace."""
     line: int
     position: int
-    """Of its name, counted from 1, as the service's parser counts."""
     end_line: int = 0
     end_position: int = 0
     children: list[Node] = field(default_factory=list)
@@ -34,30 +43,32 @@ class Node:
 
     @property
     def text(self) -> str:
+        """The text directly inside."""
         return "".join(self.pieces)
 
     def attribute(self, namespace: str, name: str) -> str | None:
+        """Return an attribute's value, or None when it is absent."""
         return self.attributes.get(f"{namespace}{_SEPARATOR}{name}")
 
 
 def parse(body: bytes) -> Node:
-    """The root element.
+    """Return the root element.
 
     Raises:
         NotXml: it is malformed, declares a document type, or nests too deeply.
     """
-    building = _Building()
+    builder = _TreeBuilder()
     try:
-        building.parser.Parse(body, True)
+        builder.parser.Parse(body, True)
     except (expat.ExpatError, LookupError, UnicodeError) as error:
-        # LookupError: a declared encoding that nobody knows.
+        # LookupError: the declared encoding is unknown.
         raise NotXml(str(error)) from error
     except ValueError as error:
         raise error if isinstance(error, NotXml) else NotXml(str(error)) from error
-    return building.roots[0]
+    return builder.roots[0]
 
 
-class _Building:
+class _TreeBuilder:
     def __init__(self) -> None:
         self.roots: list[Node] = []
         self._open: list[Node] = []
@@ -66,7 +77,7 @@ class _Building:
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._text
-        # Entities can be declared nowhere else, so none can grow.
+        # Entities can be declared nowhere else, so that none can expand without bound.
         self.parser.StartDoctypeDeclHandler = _refuse_document_type
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:

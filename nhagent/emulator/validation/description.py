@@ -1,23 +1,30 @@
-"""What a registration may contain, with the service's own words where a report has them."""
+"""Validate a registration's description, in the service's own words where a report has them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from .descriptions import Description
-from .messages import Refused
-from .rules import TEMPLATE_NAME_LENGTH, has_wns_type
-from .tags import size_errors, tag_errors
+from nhagent.emulator.atom.descriptions import Description
+from nhagent.emulator.http_messages import Refused
+from nhagent.emulator.validation.tags import size_errors, tag_errors
+
+TEMPLATE_NAME_LENGTH = 200
+"""Longest name of a template, in characters."""
 
 
-def check(description: Description) -> None:
-    """See that the hub can take this description.
+def validate_description(description: Description) -> None:
+    """Check that the hub can accept a description.
 
     Raises:
-        Refused: 400 with the first fault.
+        Refused: 400, with the first error.
     """
     for error in _errors(description):
         raise Refused(400, error)
+
+
+def has_wns_type(headers: Mapping[str, str]) -> bool:
+    """Return whether a template's headers name the kind of notification, which WNS requires."""
+    return any(name.lower() == "x-wns-type" and value.strip() for name, value in headers.items())
 
 
 def _errors(description: Description) -> Iterator[str]:

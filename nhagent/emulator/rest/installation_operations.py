@@ -1,35 +1,35 @@
-"""The operations on installations."""
+"""The operations on installations: from HTTP to the hub and back."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from .hub import Hub
-from .messages import Reply, body_invalid
-from .operations import Call
-from .replies import XML
+from nhagent.emulator.http_messages import Reply, body_invalid
+from nhagent.emulator.hub.hub import Hub
+from nhagent.emulator.rest.call import Call
+from nhagent.emulator.rest.replies import XML
 
 _EMPTY = {"Content-Type": XML}
 
 
 def put_installation(hub: Hub, call: Call) -> Reply:
-    hub.put_installation(call.arguments[0], _json(call.request.body))
+    hub.installations.put(call.arguments[0], _json(call.request.body))
     return Reply(200, _EMPTY)
 
 
 def get_installation(hub: Hub, call: Call) -> Reply:
     # The service labels this JSON as XML; a client that believes the label fails here as it would there.
-    return Reply(200, {"Content-Type": XML}, hub.installation(call.arguments[0]).encode())
+    return Reply(200, {"Content-Type": XML}, hub.installations.get(call.arguments[0]).encode())
 
 
 def patch_installation(hub: Hub, call: Call) -> Reply:
-    hub.patch_installation(call.arguments[0], _json(call.request.body))
+    hub.installations.patch(call.arguments[0], _json(call.request.body))
     return Reply(200, _EMPTY)
 
 
 def delete_installation(hub: Hub, call: Call) -> Reply:
-    hub.delete_installation(call.arguments[0])
+    hub.installations.delete(call.arguments[0])
     return Reply(204, _EMPTY)
 
 
@@ -40,8 +40,9 @@ def _json(body: bytes) -> Any:
         raise body_invalid("The body is not JSON.") from error
 
 
-def _no_constant(name: str) -> None:
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and Infinity, which Python reads and JSON does not have."""
     raise ValueError(f"{name} is not JSON.")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -1,4 +1,4 @@
-"""What an installation may contain, with the service's own words where a recording or report has them."""
+"""Validate an installation, in the service's own words where a recording or report has them."""
 
 from __future__ import annotations
 
@@ -6,28 +6,26 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .installation import BROWSER_MEMBERS
-from .messages import Refused
-from .tags import PATCHED_TAG, TAG, own_tags, size_errors, tag_errors
+from nhagent.emulator.atom.descriptions import BROWSER_MEMBERS
+from nhagent.emulator.http_messages import Refused
+from nhagent.emulator.validation.description import TEMPLATE_NAME_LENGTH, has_wns_type
+from nhagent.emulator.validation.tags import PATCHED_TAG, TAG, own_tags, size_errors, tag_errors
 
 Json = dict[str, Any]
-
-TEMPLATE_NAME_LENGTH = 200
-"""Characters."""
 
 _USER_ID = re.compile(r"[-_@#.:=a-zA-Z0-9]+")
 
 
-def check(installation: Json, *, patched: bool = False) -> None:
-    """See that the hub can take this installation.
+def validate_installation(installation: Json, *, patched: bool = False) -> None:
+    """Check that the hub can accept an installation.
 
     Args:
         installation: in the hub's form.
-        patched: it results from a PATCH. The service was seen to store a patched tag with commas in it, as
-            one tag.
+        patched: it results from a PATCH. The service was seen to store a patched tag with commas in it as one
+            tag.
 
     Raises:
-        Refused: 400 with one line for each fault.
+        Refused: 400, with one line for each error.
     """
     errors = list(_errors(installation, PATCHED_TAG if patched else TAG))
     if errors:
@@ -60,7 +58,7 @@ def _channel_errors(holder: Json, what: str) -> Iterator[str]:
 def _tag_and_template_errors(
     holder: Json, platform: str, own: list[str], tag_form: re.Pattern[str]
 ) -> Iterator[str]:
-    """The faults of what device and tile have in common."""
+    """Yield the errors in the parts that device and tile have in common."""
     tags = holder.get("tags", [])
     yield from tag_errors(tags, tag_form)
     yield from size_errors([*own, *tags])
@@ -71,12 +69,7 @@ def _tag_and_template_errors(
             yield f"'Body' of the template '{name}' is required."
         if platform == "wns" and not has_wns_type(template.get("headers", {})):
             yield f"The template '{name}' is missing the X-WNS-Type header."
-        # The service itself tags a template with its name, which need not be a tag that a client may send.
+        # The service itself tags a template with its name, which need not be a valid tag.
         named = [tag for tag in template["tags"] if tag != name]
         yield from tag_errors(named, tag_form)
         yield from size_errors([*own, *tags, *template["tags"]])
-
-
-def has_wns_type(headers: Json) -> bool:
-    """Whether a template says which sort of notification it makes, as WNS demands."""
-    return any(name.lower() == "x-wns-type" and value.strip() for name, value in headers.items())

@@ -1,7 +1,7 @@
-"""An installation as clients send it, read into the one form in which the hub keeps it and gives it back.
+"""Read an installation as clients send it into the form in which the hub keeps it and returns it.
 
-Clients differ in the case of member names, in writing null for what is unset, in the form of times and of
-browser channels. All of that ends here; what an installation may contain is a matter for `rules`.
+Clients differ in the case of member names, in writing null for what is unset, and in the form of times and
+of browser channels. What an installation may contain is checked in `nhagent.emulator.validation`.
 """
 
 from __future__ import annotations
@@ -10,26 +10,24 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .clock import NEVER, utc_iso
+from nhagent.emulator.atom.descriptions import BROWSER_MEMBERS, NATIVE, unique_tags
+from nhagent.emulator.clock import NEVER, utc_iso
 
 Json = dict[str, Any]
 
-PLATFORMS = frozenset({"adm", "apns", "baidu", "browser", "fcmv1", "gcm", "mpns", "wns", "xiaomi"})
-BROWSER_MEMBERS = ("endpoint", "p256dh", "auth")
-
 
 class Malformed(ValueError):
-    """The JSON has the wrong shape; the text says where."""
+    """The JSON has the wrong shape. The text says where."""
 
 
-def read(document: Any, installation_id: str, *, patched: bool = False) -> Json:
-    """The installation in the hub's form: members in the order of a GET reply, what is unset left out.
+def read_installation(document: Any, installation_id: str, *, patched: bool = False) -> Json:
+    """Return the installation in the hub's form: members in the order of a GET reply, unset ones left out.
 
     Args:
         document: decoded JSON.
         installation_id: from the request's path.
         patched: the document is the hub's own after a PATCH, so its read-only members count. Sent by a client
-            they are ignored, as are unknown ones.
+            they are ignored, as are unknown members.
 
     Raises:
         Malformed: a member has the wrong type or form, the platform is unknown, or the id is another.
@@ -55,8 +53,11 @@ def read(document: Any, installation_id: str, *, patched: bool = False) -> Json:
     return _without_absent(found)
 
 
-def template(value: Any) -> Json:
-    """One template in the hub's form.
+def read_template(value: Any) -> Json:
+    """Return one template in the hub's form.
+
+    Args:
+        value: decoded JSON.
 
     Raises:
         Malformed: a member has the wrong type.
@@ -73,8 +74,8 @@ def template(value: Any) -> Json:
 
 
 def _named_template(name: str, value: Any) -> Json:
-    found = template(value)
-    # Recorded replies carry the template's own name as its tag wherever the client gave it none.
+    found = read_template(value)
+    # In recorded replies a template without tags has its own name as its tag.
     found.setdefault("tags", [name])
     return found
 
@@ -93,7 +94,7 @@ def _tile(value: Any, platform: str, *, patched: bool) -> Json:
 
 def _platform(given: Json) -> str:
     platform = given.get("platform")
-    if not isinstance(platform, str) or platform.lower() not in PLATFORMS:
+    if not isinstance(platform, str) or platform.lower() not in NATIVE:
         raise Malformed("'Platform' property is not specified or given value is not supported.")
     return platform.lower()
 
@@ -105,7 +106,7 @@ def _channel(given: Json, platform: str) -> str | Json | None:
     if channel is None or channel == "":
         return None
     if isinstance(channel, str):
-        # NET and Java send the object as text, JavaScript sends it as an object.
+        # .NET and Java send the object as text, JavaScript sends it as an object.
         try:
             channel = json.loads(channel)
         except (ValueError, RecursionError):
@@ -130,11 +131,7 @@ def _tags(given: Json) -> list[str]:
         return []
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise Malformed("'Tags' is not an array of strings.")
-    # The service compares tags without regard to case; the first spelling stays.
-    unique: dict[str, str] = {}
-    for tag in tags:
-        unique.setdefault(tag.lower(), tag)
-    return list(unique.values())
+    return unique_tags(tags)
 
 
 def _named(given: Json, name: str, value_of: Callable[[str, Any], Json]) -> Json:
@@ -149,7 +146,7 @@ def _texts(given: Json, name: str) -> dict[str, str]:
 
 
 def _object(given: Json, name: str) -> Json:
-    """A member that is an object, without those of its entries that are null; empty when there is none."""
+    """Return a member that is an object, without its null entries; empty when it is absent."""
     value = given.get(name.lower())
     if value is None:
         return {}
@@ -166,12 +163,12 @@ def _text(given: Json, name: str) -> str | None:
 
 
 def _members(value: Any, what: str) -> Json:
-    """An object's members under lower-case names, those that are null left out."""
+    """Return an object's members by lower-case name, without null ones."""
     if not isinstance(value, dict):
         raise Malformed(f"{what} is not an object.")
     return {name.lower(): member for name, member in value.items() if member is not None}
 
 
 def _without_absent(found: Mapping[str, Any]) -> Json:
-    # None, "", [] and {} all mean that there is nothing; False is a value.
+    # None, "", [] and {} all mean "unset"; False is a value.
     return {name: value for name, value in found.items() if value or value is False}

@@ -1,8 +1,8 @@
-"""The hub's own PATCH dialect. It looks like JSON Patch (RFC 6902) and is not.
+"""Apply the hub's own PATCH dialect, which looks like JSON Patch (RFC 6902) and differs from it.
 
-`add` to `/tags` appends; a tag is removed by its text, not its index; missing parents are created; `replace`
-is remove and then add, so it works on what is absent; a value is a string, with objects and arrays as JSON
-text inside it. Paths that no source documents are refused.
+``add`` to ``/tags`` appends; a tag is removed by its text, not its index; missing parents are created;
+``replace`` is remove and then add, so it works on what is absent; a value is a string, with objects and
+arrays as JSON text inside it. Paths that no source documents are refused.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .clock import NEVER
-from .installation import Malformed, template
+from nhagent.emulator.clock import NEVER
+from nhagent.emulator.hub.installation_reader import Malformed, read_template
 
 Json = dict[str, Any]
 
 
 class PatchRefused(ValueError):
-    """A patch that the hub does not take; the text says why."""
+    """The hub refuses a patch. The text says why."""
 
 
 def apply(installation: Json, operations: Sequence[Any]) -> Json:
-    """The installation after all operations, in their order. The one given stays as it is.
+    """Return the installation after all operations, applied in order. The argument is not changed.
 
     Args:
         installation: as the hub keeps it, member names in the service's spelling.
-        operations: objects with `op`, `path` and `value`, as they came in the request.
+        operations: objects with ``op``, ``path`` and ``value``, as the request has them.
 
     Raises:
         PatchRefused: an operation is malformed, or its path cannot be patched.
@@ -44,12 +44,12 @@ def apply(installation: Json, operations: Sequence[Any]) -> Json:
             raise PatchRefused(f"The path '{path}' is not valid.")
         if value is None and op.lower() != "remove":
             raise PatchRefused(f"The operation '{op}' of '{path}' needs a value.")
-        _Step(op.lower(), path, value).change(patched)
+        _Operation(op.lower(), path, value).change(patched)
     return patched
 
 
-class _Step:
-    """One operation, walking down its path."""
+class _Operation:
+    """One operation, which follows its path down into the installation."""
 
     def __init__(self, op: str, path: str, value: Any) -> None:
         self._removes = op == "remove"
@@ -58,10 +58,11 @@ class _Step:
         self._value = value
 
     def change(self, installation: Json) -> None:
+        """Apply the operation to an installation, in place."""
         match self._path[1:].split("/"):
             case [name] if _is(name, "pushChannel"):
                 self._set_channel(installation)
-                # The service was seen to forget the expiry time with every new channel.
+                # The service was seen to drop the expiry time with every new channel.
                 installation["expirationTime"] = NEVER
             case [name] if _is(name, "userId"):
                 self._set(installation, "userId", self._text)
@@ -129,7 +130,7 @@ class _Step:
             templates.pop(name, None)
         else:
             try:
-                templates[name] = template(self._object())
+                templates[name] = read_template(self._object())
             except Malformed as error:
                 raise PatchRefused(str(error)) from error
         if not templates:
@@ -172,7 +173,7 @@ class _Step:
     def _tags(self) -> list[str]:
         value = self._value
         if isinstance(value, str):
-            # "[" cannot begin a tag, so this is an array as text. Commas do not divide: "a,b" is one tag.
+            # "[" cannot begin a tag, so this is an array as text. Commas do not separate: "a,b" is one tag.
             parsed = _parsed(value) if value.lstrip().startswith("[") else None
             value = parsed if isinstance(parsed, list) else [value]
         if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):

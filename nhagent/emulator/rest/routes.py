@@ -1,20 +1,37 @@
-"""Which request is which operation of the hub.
-
-A new operation is one function and one line in `ROUTES`.
-"""
+"""Which request is which operation of the hub. A new operation is one function and one line in `ROUTES`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from urllib.parse import unquote
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from . import installation_operations as installations
-from . import registration_operations as registrations
-from .messages import Refused, Request
-from .operations import Call, Operation
+from nhagent.emulator.http_messages import Refused, Reply, Request
+from nhagent.emulator.hub.hub import Hub
+from nhagent.emulator.rest import installation_operations as installations
+from nhagent.emulator.rest import registration_operations as registrations
+from nhagent.emulator.rest.address import segments, within_hub
+from nhagent.emulator.rest.call import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of the hub.
+
+    Attributes:
+        right: ``Listen``, ``Send`` or ``Manage``, or a function that says which of them a request needs.
+        perform: carries it out; raises `Refused`.
+    """
+
+    right: str | Callable[[Request], str]
+    perform: Callable[[Hub, Call], Reply]
+
+    def right_for(self, request: Request) -> str:
+        """Return the right that a request needs."""
+        return self.right if isinstance(self.right, str) else self.right(request)
+
 
 ANY = None
-"""In a pattern: a segment whose text is the operation's argument."""
+"""A path segment whose text is an argument of the operation."""
 
 ROUTES: dict[tuple[str | None, ...], dict[str, Operation]] = {
     ("installations", ANY): {
@@ -35,24 +52,16 @@ ROUTES: dict[tuple[str | None, ...], dict[str, Operation]] = {
     },
     ("tags", ANY, "registrations"): {"GET": Operation("Manage", registrations.list_registrations_by_tag)},
 }
-"""Patterns of the segments after the hub's name, lower case, and each one's operations by method."""
-
-
-def segments(path: str) -> list[str]:
-    """The path's segments, each decoded once. A coded `/` does not divide; a last `/` does not count."""
-    return [unquote(segment) for segment in path.strip("/").split("/")]
-
-
-def within_hub(found: Sequence[str], hub: str) -> list[str] | None:
-    """The segments after the hub's name, or None when the path lies in another hub."""
-    name = hub.lower().split("/")
-    if [segment.lower() for segment in found[: len(name)]] != name:
-        return None
-    return list(found[len(name) :])
+"""Operations by method, by the path segments after the hub's name (lower case)."""
 
 
 def find(request: Request, hub: str, now: float) -> tuple[Operation, Call]:
-    """The operation that a request asks for.
+    """Find the operation that a request asks for.
+
+    Args:
+        request: the request.
+        hub: the hub's name.
+        now: the emulator's time, seconds since 1970.
 
     Raises:
         Refused: 404 for another hub or an unknown address, 405 for a method that the address does not have.

@@ -1,8 +1,9 @@
-"""Reading a description out of a request: Atom around it, the data contract's order within it.
+"""Read a registration description from a request's Atom entry.
 
-The service reads by the rules of .NET's DataContractSerializer, and so does strict mode here. It walks down
-the contract. An element that the rest of the contract does not name is skipped, so an optional one out of
-its place is silently lost. One that is named further down is refused if a required one lies before it.
+The service reads by the rules of .NET's DataContractSerializer, and so does strict mode here. It follows the
+order of the contract. An element that the rest of the contract does not name is skipped, so an optional
+element out of its place is silently lost. One that is named further down is refused if a required element
+lies before it.
 """
 
 from __future__ import annotations
@@ -10,9 +11,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .descriptions import HEADERS, KINDS, OWN_ELEMENTS, Description, Element, Kind
-from .messages import Refused
-from .xml_tree import Node, NotXml, parse
+from nhagent.emulator.atom.descriptions import (
+    HEADERS,
+    KINDS,
+    OWN_ELEMENTS,
+    Description,
+    Element,
+    Kind,
+    unique_tags,
+)
+from nhagent.emulator.atom.xml_tree import Node, NotXml, parse
+from nhagent.emulator.http_messages import Refused
 
 ATOM = "http://www.w3.org/2005/Atom"
 CONTRACT = "http://schemas.microsoft.com/netservices/2010/10/servicebus/connect"
@@ -21,15 +30,15 @@ INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 _SUFFIX = "RegistrationDescription"
 
 
-def read(body: bytes, *, lenient: bool = False) -> Description:
-    """The description in a request's body.
+def read_description(body: bytes, *, lenient: bool = False) -> Description:
+    """Read the description in a request's body.
 
     Args:
         body: an Atom entry.
-        lenient: take the elements in any order and namespace.
+        lenient: accept the elements in any order and namespace.
 
     Raises:
-        Refused: 400, it is no XML, no entry with a known description, or against the contract.
+        Refused: 400, it is not XML, not an entry with a known description, or violates the contract.
     """
     try:
         root = parse(body)
@@ -47,11 +56,11 @@ def read(body: bytes, *, lenient: bool = False) -> Description:
         if member is None or element.name in OWN_ELEMENTS or _is_nil(member):
             continue
         value = _value(member, element.name, lenient=lenient)
-        # An empty element says nothing, except that empty Tags are one empty tag, which is an error.
+        # An empty element counts as absent, except that empty Tags are one empty tag, which is an error.
         if value or element.name == "Tags":
             values[element.name] = value
     for element in kind.elements:
-        # Which headers a template needs is a matter for the rules.
+        # Which headers a template needs is checked in validation.
         if element.required and element.name not in HEADERS and element.name not in values:
             raise Refused(400, f"'{element.name}' is required.")
     return Description(kind, values)
@@ -64,7 +73,7 @@ def _content(root: Node, *, lenient: bool) -> Node | None:
 
 
 def _kind(node: Node, *, lenient: bool) -> Kind:
-    """By the element's own name, or by `i:type` on the base type, which is .NET's way."""
+    """Find the type by the element's own name, or by ``i:type`` on the base type, which is .NET's way."""
     if not lenient and node.namespace != CONTRACT:
         raise _unknown()
     name = node.name
@@ -103,7 +112,7 @@ def _in_order(node: Node, kind: Kind) -> dict[str, Node]:
 
 
 def _unexpected(what: str, name: str, line: int, position: int, left: tuple[Element, ...]) -> Refused:
-    """The service's words: every element that could have stood here, up to the required one."""
+    """Name, in the service's words, every element that could have stood here, up to the required one."""
     required = next(n for n, element in enumerate(left) if element.required)
     expected = " | ".join(element.name for element in left[: required + 1])
     return _unreadable(
@@ -125,20 +134,12 @@ def _value(node: Node, name: str, *, lenient: bool) -> Any:
     if node.children:
         raise _unreadable(f"'{name}' holds elements instead of text.", node.line, node.position)
     if name == "Tags":
-        return _tags(node.text)
+        return unique_tags(tag.strip() for tag in node.text.split(","))
     if name == "PushVariables":
         return _push_variables(node)
     if name == "MessageType" and node.text.strip() and not node.text.strip().lstrip("-").isdecimal():
         raise _unreadable(f"The value '{node.text}' cannot be parsed as 'Int32'.", node.line, node.position)
     return node.text
-
-
-def _tags(text: str) -> list[str]:
-    # Tags that differ only in case are one tag; the first spelling stays.
-    unique: dict[str, str] = {}
-    for tag in text.split(","):
-        unique.setdefault(tag.strip().lower(), tag.strip())
-    return list(unique.values())
 
 
 def _push_variables(node: Node) -> dict[str, str]:

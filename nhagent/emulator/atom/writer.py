@@ -1,4 +1,4 @@
-"""Registrations as the service writes them: Atom entries and feeds, on one line, without XML declaration."""
+"""Write registrations as the service does: Atom entries and feeds, on one line, without XML declaration."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from .descriptions import COMPACT, HEADERS, Registration
-from .reading import ATOM, CONTRACT, INSTANCE
-from .xml_text import cdata, escaped, quoted
+from nhagent.emulator.atom.descriptions import COMPACT, HEADERS, Registration
+from nhagent.emulator.atom.escaping import cdata, escaped, quoted
+from nhagent.emulator.atom.reader import ATOM, CONTRACT, INSTANCE
 
 METADATA = "http://schemas.microsoft.com/ado/2007/08/dataservices/metadata"
 
@@ -17,32 +17,32 @@ _NEVER = "9999-12-31T23:59:59.999"
 
 
 def etag_of(registration: Registration) -> str:
-    """As in the ETag header."""
+    """Return a registration's ETag as the header carries it."""
     return f'W/"{registration.etag}"'
 
 
-def entry(registration: Registration, address: str, now: float, *, written: bool) -> str:
-    """The document that answers a request about one registration.
+def write_entry(registration: Registration, address: str, now: float, *, written: bool) -> str:
+    """Write the document that answers a request about one registration.
 
     Args:
         registration: as the hub keeps it.
         address: its URL.
-        now: the time of the reply; the service tells no other.
+        now: the time of the reply, seconds since 1970; the service shows no other.
         written: the request was a write. The service then leaves the zone out of the expiration time.
     """
     return _entry(registration, address, now, f'xmlns="{ATOM}" ', "" if written else "Z")
 
 
-def feed(
+def write_feed(
     registrations: list[tuple[Registration, str]], address: str, following: str | None, now: float
 ) -> str:
-    """The document that answers a list.
+    """Write the document that answers a list.
 
     Args:
         registrations: each with its URL.
-        address: the URL that was asked.
+        address: the URL of the request.
         following: the URL of the next page, or None.
-        now: the time of the reply.
+        now: the time of the reply, seconds since 1970.
     """
     parts = [
         f'<feed xmlns="{ATOM}"><title type="text">Registrations</title><id>{escaped(address)}</id>',
@@ -84,7 +84,7 @@ def _elements(registration: Registration, zone: str) -> Iterator[str]:
         if name in values:
             yield f"<{name}>{_content(name, values[name])}</{name}>"
         elif name == "Expiry":
-            # Only Apple's templates show what they do not have.
+            # Only Apple's templates show elements that are unset.
             yield '<Expiry i:nil="true"/>'
         elif name == "ApnsHeaders":
             yield "<ApnsHeaders/>"
@@ -110,6 +110,6 @@ def _time(seconds: float) -> str:
     return _whole_time(int(seconds))
 
 
-@lru_cache(maxsize=1)  # a feed asks for it two hundred times
+@lru_cache(maxsize=1)  # a feed needs it two hundred times
 def _whole_time(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

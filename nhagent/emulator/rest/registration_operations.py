@@ -1,26 +1,24 @@
-"""The operations on registrations: what of them is HTTP.
-
-Addresses in replies begin with https whatever the hub is reached by: the JavaScript client takes no other.
-"""
+"""The operations on registrations: from HTTP to the hub and back."""
 
 from __future__ import annotations
 
-from . import atom
-from .descriptions import Registration
-from .filters import read_filter
-from .hub import Hub
-from .messages import Reply, Request
-from .operations import Call
-from .paging import Page, continuation_token, read_continuation, read_top
-from .query import has_parameter, parameter, without
+from nhagent.emulator.atom.descriptions import Registration
+from nhagent.emulator.atom.writer import etag_of, write_entry, write_feed
+from nhagent.emulator.http_messages import Reply, Request
+from nhagent.emulator.hub.filters import read_filter
+from nhagent.emulator.hub.hub import Hub
+from nhagent.emulator.hub.paging import continuation_token, read_continuation, read_top
+from nhagent.emulator.registration_table import Page
+from nhagent.emulator.rest.address import has_parameter, parameter, without_parameters
+from nhagent.emulator.rest.call import Call
 
 ENTRY = "application/atom+xml; type=entry; charset=utf-8"
 FEED = "application/atom+xml; type=feed; charset=utf-8"
 
 
 def create_registration_id(hub: Hub, call: Call) -> Reply:
-    address = f"{_root(hub, call)}/registrationids/{hub.registrations.new_id()}"
-    return Reply(201, {"Location": address + _query(call)})
+    address = f"{call.origin}/{hub.name}/registrationids/{hub.registrations.new_id()}"
+    return Reply(201, {"Location": address + call.query})
 
 
 def create_registration(hub: Hub, call: Call) -> Reply:
@@ -56,12 +54,12 @@ def list_registrations_by_tag(hub: Hub, call: Call) -> Reply:
 
 
 def right_to_list(request: Request) -> str:
-    """A device may ask for what is registered under a handle, and for nothing else."""
+    """Return the right that a list needs: a device may list the registrations of a handle, and no others."""
     return "Listen" if has_parameter(request.query, "$filter") else "Manage"
 
 
 def _span(call: Call) -> tuple[int, int]:
-    """After which place, and how many."""
+    """After which place a list begins, and how many registrations it holds."""
     query = call.request.query
     after = read_continuation(parameter(query, "continuationtoken"))
     return after, read_top(parameter(query, "$top"))
@@ -69,14 +67,14 @@ def _span(call: Call) -> tuple[int, int]:
 
 def _entry(hub: Hub, call: Call, found: Registration, headers: dict[str, str] | None = None) -> Reply:
     written = call.request.method != "GET"
-    document = atom.entry(found, _address(hub, call, found), call.now, written=written)
-    all_headers = {"Content-Type": ENTRY, "ETag": atom.etag_of(found), **(headers or {})}
+    document = write_entry(found, _address(hub, call, found), call.now, written=written)
+    all_headers = {"Content-Type": ENTRY, "ETag": etag_of(found), **(headers or {})}
     return Reply(200, all_headers, document.encode())
 
 
 def _feed(call: Call, page: Page, limit: int) -> Reply:
-    base = f"https://{_host(call)}{call.request.path.rstrip('/')}"
-    entries = [(found, f"{base}/{found.id}{_query(call)}") for found in page.registrations]
+    base = call.origin + call.request.path.rstrip("/")
+    entries = [(found, f"{base}/{found.id}{call.query}") for found in page.registrations]
     headers = {"Content-Type": FEED}
     following = None
     if page.last is not None:
@@ -84,22 +82,10 @@ def _feed(call: Call, page: Page, limit: int) -> Reply:
         headers["x-ms-continuationtoken"] = token
         # The service codes the coded token once more here.
         twice = token.replace("%", "%25")
-        kept = without(call.request.query, "$top", "continuationtoken")
+        kept = without_parameters(call.request.query, "$top", "continuationtoken")
         following = f"{base}?{'&'.join([*kept, f'%24top={limit}', f'continuationtoken={twice}'])}"
-    return Reply(200, headers, atom.feed(entries, base + _query(call), following, call.now).encode())
+    return Reply(200, headers, write_feed(entries, base + call.query, following, call.now).encode())
 
 
 def _address(hub: Hub, call: Call, found: Registration) -> str:
-    return f"{_root(hub, call)}/registrations/{found.id}{_query(call)}"
-
-
-def _root(hub: Hub, call: Call) -> str:
-    return f"https://{_host(call)}/{hub.name}"
-
-
-def _host(call: Call) -> str:
-    return call.request.headers.get("Host") or "localhost"
-
-
-def _query(call: Call) -> str:
-    return f"?{call.request.query}" if call.request.query else ""
+    return f"{call.origin}/{hub.name}/registrations/{found.id}{call.query}"

@@ -1,4 +1,4 @@
-"""Text as XML can carry it."""
+"""Escape text for XML."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import re
 
 # XML 1.0 cannot carry these, not even escaped; a client's parser would refuse the whole document.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
+# Texts that need no escaping, which are most.
 _PLAIN = re.compile("[\t\n\x20-%'-;=?-\ud7ff]*+")
-"""Most texts need nothing."""
 
 
 def escaped(text: str) -> str:
-    """For an element's text."""
+    """Escape an element's text."""
     if _PLAIN.fullmatch(text):
         return text
     text = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
@@ -23,12 +21,12 @@ def escaped(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """For an attribute, with its quotation marks."""
+    """Escape an attribute's value and put it in quotation marks."""
     text = escaped(text).replace('"', "&quot;").replace("\t", "&#x9;").replace("\n", "&#xA;")
     return f'"{text}"'
 
 
 def cdata(text: str) -> str:
-    """A CDATA section, divided where its own end, or a CR, stands in the text."""
+    """Write a CDATA section, split where the text has the section's own end mark or a CR."""
     text = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text).replace("]]>", "]]]]><![CDATA[>")
     return f"<![CDATA[{text}]]>".replace("\r", "]]>&#xD;<![CDATA[")

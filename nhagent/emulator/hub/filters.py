@@ -1,4 +1,4 @@
-"""The `$filter` of a list by channel: a few fixed sentences, one dialect for each shipped client.
+"""Read the ``$filter`` of a list by channel: a few fixed forms, one dialect for each shipped client.
 
     ChannelUri eq 'HANDLE'                                  .NET, Java: any platform
     DeviceToken eq 'TOKEN', GcmRegistrationId eq '…', …     Android, iOS, JavaScript
@@ -6,26 +6,26 @@
     BaiduChannelId eq CHANNEL' and BaiduUserId eq 'USER'    JavaScript, which forgets the first quote
     Endpoint eq '…' and P256DH eq '…' and Auth eq '…'       JavaScript
 
-Fields are known in any case. Some clients code the value once more before the query is coded; the hub looks
-for the value as it is and for what it decodes to.
+Fields are matched without regard to case. Some clients percent-code the value once more before they code the
+query; the hub looks for the value as it is and for what it decodes to.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import product
 from urllib.parse import unquote
 
-from .descriptions import NATIVE, handle_keys
-from .messages import Refused
+from nhagent.emulator.atom.descriptions import NATIVE, handle_keys
+from nhagent.emulator.http_messages import Refused
+from nhagent.emulator.registration_table import ChannelQuery
 
-# Nothing is given back once it is taken, so that no text takes longer than its length.
+# Possessive: no backtracking, so that the time to match grows no faster than the text.
 _CLAUSE = re.compile(r"\s*+([a-z0-9-]++)\s++eq\s++('?+)((?:[^']|'')*+)'\s*+", re.IGNORECASE)
 _AND = re.compile(r"and(?=\s)", re.IGNORECASE)
 
-# The fields of single clauses that address one platform.
+# A single clause with one of these fields addresses one platform.
 _FIELDS = {
     "devicetoken": "apns",
     "gcmregistrationid": "gcm",
@@ -37,44 +37,36 @@ _FIELDS = {
 _UNQUOTED = "baiduchannelid"
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """Which handles a list is about: any of these, as any of them may be what the client meant."""
-
-    handles: tuple[str, ...]
-    platforms: tuple[str, ...]
-    handle_keys: tuple[str, ...] | None = None
-    """Of browsers; None for any."""
-
-
-def read_filter(text: str) -> Channel:
-    """The channel that a filter asks for.
+def read_filter(text: str) -> ChannelQuery:
+    """Read the channel that a filter asks for.
 
     Args:
         text: decoded once from the query.
 
     Raises:
-        Refused: 400, it is none of the sentences.
+        Refused: 400, it has none of the known forms.
     """
     clauses = _clauses(text)
     match clauses:
         case {"channeluri": handle, **others} if not others:
-            return Channel(_readings(handle), tuple(NATIVE))
+            return ChannelQuery(_readings(handle), tuple(NATIVE))
         case {"baiduuserid": user, "baiduchannelid": channel, **others} if not others:
             pairs = product(_readings(user), _readings(channel))
-            return Channel(_unique("-".join(pair) for pair in pairs), ("baidu",))
+            return ChannelQuery(_unique("-".join(pair) for pair in pairs), ("baidu",))
         case {"endpoint": endpoint, "p256dh": p256dh, "auth": auth, **others} if not others:
             keys = product(_readings(p256dh), _readings(auth))
-            return Channel(_readings(endpoint), ("browser",), _unique(handle_keys(*pair) for pair in keys))
+            return ChannelQuery(
+                _readings(endpoint), ("browser",), _unique(handle_keys(*pair) for pair in keys)
+            )
     if len(clauses) == 1:
         ((field, handle),) = clauses.items()
         if field in _FIELDS:
-            return Channel(_readings(handle), (_FIELDS[field],))
+            return ChannelQuery(_readings(handle), (_FIELDS[field],))
     raise _unsupported()
 
 
 def _clauses(text: str) -> dict[str, str]:
-    """Each field, lower case, with its value."""
+    """Return each field, in lower case, with its value."""
     found: dict[str, str] = {}
     place = 0
     while True:

@@ -1,4 +1,4 @@
-"""Which tags a registration may carry, in the service's own words, and those that the hub gives itself."""
+"""Validate tags, in the service's own words, and name those that the hub sets itself."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ from typing import Any
 Json = dict[str, Any]
 
 TAG = re.compile(r"[-_@#.:a-zA-Z0-9]+")
+"""A tag in a PUT or POST."""
 PATCHED_TAG = re.compile(r"[-_@#.:,a-zA-Z0-9]+")
+"""A tag set by PATCH, which may have commas."""
 TAG_LENGTH = 120
-"""Characters."""
+"""Longest tag, in characters."""
 TAGS_SIZE = 8000
-"""Bytes of the comma-joined tags of one registration, `$` tags included."""
+"""Largest size of the comma-joined tags of one registration in bytes, ``$`` tags included."""
 
 
 def tag_errors(tags: list[str], form: re.Pattern[str] = TAG) -> Iterator[str]:
-    """What is wrong with tags that a client gave."""
+    """Yield the errors in tags that a client gave.
+
+    Args:
+        tags: the tags.
+        form: what each must match.
+    """
     if any(tag.startswith("$") for tag in tags):
         yield "Tags can not start with $"
     invalid = [tag for tag in tags if not tag.startswith("$") and not form.fullmatch(tag)]
@@ -32,7 +39,7 @@ def tag_errors(tags: list[str], form: re.Pattern[str] = TAG) -> Iterator[str]:
 
 
 def size_errors(tags: list[str]) -> Iterator[str]:
-    """Whether all tags of one registration are too many."""
+    """Yield an error if the tags of one registration are too large together."""
     size = len(",".join(tags).encode())
     if size > TAGS_SIZE:
         yield (
@@ -42,7 +49,7 @@ def size_errors(tags: list[str]) -> Iterator[str]:
 
 
 def own_tags(installation: Json) -> list[str]:
-    """The tags by which the hub itself marks every registration of an installation."""
+    """Return the tags that the hub itself sets on every registration of an installation."""
     own = [f"$InstallationId:{{{installation['installationId']}}}"]
     if "userId" in installation:
         own.append(f"$UserId:{{{installation['userId']}}}")
