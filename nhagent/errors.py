@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import Enum
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 
 class Curve(Enum):
@@ -183,14 +183,9 @@ class HeldBack(Throttled):
     """
 
     def __init__(
-        self,
-        fact: str,
-        hint: str = "",
-        *,
-        retry_after: float | None = None,
-        not_before: datetime | None = None,
+        self, fact: str, hint: str = "", *, not_before: datetime | None = None, **facts: Any
     ) -> None:
-        super().__init__(fact, hint, retry_after=retry_after)
+        super().__init__(fact, hint, **facts)
         self.not_before = not_before
 
 

@@ -141,7 +141,7 @@ class Endless:
 
     def _rest_after(self, error: NhagentError, came_to: Report | NhagentError | None = None) -> None:
         """Wait as long as an error asks for, or until somebody asks for an attempt."""
-        pause = self._failures.seconds_left()
+        pause = self._failures.pause
         self._work.told(came_to or error, pause)
         began, is_over = self._time.lived(), passed_by(self._time.clock, pause)
         while (left := began + pause - self._time.lived()) > 0 and not is_over():
@@ -195,7 +195,7 @@ class Endless:
             _log.info("not verified: %s", error)
             if is_first:
                 self._looks_again = True
-                pause = max(self._failures.seconds_left(), backoff.verify_after(self._time.random()))
+                pause = max(self._failures.pause, backoff.verify_after(self._time.random()))
                 self._verify_at = self._time.lived() + pause
             return False
 

@@ -24,14 +24,16 @@ else:
 
 
 class Failures(Protocol):
-    """Decides when the next attempt may be made; a device's memory does so durably."""
+    """Decides when the next attempt may be made; a device's memory does so durably.
+
+    Attributes:
+        pause: seconds from the latest failure to the next attempt.
+    """
+
+    pause: float
 
     def failed(self, error: NhagentError) -> RetryState:
         """Record a failure, where it is met: draw when the next attempt may be made."""
-        ...
-
-    def seconds_left(self) -> float:
-        """Give the seconds until the next attempt may be made."""
         ...
 
     def slept(self, seconds: float) -> None:
@@ -78,7 +80,7 @@ def run_until_done(
         if report.error is None:
             failures.succeeded()
             return report
-        pause = failures.seconds_left()
+        pause = failures.pause
         if spent + pause > timeout:
             return report
         # Counted as asked, not as measured: an injected sleep then ends at its deadline as a real one does.

@@ -72,7 +72,9 @@ class Retries:
         self._random = random
         self._failures: dict[Curve, int] = {}
         self._stored: RetryState | None = None
-        self._latest: _Wait | None = None  # after the latest failure, for whoever waits
+        self._latest: _Wait | None = None  # after the latest failure
+        self.pause = 0.0
+        """Seconds from the latest failure to the next attempt."""
         self._held: _Wait | None = None  # for what is on disk
         self._slept = 0.0
 
@@ -132,7 +134,7 @@ class Retries:
         now = self._clock()
         state = RetryState(type(error).__name__, before + 1, _after(now, seconds), error.curve.value, now)
         self._failures[error.curve] = state.failures
-        self._latest = self._beginning(state, seconds, is_own=True)
+        self._latest, self.pause = self._beginning(state, seconds, is_own=True), seconds
         return state
 
     def outlives_restart(self, error: NhagentError) -> bool:
@@ -157,10 +159,6 @@ class Retries:
         self._stored = state
         if self._latest is not None and self._latest.state == state:
             self._held = self._latest
-
-    def seconds_left(self) -> float:
-        """Give the seconds until the next attempt may be made."""
-        return 0.0 if self._latest is None else max(0.0, self._left_of(self._latest))
 
     def slept(self, seconds: float) -> None:
         """Record the seconds slept. An injected sleep returns at once, so the clock does not show them."""
@@ -206,7 +204,7 @@ class Retries:
         left = self._left_of(wait)
         if left <= 0:
             return
-        self._latest = wait
+        self._latest, self.pause = wait, left
         raise HeldBack(
             f"{why}: nothing is sent for {left:.0f} s",
             "wait: nhagent goes on by itself",

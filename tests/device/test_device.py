@@ -24,7 +24,9 @@ from hypothesis import strategies as st
 from nhagent.channels import simple
 from nhagent.channels import source as channel_source
 from nhagent.device import credential_sources, key_ring, paths
-from nhagent.device.state import Accepted, Identity, Leaving, Malformed, State, Sweep, Trouble
+from nhagent.device.accepted import Accepted, Deletion, Sweep
+from nhagent.device.document import Malformed
+from nhagent.device.state import Identity, RetryState, State
 from nhagent.device.store import IDENTITY, STATE, Store
 from nhagent.errors import (
     ChannelError,
@@ -43,14 +45,14 @@ FULL = State(
         "installation",
         {"installation": {"installationId": "x"}},
         frozenset({"installation"}),
-        (Leaving("installation", "old"),),
+        (Deletion("installation", "old"),),
         (Sweep("wns", "c"),),
         NOW,
         NOW,
     ),
     foreign=("theirs",),
     expired=("dead",),
-    trouble=Trouble("Unauthorized", "blocked", NOW, 2, NOW),
+    retry=RetryState("Unauthorized", 2, NOW, "blocked", NOW),
     early_starts=3,
     verified_at=NOW,
 )

@@ -20,7 +20,7 @@ from urllib3.exceptions import HTTPError
 from nhagent import ConnectionString, HubClient, Platform
 from nhagent.device import credential_sources, paths
 from nhagent.errors import ConfigurationError, CredentialError, HubUnavailable, NhagentError
-from nhagent.session.hub_session import HubSession
+from nhagent.session.credential_chain import CredentialChain
 
 KEY = "c2VjcmV0LWtleS0xMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 HOST = "ns.servicebus.windows.net"
@@ -110,10 +110,8 @@ def test_key_is_in_no_repr_or_str() -> None:
 def test_key_that_may_do_more_than_listen_is_refused_for_a_device_alone(name: str) -> None:
     text = LISTEN.replace("=listen", f"={name}")
 
-    def device(*, allow: bool) -> HubSession:
-        return HubSession(
-            "app", "hub", text, endpoint=None, ca_bundle=None, allow_full_access=allow, clock=lambda: NOW
-        )
+    def device(*, allow: bool) -> CredentialChain:
+        return CredentialChain("app", "hub", text, endpoint=None, allow_full_access=allow)
 
     with pytest.raises(CredentialError, match=name) as caught:
         device(allow=False)

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nhagent import BrowserChannel, HubClient, Installation, Platform, SecondaryTile, Template
-from nhagent.device.state import Accepted, Leaving
+from nhagent.device.accepted import Accepted, Deletion
 from nhagent.emulator.hub.patch import apply as apply_as_the_hub_does
 from nhagent.hub.installations import compact, from_json, to_json
-from nhagent.registrars import Desired, Step
+from nhagent.reconcile.planner import next_steps
 from nhagent.registrars.installation import InstallationRegistrar
+from nhagent.registrars.protocol import WritePolicy
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -93,18 +94,22 @@ def never_opened() -> HubClient:
     raise AssertionError("a plan sends nothing")
 
 
-def plan(desired: Desired | None, accepted: Accepted, now: datetime = NOW) -> list[Step]:
-    return InstallationRegistrar(never_opened).plan(desired, accepted, now)
+def plan(
+    installation: Installation | None, accepted: Accepted, now: datetime = NOW, **policy: Any
+) -> list[Any]:
+    return list(
+        next_steps(InstallationRegistrar(never_opened), installation, WritePolicy(**policy), accepted, now)
+    )
 
 
 def accepting(installation: Installation, **changes: Any) -> Accepted:
     accepted = Accepted("installation").having("installation", to_json(installation), NOW, whole=True)
-    return replace(accepted, **changes)
+    return accepted.changed(**changes)
 
 
 @given(installations(), installations())
 def test_patch_applied_by_the_hub_gives_what_is_desired(before: Installation, after: Installation) -> None:
-    steps = plan(Desired(after), accepting(before))
+    steps = plan(after, accepting(before))
     if comparable(before) == comparable(after):
         assert steps == []
         return
@@ -133,7 +138,7 @@ def test_what_is_written_reads_back_the_same(installation: Installation) -> None
 
 @given(installations(), installations())
 def test_tags_of_the_backend_are_left_as_they_are(before: Installation, after: Installation) -> None:
-    steps = plan(Desired(after, owns_tags=False), accepting(before))
+    steps = plan(after, accepting(before), owns_tags=False)
     for step in steps:
         assert step.method in {"GET", "PATCH"}, "nothing whole is written before it was read"
         assert not any("/tags" in operation["path"] for operation in step.operations)
@@ -141,7 +146,7 @@ def test_tags_of_the_backend_are_left_as_they_are(before: Installation, after: I
             held = from_json(apply_as_the_hub_does(to_json(before), step.operations))
             assert set(held.tags) == set(before.tags)
             assert held.push_channel == after.push_channel
-    for step in plan(Desired(after, owns_tags=False), accepting(before, fresh=True)):
+    for step in plan(after, accepting(before, fresh=True), owns_tags=False):
         assert step.method in {"PUT", "PATCH"}
         assert step.becomes is not None
         assert set(step.becomes.tags) == set(before.tags)
@@ -149,7 +154,7 @@ def test_tags_of_the_backend_are_left_as_they_are(before: Installation, after: I
 
 @given(installations())
 def test_record_in_doubt_is_written_whole_whatever_looks_equal(installation: Installation) -> None:
-    [step] = plan(Desired(installation), accepting(installation, in_doubt=frozenset({"installation"})))
+    [step] = plan(installation, accepting(installation, in_doubt=frozenset({"installation"})))
     assert (step.method, step.reason) == ("PUT", "what the hub holds is in doubt")
 
 
@@ -173,36 +178,36 @@ WNS = Installation("device", Platform.WNS, "c1", tags=["kitchen"])
     ids=["same", "channel", "tag", "no-tag", "user", "variables", "tile", "platform", "id", "much"],
 )
 def test_least_write_that_says_it(after: Installation, method: str | None) -> None:
-    steps = plan(Desired(after), accepting(WNS))
+    steps = plan(after, accepting(WNS))
     assert [step.method for step in steps] == ([] if method is None else [method])
 
 
-def test_refresh_is_due_by_age_alone_and_sets_the_expiry_anew() -> None:
-    desired = Desired(WNS, expires_after=timedelta(days=90), refresh_every=timedelta(days=1))
-    assert plan(desired, accepting(WNS), NOW + timedelta(hours=23)) == []
+def test_refresh_is_due_by_age_alone_and_sets_the_expiry_again() -> None:
+    policy = {"expires_after": timedelta(days=90), "refresh_every": timedelta(days=1)}
+    assert plan(WNS, accepting(WNS), NOW + timedelta(hours=23), **policy) == []
     later = NOW + timedelta(hours=25)
-    [step] = plan(desired, accepting(WNS), later)
+    [step] = plan(WNS, accepting(WNS), later, **policy)
     assert step.method == "PUT"
     assert step.becomes is not None
     assert step.becomes.expiration_time == later + timedelta(days=90)
 
 
 def test_deletions_come_after_the_write_and_alone_where_nothing_is_desired() -> None:
-    leaving = (Leaving("installation", "old"),)
-    changed = Desired(replace(WNS, push_channel="c2"))
-    assert [step.method for step in plan(changed, accepting(WNS, leaving=leaving))] == ["PATCH", "DELETE"]
-    assert [(step.method, step.id) for step in plan(None, accepting(WNS, leaving=leaving))] == [
+    gone = (Deletion("installation", "old"),)
+    changed = replace(WNS, push_channel="c2")
+    assert [step.method for step in plan(changed, accepting(WNS, to_delete=gone))] == ["PATCH", "DELETE"]
+    assert [(step.method, step.id) for step in plan(None, accepting(WNS, to_delete=gone))] == [
         ("DELETE", "old")
     ]
 
 
 def test_record_of_a_newer_version_is_not_patched() -> None:
-    [step] = plan(Desired(replace(WNS, push_channel="c2")), accepting(WNS, partial=True))
+    [step] = plan(replace(WNS, push_channel="c2"), accepting(WNS, partial=True))
     assert step.method == "PUT"
-    assert plan(Desired(WNS), accepting(WNS, partial=True)) == []
+    assert plan(WNS, accepting(WNS, partial=True)) == []
 
 
-def test_record_that_makes_no_sense_counts_as_never_accepted() -> None:
-    damaged = replace(accepting(WNS), records={"installation": {"platform": "smoke"}})
-    [step] = plan(Desired(WNS), damaged)
+def test_record_that_is_corrupt_counts_as_never_accepted() -> None:
+    damaged = accepting(WNS, records={"installation": {"platform": "smoke"}})
+    [step] = plan(WNS, damaged)
     assert step.method == "PUT"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nhagent import errors
+from nhagent.device.store import Store
 from nhagent.report import Outcome, Report
 from nhagent.retry import backoff
-from nhagent.retry.loop import Counted, Endless, drive
+from nhagent.retry.endless import Endless, Time, Work
+from nhagent.retry.loop import run_until_done
+from nhagent.retry.state import Retries
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 FAULT = errors.HubUnavailable("away")
@@ -23,10 +25,28 @@ DONE = Report(Outcome.REGISTERED, requests=1, steps=("done",))
 fractions = st.floats(0, 1)
 
 
+def failures() -> Retries:
+    """What a device remembers of its failures; these are none that it would write down."""
+    return Retries(Store("/nowhere"), clock=lambda: NOW, random=lambda: 0.5)
+
+
 def run(turns: list[Report], timeout: float, slept: list[float]) -> Report:
-    return drive(
-        lambda _: turns.pop(0), timeout=timeout, clock=lambda: NOW, sleep=slept.append, random=lambda: 0.5
+    known = failures()
+    return run_until_done(
+        lambda _: recorded(known, turns.pop(0)),
+        timeout=timeout,
+        clock=lambda: NOW,
+        sleep=slept.append,
+        failures=known,
     )
+
+
+def recorded(known: Retries, report: Report) -> Report:
+    """A report whose failure was recorded where it was met."""
+    assert report.error is not None or report.outcome is not Outcome.WAITING
+    if report.error is None:
+        return report
+    return report.changed(next_attempt=known.failed(report.error).not_before)
 
 
 def test_turns_until_one_succeeds_and_reports_them_all() -> None:
@@ -57,7 +77,7 @@ def test_error_that_waiting_cannot_mend_is_raised() -> None:
         raise errors.Unauthorized("no")
 
     with pytest.raises(errors.Unauthorized):
-        drive(turn, timeout=30, clock=lambda: NOW, sleep=lambda _: None, random=lambda: 0.5)
+        run_until_done(turn, timeout=30, clock=lambda: NOW, sleep=lambda _: None, failures=failures())
 
 
 LONG = errors.Throttled("busy", retry_after=3000)
@@ -65,7 +85,7 @@ LONG = errors.Throttled("busy", retry_after=3000)
 
 def test_long_pause_is_slept_in_parts() -> None:
     slept: list[float] = []
-    assert run([replace(WAITING, error=LONG), DONE], 10_000, slept).outcome == "registered"
+    assert run([WAITING.changed(error=LONG), DONE], 10_000, slept).outcome == "registered"
     assert sum(slept) == pytest.approx(3300)
     assert max(slept) <= backoff.LONGEST_WAIT_SECONDS
 
@@ -78,6 +98,7 @@ class Laptop:
         self.now, self.lived = NOW, 0.0
         self.waited: list[float] = []
         self.turns: list[float] = []
+        self.failures = failures()
 
     def sleep(self, seconds: float) -> None:
         self.waited.append(seconds)
@@ -92,7 +113,7 @@ class Laptop:
         self.turns.append(self.lived)
         if len(self.turns) == 3:
             raise KeyboardInterrupt
-        return replace(WAITING, error=LONG)
+        return recorded(self.failures, WAITING.changed(error=LONG))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +130,7 @@ def test_pause_is_over_when_either_clock_says_so(jump: timedelta, wait: float) -
 
 def test_fault_within_the_look_is_rested_from_and_lived_through() -> None:
     laptop = Laptop(timedelta())
-    turns = iter([DONE, replace(DONE, outcome=Outcome.UNCHANGED)])
+    turns = iter([DONE, DONE.changed(outcome=Outcome.UNCHANGED)])
 
     def turn(_: bool) -> Report:
         laptop.turns.append(laptop.lived)
@@ -132,21 +153,25 @@ def _in_background(
     turn: Callable[[bool], Report] | None = None,
     verify: Callable[[], bool] = lambda: False,
 ) -> None:
-    Endless(
+    work = Work(
         turn or laptop.turn,
         verify=verify,
         interval=lambda: 86400,
         refresh_first=False,
-        clock=lambda: laptop.now,
-        wait=laptop.wait,
-        lived=lambda: laptop.lived,
-        random=lambda: 0.5,
-        tries=Counted(),
-    ).live()
+        told=lambda _, __: None,
+    )
+    time = Time(lambda: laptop.now, laptop.wait, lambda: laptop.lived, lambda: 0.5)
+    Endless(work, time, laptop.failures).run()
 
 
 def _in_foreground(laptop: Laptop) -> None:
-    drive(laptop.turn, timeout=1e6, clock=lambda: laptop.now, sleep=laptop.sleep, random=lambda: 0.5)
+    run_until_done(
+        laptop.turn,
+        timeout=1e6,
+        clock=lambda: laptop.now,
+        sleep=laptop.sleep,
+        failures=laptop.failures,
+    )
 
 
 @given(st.integers(0, 10_000), fractions)
