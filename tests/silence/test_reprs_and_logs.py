@@ -17,7 +17,7 @@ from nhagent import (
     SecondaryTile,
     Template,
 )
-from nhagent.commands.cli import to_json
+from nhagent.commands.output import to_json
 from nhagent.device import key_ring
 from nhagent.device.state import State, Sweep
 from nhagent.device.store import Memory
