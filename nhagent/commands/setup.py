@@ -195,11 +195,12 @@ class WayToHub:
             allow_full_access=arguments["allow_full_access"],
             clock=lambda: datetime.now(UTC),
         )
+        self._last_address: str | None = None
 
     @property
     def address(self) -> str | None:
         """The namespace's base URL; None where nothing has told it yet."""
-        return self._session.address
+        return self._session.address or self._last_address
 
     def find_credential(self) -> Credential:
         """Find the credential, in the key ring if nowhere else.
@@ -234,6 +235,7 @@ class WayToHub:
             What it said.
         """
         session, first = self._session, self._session.source
+        self._last_address = session.address  # a closed session has forgotten it
         installation_id = installation_id or new_installation_id()
         session.hide(hidden)
         skews: list[float | None] = []
