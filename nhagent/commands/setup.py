@@ -1,7 +1,7 @@
 """What a configuration file sets up, to be looked at part by part: the agent, its memory, its way to the hub.
 
-The daemon and ``nhagent doctor`` look further into the library than an app does. Whatever they use of it
-beyond `nhagent.agent` is here.
+The daemon, ``nhagent doctor`` and ``nhagent login`` look further into the library than an app does. What
+they use of its core is here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nhagent.reconcile.declaration import PRIMARY, tile_name
 from nhagent.reconcile.planner import known_channels, refusal
 from nhagent.reconcile.reconciler import new_installation_id
 from nhagent.registrars import INSTALLATION
-from nhagent.session.hub_session import GOOD_CLOCK_SECONDS, HubSession
+from nhagent.session.hub_session import GOOD_CLOCK_SECONDS, HubSession, checked_connection_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -109,8 +109,29 @@ def read_setup(given: str | None, **world: Any) -> Setup:
         raise file.located(error) from error.__cause__
 
 
+def check_connection_string(text: str, hub: str, *, allow_full_access: bool) -> tuple[str, str]:
+    """Check a connection string that somebody gives for a hub.
+
+    Args:
+        text: the connection string.
+        hub: the hub's name.
+        allow_full_access: take a key that may do more than listen.
+
+    Returns:
+        The names of its key and its namespace.
+
+    Raises:
+        ConfigurationError: it is malformed, or another hub's.
+        CredentialError: it may do more than listen.
+    """
+    connection = checked_connection_string(
+        text, "the connection string", hub, allow_full_access=allow_full_access
+    )
+    return connection.key_name, connection.namespace
+
+
 class Memory:
-    """What a device remembers, read anew at each question. Nothing is written.
+    """What a device remembers, read again at each question. Nothing is written.
 
     Args:
         folder: the device's state folder.
