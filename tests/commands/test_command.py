@@ -321,6 +321,19 @@ def test_options_are_taken_before_the_command_too(
     assert capsys.readouterr().out.startswith("NEW")
 
 
+def test_warning_is_logged_on_stderr_though_logging_is_set_up_by_the_first_line(
+    command: Command, folder: Path
+) -> None:
+    assert command.run("register")[0] == 0
+    [state] = (folder / "state").rglob("state.json")
+    state.write_text("{")
+    arguments = [sys.executable, "-m", "nhagent", "register", "--config", str(folder / "config.toml")]
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    [line] = ended.stderr.splitlines()
+    assert line.startswith("WARNING nhagent")
+    assert "state.json" in line
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise there")
 def test_reader_that_goes_early_is_no_error(command: Command, folder: Path) -> None:
     reading, writing = os.pipe()
