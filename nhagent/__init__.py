@@ -19,8 +19,7 @@ if TYPE_CHECKING:
         SecondaryTile,
         Template,
     )
-    from nhagent.reconcile.drift import Verification
-    from nhagent.report import Outcome, Report, Status
+    from nhagent.report import Outcome, Report, Status, Verification
 
 __version__ = "0.1.0"
 
@@ -55,7 +54,7 @@ _HOMES = {
     "SecondaryTile": "nhagent.models",
     "Status": "nhagent.report",
     "Template": "nhagent.models",
-    "Verification": "nhagent.reconcile.drift",
+    "Verification": "nhagent.report",
 }
 
 

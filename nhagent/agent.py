@@ -10,8 +10,8 @@ NEW        nothing                                      the hub is asked what it
 IDENTIFIED identity, nothing accepted                   written, then what must go deleted → IN_SYNC
 UNVERIFIED a file that could not be read, set aside     id known: written whole; id lost: as NEW → IN_SYNC
 DRIFTED    accepted ≠ desired, a record in doubt,       the plan is carried out → IN_SYNC
-           something leaving, or the refresh is due
-IN_SYNC    accepted = desired, fresh, nothing leaving   a channel that changes, or time that passes
+           something to delete, or the refresh is due
+IN_SYNC    accepted = desired, fresh, nothing to delete a channel that changes, or time that passes
 GONE       (the hub does not know our record)           installation: PUT whole under the same id;
                                                         registration: a new id for that row → IN_SYNC
 CLONED     another machine's fingerprint                a channel that the other machine did not have:
@@ -31,59 +31,47 @@ An unchanged start sends nothing, writes nothing, takes no lock and imports no H
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from datetime import datetime, timedelta
-from time import sleep as real_sleep
-from typing import TYPE_CHECKING, Final
+from datetime import timedelta
 
 from nhagent import validation
-from nhagent.channels.simple import as_source
 from nhagent.device import paths
-from nhagent.device.machine import (
-    MachineName,
-    derived_installation_id,
-    fingerprint_of,
-)
 from nhagent.device.store import Store
-from nhagent.errors import (
-    ConfigurationError,
-    NhagentError,
-    StateError,
-    Throttled,
-    is_failure,
-)
-from nhagent.filesystem import Disk
+from nhagent.errors import ConfigurationError, NhagentError, StateError, Throttled, is_failure
 from nhagent.logs import Log
-from nhagent.models import (
-    Platform,
-    RawChannel,
-    SecondaryTile,
-    Template,
-    fingerprint,
-    read_channel,
-)
-from nhagent.reconcile.declaration import PRIMARY, Asked, Declaration, channels_of, listed_tags
-from nhagent.reconcile.intents import LOCK_SECONDS, Wishes
-from nhagent.reconcile.planner import Draft, state_of
-from nhagent.reconcile.reconciler import Wheel
-from nhagent.reconcile.seams import clock_from, machine_from, random_from
-from nhagent.reconcile.settings import Terms, check_duration, check_terms
-from nhagent.registrars import INSTALLATION, REGISTRATION, Registrar, Step
-from nhagent.report import Outcome, Report, Status
-from nhagent.retry import backoff
-from nhagent.retry.loop import Endless, drive, pause_after, uptime
+from nhagent.models import fingerprint
+from nhagent.reconcile.declaration import PRIMARY, Declaration, listed_tags
+from nhagent.reconcile.inspector import Inspector
+from nhagent.reconcile.planner import Mode, state_of
+from nhagent.reconcile.readings import Readings, channels_of
+from nhagent.reconcile.reconciler import Reconciler
+from nhagent.reconcile.settings import read_settings
+from nhagent.registrars.protocol import registrar_of
+from nhagent.report import Outcome, Status
+from nhagent.retry.loop import run_until_done
+from nhagent.retry.state import Retries, uptime
+from nhagent.session.credential_chain import CredentialChain
 from nhagent.session.hub_session import HubSession
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+    from typing import Any, Final
 
-    from nhagent.reconcile.drift import Verification
+    from nhagent.device.machine import MachineName
+    from nhagent.filesystem import Disk
+    from nhagent.models import RawChannel, SecondaryTile, Template
+    from nhagent.reconcile.planner import StartPlan
+    from nhagent.report import Report, Verification
     from nhagent.retry.background import Background
+    from nhagent.steps import Step
 
 DEFAULT_TIMEOUT: Final = 30.0
-FROM_MACHINE: Final = "machine"
-BACKGROUND_TURN_SECONDS: Final = 60.0
+"""Seconds that all attempts of a call may take."""
+BACKGROUND_PASS_SECONDS: Final = 60.0
+"""Seconds that one pass in the background may take."""
+INSTALLATION: Final = "installation"
 
 _log = Log("nhagent")
 
@@ -159,92 +147,26 @@ class Agent:
         machine: MachineName | None = None,
         disk: Disk | None = None,
     ) -> None:
-        self._app = validation.checked_app_name(app)
-        self._hub = validation.checked_hub_name(hub)
-        self._platform = Platform.parse(platform)
-        if style not in {INSTALLATION, REGISTRATION}:
-            raise ConfigurationError(
-                f'style {validation.shown(style)}: give "{INSTALLATION}" or "{REGISTRATION}"'
-            )
-        for flag, given_flag in (
-            ("allow_full_access", allow_full_access),
-            ("owns_tags", owns_tags),
-            ("first_run_list", first_run_list),
-        ):
-            validation.check_flag(flag, given_flag)
-        for name, call in (
-            ("on_registered", on_registered),
-            ("on_error", on_error),
-            ("clock", clock),
-            ("sleep", sleep),
-            ("random", random),
-            ("machine", machine),
-        ):
-            validation.check_callable(name, call)
-        name_machine = machine_from(machine)
-        source = as_source(self._platform, channel, "channel")
-        check_duration("refresh_every", refresh_every)
-        check_duration("startup_spread", startup_spread)
-        if expires_after is not None:
-            check_duration("expires_after", expires_after)
-            if not expires_after:
-                raise ConfigurationError("expires_after: zero; the hub would forget the device at once")
-        if installation_id is not None:
-            if installation_id == FROM_MACHINE:
-                installation_id = derived_installation_id(name_machine(), app, hub)
-            validation.check_installation_id(installation_id)
-        given = Declaration.checked(
-            self._platform,
-            tags=tags,
-            templates=templates,
-            user_id=user_id,
-            push_variables=push_variables,
-            secondary_tiles=secondary_tiles,
-        )
-        terms = Terms(
-            self._platform,
-            given,
-            installation_id,
-            expires_after,
-            refresh_every,
-            owns_tags,
-            first_run_list,
-            startup_spread,
-        )
-        fixed_channel = None if callable(channel) else read_channel(self._platform, channel, "channel")
-        check_terms(terms, style, fixed_channel)
-        self._clock = clock_from(clock)
-        self._sleep = sleep or real_sleep
-        self._wait = sleep
-        self._background: Background | None = None
-        self._random = random_from(random)
-        folder = paths.device_folder(paths.state_folder(state_dir), app, hub)
-        self._store = Store(folder, sleep=self._sleep, disk=disk)
-        self._access = HubSession(
-            app,
-            hub,
-            connection_string,
-            endpoint=endpoint,
-            ca_bundle=ca_bundle,
-            allow_full_access=allow_full_access,
-            clock=self._clock,
-        )
-        self._registrar = _registrar(style, self._access)
-        self._wheel = Wheel(
-            self._store,
-            self._access,
-            self._registrar,
-            source,
-            terms,
-            self._clock,
-            lambda: fingerprint_of(name_machine(), app, hub),
-        )
-        self._wishes = Wishes(self._wheel, self._store, self._access, style, fixed_channel)
+        given = locals()
+        settings = read_settings(**given)
+        registrar = registrar_of(settings.style, lambda: self._session.open())
+        settings.check(registrar)
+        self._settings = settings
         self._on_registered = on_registered
         self._on_error = on_error
+        self._background: Background | None = None
+        folder = paths.device_folder(paths.state_folder(state_dir), app, hub)
+        self._store = Store(folder, sleep=settings.sleep, disk=disk)
+        chain = CredentialChain(
+            app, hub, connection_string, endpoint=endpoint, allow_full_access=allow_full_access
+        )
+        self._session = HubSession(chain, hub, ca_bundle=ca_bundle, clock=settings.clock)
+        self._retries = Retries(self._store, settings.clock, settings.random)
+        self._inspector = Inspector(settings, self._store, self._session, registrar)
+        self._reconciler = Reconciler(self._inspector, self._retries)
 
     def __repr__(self) -> str:
-        return f"<agent of app {self._app!r} for hub {self._hub!r}>"
+        return f"<agent of app {self._settings.app!r} for hub {self._settings.hub!r}>"
 
     @property
     def state_folder(self) -> str:
@@ -298,8 +220,8 @@ class Agent:
             before.stop()  # one that never began gives way
         self._background = Background(
             lambda thread: self.live(wait=thread.wait, lived=thread.lived),
-            cut=self._access.cut,
-            sleep=self._wait,
+            cut=self._session.cut,
+            sleep=self._settings.wait,
         )
         return self._background
 
@@ -314,31 +236,30 @@ class Agent:
 
         Args:
             wait: waits some seconds, or less where there is something to look at: then it gives True.
-            lived: seconds that have passed, waits included.
-            told: is given what each turn came to, and the seconds until the next.
+            lived: gives the seconds that have passed, waits included.
+            told: is given what each pass came to, and the seconds until the next.
         """
-        terms = self._wheel.terms
-        Endless(
-            self._turn_in_background,
+        from nhagent.retry.endless import Endless, Time, Work
+
+        work = Work(
+            self._pass_in_background,
             verify=lambda: not self.verify().in_sync,
             interval=self._refresh_interval,
-            refresh_first=not terms.refresh_every,
-            clock=self._clock,
-            wait=wait,
-            lived=lived,
-            random=self._random,
-            tries=self._wheel.tries,
-            told=told,
-        ).live()
+            refresh_first=not self._settings.refresh_every,
+            told=told or (lambda _, __: None),
+        )
+        Endless(work, Time(self._settings.clock, wait, lived, self._settings.random), self._retries).run()
 
     def _refresh_interval(self) -> float:
         """Seconds from a refresh to the device's own slot for the next; clocks may be wrong."""
-        every = self._wheel.terms.refreshed_in_background_every.total_seconds()
+        from nhagent.retry import backoff
+
+        every = self._settings.refreshed_in_background_every.total_seconds()
         try:
-            known = self._wheel.recall().identity
-        except StateError:  # the next turn tells
+            known = self._inspector.recall().identity
+        except StateError:  # the next pass tells
             known = None
-        slot = self._random() if known is None else backoff.slot(known.installation_id)
+        slot = self._settings.random() if known is None else backoff.slot(known.installation_id)
         return every * (1 + backoff.REFRESH_SLOTS * slot)
 
     def poke(self) -> None:
@@ -358,18 +279,22 @@ class Agent:
             HubError: the hub could not be asked.
             NhagentError: as `start`.
         """
-        from nhagent.reconcile.drift import Verifier
+        from nhagent.reconcile.drift import verify
+        from nhagent.reconcile.intents import LOCK_SECONDS
 
-        wheel = self._wheel
-        with wheel.alone(LOCK_SECONDS):
-            wheel.tries.check(wheel.recall().state.trouble)
+        inspector = self._inspector
+        with inspector.alone(LOCK_SECONDS):
+            self._retries.check(inspector.recall().state.retry)
             try:
-                return Verifier(
-                    self._store, self._access, self._registrar, wheel.terms, wheel.recall, wheel.machine
-                ).verify()
+                return verify(inspector)
             except NhagentError as error:
-                pause_after(error, wheel.tries, self._random)
+                self._remember_failure(error)
                 raise
+
+    def _remember_failure(self, error: NhagentError) -> None:
+        retry = self._retries.failed(error)
+        if self._retries.outlives_restart(error):
+            self._retries.note(retry)
 
     def refresh(self, *, force: bool = False, timeout: float = DEFAULT_TIMEOUT) -> Report:
         """As `start`; with ``force`` the whole is written whatever its age."""
@@ -399,36 +324,38 @@ class Agent:
             NhagentError: as `start`; the declaration is kept all the same.
         """
         changes = Declaration.checked(
-            self._platform,
+            self._settings.platform,
             tags=tags,
             templates=templates,
             user_id=user_id,
             push_variables=push_variables,
             secondary_tiles=secondary_tiles,
         )
-        validation.check_seconds("timeout", timeout)
-        self._wishes.declare(lambda _: changes)
-        return self._run(timeout)
+        return self._declare(lambda _: changes, timeout)
 
     def add_tags(self, *tags: str | Iterable[str], timeout: float = DEFAULT_TIMEOUT) -> Report:
         """Declare further tags, one by one or in lists; see `update`.
 
         They hold until an agent is made with ``tags`` given: an app that uses this leaves ``tags`` out.
         """
-        validation.check_seconds("timeout", timeout)
         added = validation.checked_tags("tags", listed_tags(tags))
-        self._wishes.declare(lambda declared: Declaration(tags=(*(declared.tags or ()), *added)))
-        return self._run(timeout)
+        return self._declare(lambda declared: Declaration(tags=(*(declared.tags or ()), *added)), timeout)
 
     def remove_tags(self, *tags: str | Iterable[str], timeout: float = DEFAULT_TIMEOUT) -> Report:
         """Declare these tags no more, one by one or in lists; see `add_tags` and `update`."""
-        validation.check_seconds("timeout", timeout)
         removed = {tag.lower() for tag in validation.checked_tags("tags", listed_tags(tags))}
-        self._wishes.declare(
+        return self._declare(
             lambda declared: Declaration(
                 tags=tuple(tag for tag in declared.tags or () if tag.lower() not in removed)
-            )
+            ),
+            timeout,
         )
+
+    def _declare(self, change: Callable[[Declaration], Declaration], timeout: float) -> Report:
+        from nhagent.reconcile.intents import declare
+
+        validation.check_seconds("timeout", timeout)
+        declare(self._inspector, change)
         return self._run(timeout)
 
     def plan(self) -> list[Step]:
@@ -440,29 +367,31 @@ class Agent:
             ChannelError: there is no push channel to register.
             NhagentError: as `start`.
         """
-        wheel = self._wheel
-        with wheel.alone(LOCK_SECONDS):
+        from nhagent.reconcile.intents import LOCK_SECONDS
+
+        with self._inspector.alone(LOCK_SECONDS):
             try:
-                draft = self._drafted()
+                plan = self._session.authorized(self._planned)
             except Throttled as error:  # of all that is learnt this is what must be kept
-                pause_after(error, wheel.tries, self._random)
+                self._remember_failure(error)
                 raise
             finally:
-                self._access.close()
-        if draft.lacks_channel:
-            raise draft.asked.errors[PRIMARY]
-        return list(draft.steps)
+                self._session.close()
+        if plan.lacks_channel:
+            raise plan.readings.errors[PRIMARY]
+        return list(plan.steps)
 
-    def _drafted(self) -> Draft:
-        wheel, new_id = self._wheel, lambda: "(new)"
-        memory = wheel.recall()
-        asked, namespace = wheel.ask(memory), self._access.namespace()
-        draft = wheel.draft(memory, asked, namespace, new_id=new_id)
-        if not draft.must_learn:
-            return draft
-        wheel.tries.check(draft.state.trouble)
-        namespace = self._access.namespace_at_any_cost()
-        return self._access.authorized(lambda: wheel.learnt_draft(memory, asked, namespace, new_id=new_id))
+    def _planned(self) -> StartPlan:
+        inspector = self._inspector
+        memory = inspector.recall()
+        readings, namespace = inspector.read(memory), self._session.chain.namespace()
+        inputs = inspector.inputs(memory, readings, namespace, new_id=lambda: "(new)")
+        plan = inspector.plan(inputs)
+        if not plan.must_learn:
+            return plan
+        self._retries.check(plan.state.retry)
+        namespace = self._session.chain.namespace_at_any_cost()
+        return inspector.learn(inspector.plan(inputs.changed(namespace=namespace)))
 
     def status(self) -> Status:
         """What is known without asking the hub or a channel source.
@@ -471,30 +400,32 @@ class Agent:
             StateUnwritable: the state is another user's.
             ConfigurationError: what was declared cannot be registered.
         """
-        memory = self._wheel.recall()
-        draft = self._wheel.draft(memory, Asked(), None)
-        accepted, trouble = draft.state.accepted, draft.state.trouble
-        shown = {} if draft.desired is None else channels_of(draft.desired.installation)
+        inspector, settings = self._inspector, self._settings
+        memory = inspector.recall()
+        plan = inspector.plan(inspector.inputs(memory, Readings(), None))
+        accepted, retry, installation = plan.state.accepted, plan.state.retry, plan.installation
+        shown = {} if installation is None else channels_of(installation)
+        due = None if installation is None else inspector.registrar.due_at(plan.policy, accepted)
         return Status(
-            state=state_of(draft, self._registrar),
-            app=self._app,
-            hub=self._hub,
-            platform=self._platform,
+            state=state_of(plan, inspector.registrar),
+            app=settings.app,
+            hub=settings.hub,
+            platform=settings.platform,
             namespace=None if memory.identity is None else memory.identity.namespace,
             installation_id=None if memory.identity is None else memory.identity.installation_id,
             channels={name: fingerprint(channel) for name, channel in shown.items()},
             accepted_at=accepted.accepted_at,
-            verified_at=draft.state.verified_at,
-            refresh_due=None if draft.desired is None else self._registrar.due_at(draft.desired, accepted),
-            pending=tuple(str(step) for step in draft.steps),
+            verified_at=plan.state.verified_at,
+            refresh_due=due,
+            pending=tuple(str(step) for step in plan.steps),
             in_doubt=tuple(sorted(accepted.in_doubt)),
-            leaving=tuple(entry.id for entry in accepted.leaving),
+            leaving=tuple(entry.id for entry in accepted.to_delete),
             unreadable=memory.unreadable,
-            last_error=None if trouble is None else trouble.kind,
-            failures=0 if trouble is None else trouble.tries,
-            next_attempt=None if trouble is None else trouble.until,
-            writes=draft.state.writes,
-            losses=draft.state.losses,
+            last_error=None if retry is None else retry.kind,
+            failures=0 if retry is None else retry.failures,
+            next_attempt=None if retry is None else retry.not_before,
+            writes=plan.state.writes,
+            losses=plan.state.losses,
             folder=self._store.folder,
         )
 
@@ -511,7 +442,9 @@ class Agent:
             StateLocked: another process did not let it get to disk within a minute: it was not kept.
             NhagentError: as `start`; the wish is kept all the same.
         """
-        self._wishes.be_off()
+        from nhagent.reconcile.intents import disable
+
+        disable(self._inspector)
         return self._run(timeout)
 
     def enable(self) -> None:
@@ -523,18 +456,20 @@ class Agent:
         Raises:
             StateError: the state cannot be read, locked or written.
         """
-        self._wishes.be_on()
+        from nhagent.reconcile.intents import enable
+
+        enable(self._inspector)
 
     def _run(self, timeout: float, *, force: bool = False) -> Report:
         validation.check_seconds("timeout", timeout)
+        mode = Mode(force=force)
         try:
-            report = drive(
-                lambda left: self._wheel.turn(left, force=force),
+            report = run_until_done(
+                lambda left: self._reconciler.run(left, mode),
                 timeout=timeout,
-                clock=self._clock,
-                sleep=self._sleep,
-                random=self._random,
-                tries=self._wheel.tries,
+                clock=self._settings.clock,
+                sleep=self._settings.sleep,
+                failures=self._retries,
             )
         except NhagentError as error:
             self._tell(self._on_error, error)
@@ -542,11 +477,11 @@ class Agent:
         self._announce(report)
         return report
 
-    def _turn_in_background(self, force: bool) -> Report:
+    def _pass_in_background(self, force: bool) -> Report:
         try:
             began = uptime()
-            report = self._wheel.turn(BACKGROUND_TURN_SECONDS, force=force, in_background=True)
-            report = replace(report, elapsed=uptime() - began)
+            report = self._reconciler.run(BACKGROUND_PASS_SECONDS, Mode(force=force, in_background=True))
+            report = report.changed(elapsed=uptime() - began)
         except NhagentError as error:
             self._tell(self._on_error, error)
             raise
@@ -558,16 +493,17 @@ class Agent:
             _log.info("waiting: %s", report.error)
             self._tell(self._on_error, report.error)
         elif report.outcome in {Outcome.REGISTERED, Outcome.UPDATED, Outcome.RECREATED}:
-            _log.info("%s at hub %s in %d requests", report.outcome, self._hub, report.requests)
+            hub, requests = self._settings.hub, report.requests
+            _log.info("%s at hub %s in %d requests", report.outcome, hub, requests)
             self._tell(self._on_registered, report)
         for name, failure in report.failed_sources.items():
             _log.warning("the old channel stays in place: %s", failure)
             if name != PRIMARY or report.error is None:
                 self._tell(self._on_error, failure)
 
-    def _tell(self, callback: Callable[..., object] | None, news: object) -> None:
+    def _tell(self, callback: Callable[[Any], object] | None, news: object) -> None:
         """Call back, unless this thread was stopped; whatever the app's own code raises stops nothing."""
-        if callback is None or self._access.is_cut:
+        if callback is None or self._session.is_cut:
             return
         try:
             callback(news)
@@ -577,14 +513,3 @@ class Agent:
             from nhagent.redaction import in_prose
 
             _log.error("a callback of the app failed (%s)", in_prose(error))
-
-
-def _registrar(style: str, access: HubSession) -> Registrar:
-    """The registrar of a style; that of the other one is not imported."""
-    if style == REGISTRATION:
-        from nhagent.registrars.registration import RegistrationRegistrar
-
-        return RegistrationRegistrar(access.open)
-    from nhagent.registrars.installation import InstallationRegistrar
-
-    return InstallationRegistrar(access.open)

@@ -176,7 +176,22 @@ class Throttled(HubError):
 
 
 class HeldBack(Throttled):
-    """Nothing was sent: the time that the hub, or ``startup_spread``, asked for is not over yet."""
+    """Nothing was sent: the time that the hub, or ``startup_spread``, asked for is not over yet.
+
+    Attributes:
+        not_before: when the next request may be sent, by this device's clock, aware; None where unknown.
+    """
+
+    def __init__(
+        self,
+        fact: str,
+        hint: str = "",
+        *,
+        retry_after: float | None = None,
+        not_before: datetime | None = None,
+    ) -> None:
+        super().__init__(fact, hint, retry_after=retry_after)
+        self.not_before = not_before
 
 
 class HubUnavailable(HubError):

@@ -1,8 +1,11 @@
-"""The operations on files that all memory rests on: each can fail, or be the last before a power cut.
+"""Open, read, lock and replace files safely: durable writes, and files that only their owner can read.
 
 A durable write is a temporary file in the same folder, fsync, ``os.replace``, fsync of the folder: after a
 power cut either the old or the new document is there, whole. Files are 0600 in 0700 folders, and belong to
-whom the folder belongs in which they are made, also where root makes them.
+the owner of the folder in which they are made, also where root makes them.
+
+Every start imports this module: ``os.path`` stands here in place of ``pathlib``, whose import costs more than
+all the rest, and what only a write needs is imported by the write.
 """
 
 from __future__ import annotations
@@ -11,35 +14,43 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from time import monotonic
-from typing import BinaryIO, Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from typing import BinaryIO, Final
 
 LOCK_POLL_SECONDS: Final = 0.02
-REPLACE_TRIES: Final = 50
+"""Seconds between two attempts to take a lock, or to replace a file that another process reads."""
+REPLACE_ATTEMPTS: Final = 50
+"""How often a file is replaced before its reader counts as one that never closes it; on Windows alone."""
 
 
 class Disk:
     """A file system, one call at a time. Every method may raise OSError."""
 
     def read(self, path: str, limit: int) -> bytes:
-        """The first bytes of a file."""
+        """Read a file's first ``limit`` bytes."""
         with open(path, "rb") as file:
             return file.read(limit)
 
     def exists(self, path: str) -> bool:
+        """Tell whether something has this path."""
         return os.path.exists(path)
 
     def is_folder(self, path: str) -> bool:
+        """Tell whether a folder has this path."""
         return os.path.isdir(path)
 
     def make_folder(self, path: str) -> None:
+        """Make a folder, 0700, which belongs to the owner of the one above it."""
         os.mkdir(path, 0o700)
         _hand_over_folder(path)
 
     def create(self, path: str) -> int:
-        """Open a new file to be written; what a crash left under its name is removed."""
+        """Open a new file for writing; what a crash left under its name is removed."""
         try:
             return _open_new(path, os.O_WRONLY)
         except FileExistsError:
@@ -47,24 +58,26 @@ class Disk:
         return _open_new(path, os.O_WRONLY)
 
     def write(self, file: int, content: bytes) -> int:
-        """Write, and give how many bytes were taken: a full disk may take a part only."""
+        """Write, and give the number of bytes written: a full disk may take only a part."""
         return os.write(file, content)
 
     def sync(self, file: int) -> None:
+        """Make a file's content durable."""
         os.fsync(file)
 
     def close(self, file: int) -> None:
+        """Close a file."""
         os.close(file)
 
     def replace(self, path: str, by: str) -> None:
-        """Put a file in another's place, at once."""
-        for _ in range(REPLACE_TRIES):
+        """Put the file ``by`` in the place of another one, in one step."""
+        for _ in range(REPLACE_ATTEMPTS):
             try:
                 os.replace(by, path)
             except PermissionError:
                 if sys.platform != "win32":
                     raise
-                from time import sleep  # Windows replaces no file that somebody reads just now
+                from time import sleep  # Windows does not replace a file while somebody reads it
 
                 sleep(LOCK_POLL_SECONDS)
             else:
@@ -73,7 +86,7 @@ class Disk:
 
     def sync_folder(self, path: str) -> None:
         """Make the names in a folder durable."""
-        if sys.platform == "win32":  # it has no such call; NTFS journals the rename
+        if sys.platform == "win32":  # Windows has no such call; NTFS journals the rename
             return
         file = os.open(path, os.O_RDONLY)
         try:
@@ -82,7 +95,7 @@ class Disk:
             os.close(file)
 
     def open_lock(self, path: str) -> int:
-        """Open a lock file: made if need be, and read only where it cannot be written."""
+        """Open a lock file: make it if it is missing, and open it read-only where it cannot be written."""
         try:
             return _open_new(path, os.O_RDWR)
         except OSError:
@@ -97,32 +110,33 @@ class Disk:
         """Take the lock, which ends with the process if not before.
 
         Raises:
-            BlockingIOError: another one holds it.
+            BlockingIOError: another process, or another thread, holds it.
         """
         _lock(file)
 
     def unlock(self, file: int) -> None:
+        """Release the lock."""
         _unlock(file)
 
 
-class NoRegularFile(OSError):
-    """A folder, FIFO, socket or device, on which one could wait for ever."""
+class NotARegularFile(OSError):
+    """A folder, FIFO, socket or device stands where a file was expected; reading it could block for ever."""
 
 
 def open_regular(path: str) -> BinaryIO:
-    """Open what others name as a file to be read; it is never waited for.
+    """Open for reading a file that others have named, without ever blocking.
 
     Raises:
-        NoRegularFile: it is something else.
+        NotARegularFile: it is a folder, FIFO, socket or device.
         OSError: it cannot be opened.
     """
     _check_regular(os.stat(path), path)  # before it is opened: a device may act on that
-    return open(path, "rb", opener=_open_at_once)
+    return open(path, "rb", opener=_open_without_blocking)
 
 
 def write_durably(disk: Disk, path: str, content: bytes) -> None:
-    """Write a whole document in place of the one that was there. Under a lock."""
-    temporary = f"{path}.new"  # one name is enough under the lock, and a crash leaves one file at most
+    """Write a whole document in the place of the old one. The caller holds a lock."""
+    temporary = f"{path}.new"  # under the lock one name is enough, and a crash leaves at most one file
     file = disk.create(temporary)
     try:
         while content:
@@ -135,7 +149,7 @@ def write_durably(disk: Disk, path: str, content: bytes) -> None:
 
 
 def make_folders(disk: Disk, folder: str) -> None:
-    """Make a folder and its parents, each 0700 and each named durably in the one above."""
+    """Make a folder and its missing parents, each 0700 and each with a durable name in the one above."""
     missing = []
     while not disk.exists(folder):
         missing.append(folder)
@@ -152,29 +166,57 @@ def make_folders(disk: Disk, folder: str) -> None:
         disk.sync_folder(os.path.dirname(folder))
 
 
-@contextmanager
-def locked(disk: Disk, path: str, timeout: float, sleep: Callable[[float], None]) -> Iterator[None]:
-    """Keep other processes and threads out. The lock file stays: removing it would part two that wait on it.
+def locked(
+    disk: Disk, path: str, timeout: float, sleep: Callable[[float], None]
+) -> AbstractContextManager[None]:
+    """Keep other processes and threads out while a ``with`` block runs.
+
+    The lock file stays: two processes that wait would otherwise wait on two files.
+
+    Args:
+        disk: the file system.
+        path: the lock file's.
+        timeout: seconds to wait for whoever holds the lock.
+        sleep: waits so many seconds.
+
+    Returns:
+        The context manager; entering it takes the lock.
 
     Raises:
-        BlockingIOError: another one did not finish in time.
-        OSError: there is no such lock to be had.
+        BlockingIOError: the lock was not released in time.
+        OSError: the lock file cannot be opened or locked.
     """
-    file = disk.open_lock(path)
-    try:
-        _acquire(disk, file, timeout, sleep)
+    return _Locked(disk, path, timeout, sleep)
+
+
+class _Locked:
+    """See `locked`. A class, since ``contextlib`` would cost every start its import."""
+
+    def __init__(self, disk: Disk, path: str, timeout: float, sleep: Callable[[float], None]) -> None:
+        self._disk = disk
+        self._path = path
+        self._timeout = timeout
+        self._sleep = sleep
+
+    def __enter__(self) -> None:
+        self._file = self._disk.open_lock(self._path)
         try:
-            yield
+            _acquire(self._disk, self._file, self._timeout, self._sleep)
+        except BaseException:
+            self._disk.close(self._file)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._disk.unlock(self._file)
         finally:
-            disk.unlock(file)
-    finally:
-        disk.close(file)
+            self._disk.close(self._file)
 
 
-def _open_at_once(path: str, flags: int) -> int:
+def _open_without_blocking(path: str, flags: int) -> int:
     file = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     try:
-        _check_regular(os.fstat(file), path)  # another may have come in its place
+        _check_regular(os.fstat(file), path)  # the path may name something else by now
     except OSError:
         os.close(file)
         raise
@@ -183,11 +225,11 @@ def _open_at_once(path: str, flags: int) -> int:
 
 def _check_regular(facts: os.stat_result, path: str) -> None:
     if not stat.S_ISREG(facts.st_mode):
-        raise NoRegularFile(errno.EINVAL, "is no regular file", path)
+        raise NotARegularFile(errno.EINVAL, "not a regular file", path)
 
 
 def _open_new(path: str, access: int) -> int:
-    """Make a file, and open it. One that is there is not taken: root would give away what it links to."""
+    """Make a file and open it. One that exists is refused: root would hand over what it links to."""
     file = os.open(path, access | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         _hand_over(file, os.path.dirname(path))
@@ -200,7 +242,7 @@ def _open_new(path: str, access: int) -> int:
 
 def _acquire(disk: Disk, file: int, timeout: float, sleep: Callable[[float], None]) -> None:
     deadline = monotonic() + timeout
-    waited = 0.0  # counted beside the clock, so that an injected sleep cannot wait for ever
+    waited = 0.0  # counted as well: with an injected sleep the clock may stand still
     while True:
         try:
             disk.lock(file)
@@ -214,35 +256,41 @@ def _acquire(disk: Disk, file: int, timeout: float, sleep: Callable[[float], Non
 
 
 if sys.platform == "win32":
-    import msvcrt
 
     def _lock(file: int) -> None:
+        import msvcrt
+
         try:
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
         except PermissionError as error:
             raise BlockingIOError from error
 
     def _unlock(file: int) -> None:
+        import msvcrt
+
         os.lseek(file, 0, os.SEEK_SET)
         msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
 
     def _hand_over(file: int, folder: str) -> None:
-        """Windows gives what is made in a folder to those that the folder's access list names."""
+        """Do nothing: Windows gives a new file to those whom the folder's access list names."""
 
     def _hand_over_folder(path: str) -> None:
-        """See `_hand_over`."""
+        """Do nothing; see `_hand_over`."""
 
 else:
-    import fcntl
 
     def _lock(file: int) -> None:
+        import fcntl
+
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _unlock(file: int) -> None:
+        import fcntl
+
         fcntl.flock(file, fcntl.LOCK_UN)
 
     def _hand_over(file: int, folder: str) -> None:
-        """Give what root made in a folder to the folder's owner: a service cannot read what is root's."""
+        """Give what root made in a folder to the folder's owner: a service cannot read root's files."""
         if os.geteuid() != 0:
             return
         made, owner = os.fstat(file), os.stat(folder)

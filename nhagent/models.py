@@ -392,3 +392,13 @@ def check_tiles(platform: Platform, tiles: object) -> None:
                 f"secondary_tiles[{tile_id!r}]: is not a SecondaryTile; make one with SecondaryTile(…)"
             )
         check_templates(f"secondary_tiles[{tile_id!r}].templates", tile.templates, platform, tile.tags)
+
+
+def unvalidated(kind, **fields):  # type: ignore
+    return kind(**fields, from_hub=True)
+
+
+def altered(value, **changes):  # type: ignore
+    from dataclasses import replace
+
+    return replace(value, **changes, from_hub=True)

@@ -72,6 +72,7 @@ class PatchRecord(Step):
     Attributes:
         becomes: what the hub holds once it has accepted it.
         operations: the changes, in the hub's dialect.
+        keeps_tags: the tags are the backend's, so that a PUT of the whole cannot take its place.
     """
 
     method = "PATCH"
@@ -79,6 +80,7 @@ class PatchRecord(Step):
 
     becomes: Installation
     operations: Sequence[dict[str, Any]]  # type: ignore[misc]  # its own here, none for all others
+    keeps_tags: bool = False
     _hidden = frozenset({"becomes", "operations"})
 
 

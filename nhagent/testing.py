@@ -1,6 +1,6 @@
 """A pytest plug-in: a notification hub for your own tests.
 
-It is there as soon as nhagent is installed beside pytest:
+Its fixtures exist as soon as nhagent is installed beside pytest:
 
     def test_my_device_registers(notification_hub, tmp_path):
         hub = notification_hub
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def notification_hub() -> Iterator[Emulator]:
-    """An emulated hub on loopback, empty, over plain http; gone after the test."""
+    """Provide an emulated hub on loopback over plain http: empty at first, closed after the test."""
     from nhagent.emulator import Emulator
 
     with Emulator() as emulator:
@@ -30,7 +30,7 @@ def notification_hub() -> Iterator[Emulator]:
 
 @pytest.fixture
 def tls_notification_hub() -> Iterator[Emulator]:
-    """The same over TLS; give its ``ca`` to an agent as ``ca_bundle``."""
+    """Provide the same over TLS. Give its ``ca`` to an agent as ``ca_bundle``."""
     from nhagent.emulator import Emulator
 
     with Emulator(tls=True) as emulator:

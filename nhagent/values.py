@@ -22,15 +22,19 @@ class _DataclassFields:
     """What `dataclasses` looks for on a class, made when it is looked for."""
 
     def __get__(self, instance: object, kind: type[Value]) -> Any:
-        from dataclasses import MISSING, field, make_dataclass
+        from dataclasses import field, make_dataclass
 
+        fields: list[tuple[str, type, Any]] = []
+        for name in kind._fields:
+            default = kind._defaults.get(name)
+            if name not in kind._defaults:
+                fields.append((name, object, field()))
+            elif type(default).__hash__ is None:  # an empty mapping, which dataclasses takes for mutable
+                fields.append((name, object, field(default_factory=type(default))))
+            else:
+                fields.append((name, object, field(default=default)))
         # Keyword-only, since fields of a subclass without a default may follow those with one.
-        twin = make_dataclass(
-            kind.__name__,
-            [(name, object, field(default=kind._defaults.get(name, MISSING))) for name in kind._fields],
-            frozen=True,
-            kw_only=True,
-        )
+        twin = make_dataclass(kind.__name__, fields, frozen=True, kw_only=True)
         return vars(twin)["__dataclass_fields__"]
 
 
@@ -38,7 +42,8 @@ class _DataclassFields:
 class Value:
     """The base of frozen values.
 
-    Annotated names of a subclass are its fields, in their order; a value assigned to one is its default.
+    Annotated names of a subclass are its fields, in their order; a value assigned to one is its default. Those
+    that begin with an underscore, or are annotated as ``ClassVar``, are not.
     ``_hidden`` names the fields that ``repr`` leaves out.
     """
 
@@ -49,7 +54,11 @@ class Value:
         __dataclass_fields__ = _DataclassFields()
 
     def __init_subclass__(cls) -> None:
-        own = tuple(name for name in vars(cls).get("__annotations__", ()) if not name.startswith("_"))
+        own = tuple(
+            name
+            for name, kind in vars(cls).get("__annotations__", {}).items()
+            if not name.startswith("_") and not kind.startswith("ClassVar")
+        )
         cls._fields = (*cls._fields, *own)
         cls._defaults = {
             **cls._defaults,

@@ -402,12 +402,12 @@ def test_value_of_the_client_out_of_place_is_an_error_of_ours(make: Callable[[],
 
 
 def test_command_that_says_too_much_or_leaves_something_running(tmp_path: Path) -> None:
-    from nhagent.channels import simple
+    from nhagent.channels import simple, source
     from nhagent.errors import ChannelError
 
     began = time.monotonic()
     with pytest.raises(ChannelError, match="says more than"):
-        simple.ask(simple.from_command(["yes"]), Platform.GCM, "channel")
+        source.ask(simple.from_command(["yes"]), Platform.GCM, "channel")
     background = ["sh", "-c", "sleep 5 & echo handle"]
-    assert simple.ask(simple.from_command(background), Platform.GCM, "channel") == "handle"
+    assert source.ask(simple.from_command(background), Platform.GCM, "channel") == "handle"
     assert time.monotonic() - began < 4

@@ -29,7 +29,7 @@ THIRD_PARTIES = {
     "requests": {"hub.transport"},
     "urllib3": {"hub.transport"},
     "appdirs": {"device.paths"},
-    "keyring": {"device.key_ring", "device.vault"},
+    "keyring": {"device.key_ring", "device.key_ring_calls", "device.vault"},
     "cryptography": {"device.vault", "emulator.tls"},
     "pytest": {"testing"},
 }
@@ -87,6 +87,33 @@ def test_emulator_shares_no_code_with_the_library(path: Path) -> None:
 def test_third_parties_stay_in_their_one_room(path: Path) -> None:
     for imported in {name.split(".")[0] for name in imports_of(path)}:
         assert name_of(path) in THIRD_PARTIES.get(imported, {name_of(path)})
+
+
+COSTLY = {
+    *("typing", "dataclasses", "logging", "inspect", "contextlib", "pathlib", "subprocess", "tempfile"),
+    *("signal", "threading", "urllib", "hashlib", "re", "fcntl", "msvcrt"),
+}
+OF_EVERY_START = [
+    "filesystem.py",
+    "channels/__init__.py",
+    "channels/source.py",
+    "channels/simple.py",
+    "device/credential_sources.py",
+    "device/key_ring.py",
+    "device/key_ring_calls.py",
+    "device/machine.py",
+    "device/paths.py",
+    "device/secret_file.py",
+]
+
+
+@pytest.mark.parametrize("path", OF_EVERY_START)
+def test_modules_of_every_start_import_nothing_costly(path: str) -> None:
+    for node in ast.parse((PACKAGE / path).read_text()).body:  # not what stands in functions and under if
+        if isinstance(node, ast.Import):
+            assert COSTLY.isdisjoint(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None and node.module.split(".")[0] not in COSTLY
 
 
 HEAVY = (

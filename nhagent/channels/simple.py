@@ -1,82 +1,47 @@
-"""Channel sources: where the push channel of the device or of a tile comes from.
+"""Channel sources that read a file, a variable or a credential, run a command, or call a plug-in.
 
-A source is any callable without arguments that gives a `RawChannel`; None means that the platform has issued
-no handle yet. Whatever else goes wrong in one is a `ChannelError`.
+``os.path`` and ``open`` stand here in place of ``pathlib``, since a start that reads its channel from a file
+would pay for its import.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, TypeAlias
 
-from nhagent.errors import ChannelError, ConfigurationError, NhagentError, is_failure
-from nhagent.filesystem import NoRegularFile, open_regular
-from nhagent.models import BrowserChannel, Platform, PushChannel, RawChannel, read_channel
+from nhagent import validation
+from nhagent.errors import ChannelError, ConfigurationError
+from nhagent.filesystem import NotARegularFile, open_regular
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Mapping, Sequence
+    from typing import Final
 
-ChannelSource: TypeAlias = Callable[[], RawChannel]
+    from nhagent.channels.source import ChannelSource
+    from nhagent.models import RawChannel
 
 COMMAND_SECONDS: Final = 30.0
+"""How long a command may take."""
 COMMAND_POLL_SECONDS: Final = 0.05
+"""How often a running command's output is measured."""
 KILLED_SECONDS: Final = 1.0
-"""How long a killed command is waited for: one that is stuck in the system does not die at once."""
+"""How long to wait for a killed command: one that is stuck in the kernel does not die at once."""
 MAX_CHANNEL_BYTES: Final = 64 * 1024
+"""The longest text that is read as a push channel."""
 
 
-def as_source(platform: Platform, given: object, name: str) -> ChannelSource:
-    """Make a source of what an app gives as a channel: a callable, or the channel itself.
+def from_file(path: str | os.PathLike[str]) -> ChannelSource:
+    """Make a channel source that reads a text file, which others replace.
 
-    Raises:
-        ConfigurationError: the channel is none of this platform.
+    While the file is absent or empty the source raises a pending `nhagent.errors.ChannelError`.
+
+    Args:
+        path: the file's path.
     """
-    if callable(given):
-        return given
-    channel = read_channel(platform, given, name)
-    return lambda: channel
-
-
-def ask(source: ChannelSource, platform: Platform, name: str) -> PushChannel | None:
-    """Ask a source once.
-
-    Returns:
-        The push channel, or None where there is none yet.
-
-    Raises:
-        ChannelError: the source failed, or gave what is no push channel of this platform.
-    """
-    try:
-        raw = source()
-    except ChannelError:
-        raise
-    except BaseException as error:
-        if not is_failure(error):
-            raise
-        from nhagent.redaction import in_prose
-
-        # The text of ours is shown as it is: a source may have called what is ours.
-        shown = str(error) if isinstance(error, NhagentError) else in_prose(error)
-        raise ChannelError(f"{name}: its source failed ({shown}); correct it") from None
-    if raw is None or (isinstance(raw, str) and not raw.strip()):
-        return None
-    if _is_coroutine(raw):
-        raise ChannelError(f"{name}: its source is a coroutine function; give a plain callable") from None
-    if not isinstance(raw, str | Mapping | BrowserChannel):
-        raise ChannelError(
-            f"{name}: its source gave a {type(raw).__name__}; it must give a push channel or None"
-        )
-    try:
-        return read_channel(platform, raw, name)
-    except ConfigurationError as error:
-        raise ChannelError(str(error)) from error
-
-
-def from_file(path: str) -> ChannelSource:
-    """A source that reads a text file, which others replace; absent or empty: a pending `ChannelError`."""
+    path = os.fspath(path)
+    name = f"channel file {path!r}"
 
     def read() -> RawChannel:
         try:
@@ -84,40 +49,53 @@ def from_file(path: str) -> ChannelSource:
                 content = file.read(MAX_CHANNEL_BYTES + 1)
         except FileNotFoundError:
             raise ChannelError(
-                f"channel file {path!r}: is not there yet; who writes it, and does the path fit?",
-                pending=True,
+                f"{name}: is not there yet", "who writes it, and is the path right?", pending=True
             ) from None
-        except NoRegularFile:
+        except NotARegularFile:
             raise ChannelError(
-                f"channel file {path!r}: is no regular file; name one that holds the push channel"
+                f"{name}: is not a regular file", "name one that holds the push channel"
             ) from None
         except OSError as error:
-            raise ChannelError(f"channel file {path!r}: {error.strerror}; let nhagent read it") from error
-        return _one(content, f"channel file {path!r}")
+            raise ChannelError(f"{name}: {error.strerror}", "let nhagent read it") from error
+        return _single_channel(content, name)
 
     return read
 
 
 def from_credential(name: str, environ: Mapping[str, str] = os.environ) -> ChannelSource:
-    """A source that reads a systemd credential."""
+    """Make a channel source that reads a systemd credential.
+
+    Args:
+        name: the credential's name.
+        environ: the environment, whose $CREDENTIALS_DIRECTORY names the folder of the credentials.
+    """
 
     def read() -> RawChannel:
         folder = environ.get("CREDENTIALS_DIRECTORY")
         if not folder:
-            raise ChannelError(f"channel credential {name!r}: systemd gave none; add LoadCredential={name}")
+            raise ChannelError(
+                f"channel credential {name!r}: systemd gave none", f"add LoadCredential={name}"
+            )
         return from_file(os.path.join(folder, name))()
 
     return read
 
 
 def from_environment(variable: str, environ: Mapping[str, str] = os.environ) -> ChannelSource:
-    """A source that reads an environment variable; unset or empty: a pending `ChannelError`."""
+    """Make a channel source that reads an environment variable.
+
+    While the variable is unset or empty the source raises a pending `nhagent.errors.ChannelError`.
+
+    Args:
+        variable: the variable's name.
+        environ: the environment.
+    """
 
     def read() -> RawChannel:
         handle = environ.get(variable, "")
         if not handle.strip():
             raise ChannelError(
-                f"channel variable ${variable}: is not set; set it before the start", pending=True
+                f"channel variable ${variable}: is not set", "set it before the start", pending=True
             )
         return handle
 
@@ -125,73 +103,95 @@ def from_environment(variable: str, environ: Mapping[str, str] = os.environ) -> 
 
 
 def from_command(arguments: Sequence[str], timeout: float = COMMAND_SECONDS) -> ChannelSource:
-    """A source that runs a program and reads its standard output; empty: a pending `ChannelError`.
+    """Make a channel source that runs a program and reads its standard output.
+
+    While the program prints nothing the source raises a pending `nhagent.errors.ChannelError`.
 
     Args:
-        arguments: the program and its arguments; no shell stands in between.
-        timeout: seconds until it is killed, with all that it started.
+        arguments: the program and its arguments; they do not pass through a shell.
+        timeout: seconds after which the program is killed, together with all that it started.
+
+    Raises:
+        ConfigurationError: the arguments are one text, which a shell would have to split, or none at all.
     """
+    if isinstance(arguments, str) or not arguments:
+        raise ConfigurationError(
+            f"channel command {validation.shown(arguments)}: is not a list",
+            "give the program and each of its arguments as texts of their own",
+        )
+    name = f"channel command {arguments[0]!r}"
 
     def run() -> RawChannel:
-        import subprocess
         from tempfile import TemporaryFile
 
-        name = f"channel command {arguments[0]!r}"
         # A file, not a pipe: what the program leaves running in the background would hold a pipe open.
         with TemporaryFile() as output:
-            try:
-                process = subprocess.Popen(  # noqa: S603 - the command is the device owner's own
-                    list(arguments),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,  # a group of its own, which can be killed as a whole
-                )
-            except (OSError, ValueError) as error:
-                reason = getattr(error, "strerror", None) or error
-                raise ChannelError(f"{name}: cannot be run ({reason}); check its path") from error
+            process = _started(arguments, output.fileno(), name)
             try:
                 _wait(process, output.fileno(), name, timeout)
-            except BaseException:  # also what stops us: a signal must not wait for the command's end
+            except BaseException:  # KeyboardInterrupt too: whoever stops us must not wait for the program
                 _kill(process)
                 raise
             if process.returncode != 0:
                 raise ChannelError(
-                    f"{name}: failed with status {process.returncode}; run it by hand to see why"
+                    f"{name}: failed with status {process.returncode}", "run it by hand to see why"
                 )
             output.seek(0)
-            return _one(output.read(MAX_CHANNEL_BYTES + 1), name)
+            return _single_channel(output.read(MAX_CHANNEL_BYTES + 1), name)
 
     return run
 
 
 def from_plugin(reference: str) -> ChannelSource:
-    """A source that calls ``package.module:callable``, imported when it is first asked.
+    """Make a channel source that calls a callable of a package, imported when it is first called.
+
+    Args:
+        reference: the callable, as ``package.module:callable``.
 
     Raises:
         ConfigurationError: the reference has another form.
     """
-    if not all(reference.partition(":")):
-        raise ConfigurationError(f"channel plugin {reference!r}: write it as package.module:callable")
+    name = f"channel plugin {reference!r}"
+    module, _, attribute = reference.partition(":")
+    if not module or not attribute:
+        raise ConfigurationError(f"{name}: is not a reference", "write it as package.module:callable")
 
     def call() -> RawChannel:
         from importlib import import_module
 
-        module, _, attribute = reference.partition(":")
         try:
             plugin: ChannelSource = getattr(import_module(module), attribute)
         except (ImportError, AttributeError) as error:
             raise ChannelError(
-                f"channel plugin {reference!r}: cannot be loaded ({type(error).__name__}); is it installed, "
-                "and its name right?"
+                f"{name}: cannot be loaded ({type(error).__name__})", "is it installed, and its name right?"
             ) from None
         return plugin()
 
     return call
 
 
+def _started(arguments: Sequence[str], output: int, name: str) -> subprocess.Popen[bytes]:
+    import subprocess
+
+    try:
+        return subprocess.Popen(  # noqa: S603 - the command is the device owner's own
+            list(arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a group of its own, which can be killed as a whole
+        )
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ChannelError(f"{name}: cannot be run ({reason})", "check its path") from error
+
+
 def _wait(process: subprocess.Popen[bytes], output: int, name: str, timeout: float) -> None:
-    """Wait for a program's end, but not longer than it may take, and not for more than it may say."""
+    """Wait until a program ends.
+
+    Raises:
+        ChannelError: it takes too long, or prints too much.
+    """
     from subprocess import TimeoutExpired
     from time import monotonic
 
@@ -201,18 +201,18 @@ def _wait(process: subprocess.Popen[bytes], output: int, name: str, timeout: flo
             process.wait(COMMAND_POLL_SECONDS)
         except TimeoutExpired:
             if os.fstat(output).st_size > MAX_CHANNEL_BYTES:
-                raise ChannelError(f"{name}: says more than any push channel; correct it") from None
+                raise ChannelError(f"{name}: says more than any push channel", "correct it") from None
             if monotonic() >= deadline:
-                raise ChannelError(f"{name}: gave nothing within {timeout:g} s; make it faster") from None
+                raise ChannelError(f"{name}: gave nothing within {timeout:g} s", "make it faster") from None
         else:
             return
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a program with all that it started, and collect it if that takes no time."""
+    """Kill a program with all that it started, and reap it if that takes no time."""
     from subprocess import TimeoutExpired
 
-    if process.returncode is not None:  # its number may be another's by now
+    if process.returncode is not None:  # its process id may be another's by now
         return
     try:
         _kill_group(process)
@@ -220,44 +220,41 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         pass
     try:
         process.wait(KILLED_SECONDS)
-    except TimeoutExpired:  # it is collected some time later
+    except TimeoutExpired:  # it is reaped some time later
         pass
 
 
-def _is_coroutine(raw: object) -> bool:
-    close = getattr(raw, "close", None) if hasattr(raw, "cr_code") else None
-    if close is not None:
-        close()  # else Python warns that nobody awaited it
-    return close is not None
-
-
-def _one(content: bytes, name: str) -> str:
-    """The one channel that a file or a program gives."""
+def _single_channel(content: bytes, name: str) -> str:
+    """Read the one push channel that a file or a program gives."""
     text = _text(content, name).strip()
     if not text:
         raise ChannelError(
-            f"{name}: is empty; there is no push channel yet: see that it gets one", pending=True
+            f"{name}: is empty", "there is no push channel yet: see that it gets one", pending=True
         )
     if "\n" in text and not text.startswith("{"):
-        raise ChannelError(f"{name}: holds several lines; it must hold one push channel")
+        raise ChannelError(f"{name}: holds several lines", "it must hold one push channel")
     return text
 
 
 def _text(content: bytes, name: str) -> str:
     if len(content) > MAX_CHANNEL_BYTES:
-        raise ChannelError(f"{name}: gave more than {MAX_CHANNEL_BYTES} bytes; a push channel is shorter")
+        raise ChannelError(
+            f"{name}: gave more than {MAX_CHANNEL_BYTES} bytes", "a push channel is shorter; correct it"
+        )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ChannelError(f"{name}: gave no text; a push channel is text") from None
+        raise ChannelError(f"{name}: gave no text", "a push channel is text; correct it") from None
 
 
 if sys.platform == "win32":
 
     def _kill_group(process: subprocess.Popen[bytes]) -> None:
-        process.kill()  # Windows has no such groups: what it started lives on
+        process.kill()  # Windows has no process groups: what the program started lives on
 
 else:
 
     def _kill_group(process: subprocess.Popen[bytes]) -> None:
+        import signal
+
         os.killpg(process.pid, signal.SIGKILL)

@@ -20,7 +20,7 @@ from nhagent.commands import systemd
 from nhagent.commands.setup import Setup, read_setup
 from nhagent.errors import NhagentError
 from nhagent.redaction import in_prose
-from nhagent.retry.loop import uptime
+from nhagent.retry.state import uptime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,7 +8,7 @@ from typing import Any, Final
 from nhagent import validation
 from nhagent.commands.config import read_login
 from nhagent.commands.setup import check_connection_string
-from nhagent.device import key_ring
+from nhagent.device import credential_sources, key_ring
 from nhagent.device.paths import vault_file
 from nhagent.errors import ConfigurationError
 
@@ -43,7 +43,7 @@ def log_in(config: str | None, *, allow_full_access: bool) -> tuple[dict[str, An
         f"stored in the key ring {kept_in}: key {key_name!r} at {namespace}, "
         f"for app {settings.app!r} and hub {settings.hub!r}"
     )
-    before = next(iter(key_ring.present()), None)
+    before = next(iter(credential_sources.present()), None)
     if before is not None:
         shown += f"\n  but {before} comes before the key ring, and is what will be used"
     if sys.platform != "win32":  # a key ring shows nobody that it has changed

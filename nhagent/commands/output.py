@@ -81,9 +81,8 @@ def text_of_report(report: Report) -> str:
     # A start waits for no other channel than the device's own: that error was shown already.
     shown = "channel" if isinstance(report.error, ChannelError) else None
     lines += [f"  channel:       {why}" for name, why in report.channel_errors.items() if name != shown]
-    if report.next_attempt is not None:
-        label = "try again after:" if report.outcome is Outcome.WAITING else "refresh due:"
-        lines.append(f"  {label:<16} {_time_and_age(report.next_attempt)}")
+    moments = {"try again after:": report.next_attempt, "refresh due:": report.refresh_due}
+    lines += [f"  {label:<16} {_time_and_age(moment)}" for label, moment in moments.items() if moment]
     return "\n".join(lines)
 
 

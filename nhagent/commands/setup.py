@@ -12,26 +12,24 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nhagent.agent import Agent
-from nhagent.channels import simple
+from nhagent.channels.source import as_source, ask
 from nhagent.commands.config import ConfigurationFile
 from nhagent.device.store import IDENTITY, LOCK, STATE, Store
 from nhagent.errors import ConfigurationError, NhagentError, RecordNotFound
 from nhagent.hub.connection import ConnectionString
 from nhagent.models import Platform
 from nhagent.reconcile.declaration import PRIMARY, tile_name
-from nhagent.reconcile.planner import known_channels, refusal
-from nhagent.reconcile.reconciler import new_installation_id
-from nhagent.registrars import INSTALLATION
-from nhagent.session.hub_session import GOOD_CLOCK_SECONDS, HubSession, checked_connection_string
+from nhagent.reconcile.identity import new_installation_id
+from nhagent.reconcile.readings import WAIT_FOR_ANOTHER, known_channels, why_refused
+from nhagent.registrars.protocol import INSTALLATION
+from nhagent.session.credential_chain import CredentialChain, checked_connection_string
+from nhagent.session.hub_session import HubSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nhagent.channels.simple import ChannelSource
+    from nhagent.channels.source import ChannelSource
     from nhagent.models import PushChannel
-
-CLOCK_TOLERANCE_SECONDS = GOOD_CLOCK_SECONDS
-"""Within this, a device's clock counts as right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class Setup:
         Raises:
             ChannelError: the source failed, or gave something that is not a push channel of this platform.
         """
-        return simple.ask(self.sources[name], self.platform, name)
+        return ask(self.sources[name], self.platform, name)
 
 
 def read_setup(given: str | None, **world: Any) -> Setup:
@@ -102,7 +100,7 @@ def read_setup(given: str | None, **world: Any) -> Setup:
             memory=Memory(agent.state_folder),
             ca_bundle=arguments["ca_bundle"],
             platform=platform,
-            sources={name: simple.as_source(platform, channel, name) for name, channel in channels.items()},
+            sources={name: as_source(platform, channel, name) for name, channel in channels.items()},
             channel_files={_channel_name(tile_id): path for tile_id, path in file.channel_files()},
         )
     except ConfigurationError as error:
@@ -155,9 +153,10 @@ class Memory:
         """Give the push channels that the device has, or had."""
         return [channel for _, channel in known_channels(self._store.load().state)]
 
-    def refusal_of(self, platform: Platform, channel: PushChannel) -> str | None:
-        """Say why a push channel must not be sent; None where it may be."""
-        return refusal(platform, channel, self._store.load().state) or None
+    def refusal_of(self, platform: Platform, channel: PushChannel) -> tuple[str, str] | None:
+        """Say why a push channel must not be sent, and what to do; None where it may be."""
+        fact = why_refused(platform, channel, self._store.load().state)
+        return None if fact is None else (fact, WAIT_FOR_ANOTHER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,13 +206,17 @@ class WayToHub:
     """
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
-        self._session = HubSession(
+        self._chain = CredentialChain(
             arguments["app"],
             arguments["hub"],
             None,
             endpoint=arguments["endpoint"],
-            ca_bundle=arguments["ca_bundle"],
             allow_full_access=arguments["allow_full_access"],
+        )
+        self._session = HubSession(
+            self._chain,
+            arguments["hub"],
+            ca_bundle=arguments["ca_bundle"],
             clock=lambda: datetime.now(UTC),
         )
         self._last_address: str | None = None
@@ -221,7 +224,7 @@ class WayToHub:
     @property
     def address(self) -> str | None:
         """The namespace's base URL; None where nothing has told it yet."""
-        return self._session.address or self._last_address
+        return self._chain.address or self._last_address
 
     def find_credential(self) -> Credential:
         """Find the credential, in the key ring if nowhere else.
@@ -233,8 +236,8 @@ class WayToHub:
             ConfigurationError: the connection string that was found is malformed, or another hub's.
             CredentialError: there is none, or it is not acceptable.
         """
-        namespace = self._session.namespace_at_any_cost()
-        source = self._session.source
+        namespace = self._chain.namespace_at_any_cost()
+        source = self._chain.current
         assert source is not None
         if isinstance(source.key, ConnectionString):
             key_name, allows_more = source.key.key_name, source.key.allows_more_than_listen
@@ -255,8 +258,8 @@ class WayToHub:
         Returns:
             What it said.
         """
-        session, first = self._session, self._session.source
-        self._last_address = session.address  # a closed session has forgotten it
+        session, first = self._session, self._chain.current
+        self._last_address = self._chain.address  # it is forgotten with the connection
         installation_id = installation_id or new_installation_id()
         session.hide(hidden)
         skews: list[float | None] = []
@@ -278,7 +281,7 @@ class WayToHub:
         except NhagentError as failure:
             error = failure
         finally:
-            second = session.source
+            second = self._chain.current
             session.close()
         has_changed = first is not None and second is not None and first.key != second.key
         return Answer(

@@ -1,1 +1,1 @@
-"""What this device remembers and provides: state, credentials, push channels. Knows nothing of hubs."""
+"""What this device is, remembers and keeps secret: machine, folders, state, credentials. Knows no hub."""

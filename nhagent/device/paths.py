@@ -1,28 +1,44 @@
-"""Where state and settings live. The only module that uses appdirs."""
+"""Find the folders and files of nhagent: state, configuration, vault.
+
+The only module that uses appdirs. Every start imports it: ``os.path`` stands here in place of ``pathlib``,
+and a few lines in place of ``urllib.parse.quote``, since importing either costs more than all the rest.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Final
-from urllib.parse import quote
 
 from nhagent import validation
 from nhagent.errors import ConfigurationError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Final
+
 VAULT_KEY: Final = "nhagent.vault-key"
 """The systemd credential that holds the vault's key."""
 SYSTEM_CONFIG: Final = "/etc/nhagent/config.toml"
+"""The configuration file of services of the system, used where it exists."""
 MAX_PART_CHARACTERS: Final = 150
-"""Of one folder's name; file systems take 255 bytes."""
+"""The longest name of one folder in the state folder; file systems take 255 bytes."""
+_HASH_CHARACTERS: Final = 16
+"""How much of a longer name's hash stands at its end."""
+_UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
+"""The bytes that RFC 3986 lets stand as they are; all others are percent-encoded."""
 
 
 def state_folder(given: str | os.PathLike[str] | None, environ: Mapping[str, str] = os.environ) -> str:
-    """The state folder: the argument, $NHAGENT_STATE_DIR, the first of $STATE_DIRECTORY, or the user's own.
+    """Find the state folder.
+
+    Args:
+        given: the argument of the app, which comes before $NHAGENT_STATE_DIR, the first of $STATE_DIRECTORY
+            and the user's data folder.
+        environ: the environment.
 
     Raises:
-        ConfigurationError: the result is relative. Under systemd without a home folder the user's own would
-            be, and each working directory would then see another device.
+        ConfigurationError: the result is relative: under systemd without a home folder the user's data
+            folder would be, and each working folder would then be another device.
     """
     try:
         named = "" if given is None else os.fspath(given)
@@ -30,7 +46,7 @@ def state_folder(given: str | os.PathLike[str] | None, environ: Mapping[str, str
         named = None
     if not validation.is_text(named) or "\0" in str(named):
         raise ConfigurationError(
-            f"state_dir {validation.shown(given)}: give the state folder's absolute path"
+            f"state_dir {validation.shown(given)}: is not a path", "give the state folder's absolute path"
         )
     sources = (
         ("state_dir", str(named)),
@@ -46,12 +62,18 @@ def state_folder(given: str | os.PathLike[str] | None, environ: Mapping[str, str
 
 
 def device_folder(state: str, app: str, hub: str) -> str:
-    """The folder of one app's device at one hub, whose name counts without regard to case."""
+    """Name the folder of one app's device at one hub.
+
+    Args:
+        state: the state folder.
+        app: the app's name.
+        hub: the hub's name, whose case makes no difference.
+    """
     return os.path.join(state, _part(app), _part(hub.lower()))
 
 
 def vault_file(environ: Mapping[str, str] = os.environ) -> str:
-    """Where the vault keeps its sealed entries: in the state folder.
+    """Name the file in the state folder where the vault keeps its sealed entries.
 
     Raises:
         ConfigurationError: as `state_folder`.
@@ -60,7 +82,7 @@ def vault_file(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def vault_key_file(environ: Mapping[str, str] = os.environ) -> str:
-    """Where the vault's key is: $NHAGENT_VAULT_KEY_FILE, systemd's credential, or the user's settings.
+    """Find the vault's key: $NHAGENT_VAULT_KEY_FILE, systemd's credential, or the user's settings folder.
 
     Raises:
         ConfigurationError: the result is relative.
@@ -78,7 +100,7 @@ def vault_key_file(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def config_file(given: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """The configuration file: the argument, $NHAGENT_CONFIG, the system's if there is one, or the user's."""
+    """Find the configuration file: the argument, $NHAGENT_CONFIG, the system's if it exists, the user's."""
     named = given or environ.get("NHAGENT_CONFIG")
     if named:
         return named
@@ -91,15 +113,16 @@ def config_file(given: str | None, environ: Mapping[str, str] = os.environ) -> s
 
 def _absolute(name: str, folder: str) -> str:
     if not os.path.isabs(folder):
-        raise ConfigurationError(f"{name} {validation.shown(folder)}: is relative; give its absolute path")
+        raise ConfigurationError(f"{name} {validation.shown(folder)}: is relative", "give its absolute path")
     return folder
 
 
 def _part(name: str) -> str:
-    """One path component for any name: what could leave the folder is percent-encoded."""
-    part = quote(name, safe="")
+    """Make one path component of any name: what could leave the folder is percent-encoded."""
+    part = "".join(chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in name.encode())
     if len(part) > MAX_PART_CHARACTERS:
         from hashlib import sha256
 
-        part = f"{part[: MAX_PART_CHARACTERS - 17]}-{sha256(name.encode()).hexdigest()[:16]}"
+        kept = part[: MAX_PART_CHARACTERS - _HASH_CHARACTERS - 1]
+        part = f"{kept}-{sha256(name.encode()).hexdigest()[:_HASH_CHARACTERS]}"
     return part.replace(".", "%2E") if part.startswith(".") else part

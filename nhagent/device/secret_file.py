@@ -1,68 +1,79 @@
-"""Files that hold a secret: read whole, and refused where others may read them too."""
+"""Read files that hold a secret; refuse those that others may read."""
 
 from __future__ import annotations
 
 import os
 import stat
 import sys
-from typing import Final
 
 from nhagent import validation
 from nhagent.errors import CredentialError
-from nhagent.filesystem import NoRegularFile, open_regular
+from nhagent.filesystem import NotARegularFile, open_regular
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 MAX_SECRET_BYTES: Final = 16 * 1024
+"""Larger files are refused: no connection string and no key is that long."""
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def check_private(path: str, name: str) -> None:
-    """Check that a file is its owner's alone, and its owner we ourselves or root.
+    """Check that a file can be accessed by its owner alone, and that the owner is this user or root.
 
     Args:
         path: the file.
         name: what to call it in an error.
 
     Raises:
-        CredentialError: it is not, or is not there.
+        CredentialError: others may read or write it, it is another user's, or it is not a file.
     """
-    if sys.platform == "win32":  # its modes say nothing; access lists do
+    if sys.platform == "win32":  # modes mean nothing there; access lists decide
         return
+    file = f"{name} {validation.shown(path)}"
     try:
         facts = os.stat(path)
     except OSError as error:
-        raise CredentialError(f"{name} {validation.shown(path)}: {error.strerror}; check the path") from None
+        raise CredentialError(f"{file}: {error.strerror}", "check the path") from None
     if not stat.S_ISREG(facts.st_mode):
-        raise _no_regular_file(path, name)
-    if stat.S_IMODE(facts.st_mode) & 0o077:
-        raise CredentialError(f"{name} {validation.shown(path)}: others may read it; run chmod 600 on it")
+        raise _not_a_regular_file(file)
+    if facts.st_mode & _OTHERS:
+        raise CredentialError(f"{file}: others may read it", "run chmod 600 on it")
     if facts.st_uid not in {0, os.getuid()}:
-        raise CredentialError(
-            f"{name} {validation.shown(path)}: is another user's; make it your own or root's"
-        )
+        raise CredentialError(f"{file}: is another user's", "make it your own or root's")
 
 
 def read_secret(path: str, name: str) -> str:
-    """The text of a file that holds a secret, which no error shows.
+    """Read the text of a file that holds a secret, without the white space around it.
+
+    Args:
+        path: the file.
+        name: what to call it in an error.
 
     Raises:
-        CredentialError: it cannot be read, or holds no such text.
+        CredentialError: it cannot be read, or holds something else than a short text. No error shows what
+            it holds.
     """
+    file = f"{name} {validation.shown(path)}"
     try:
-        with open_regular(path) as file:
-            content = file.read(MAX_SECRET_BYTES + 1)
+        with open_regular(path) as opened:
+            content = opened.read(MAX_SECRET_BYTES + 1)
         text = content.decode("utf-8-sig").strip()
-    except NoRegularFile:
-        raise _no_regular_file(path, name) from None
+    except NotARegularFile:
+        raise _not_a_regular_file(file) from None
     except OSError as error:
-        raise CredentialError(f"{name} {validation.shown(path)}: {error.strerror}; check it") from None
+        raise CredentialError(f"{file}: {error.strerror}", "check it") from None
     except UnicodeDecodeError:
-        raise CredentialError(f"{name} {validation.shown(path)}: holds no text; write it anew") from None
+        raise CredentialError(f"{file}: holds no text", "write it again") from None
     if len(content) > MAX_SECRET_BYTES:
-        raise CredentialError(f"{name} {validation.shown(path)}: is too large to hold one secret")
+        raise CredentialError(
+            f"{file}: is too large to hold one secret", "write the secret alone into it, or name another file"
+        )
     return text
 
 
-def _no_regular_file(path: str, name: str) -> CredentialError:
+def _not_a_regular_file(file: str) -> CredentialError:
     return CredentialError(
-        f"{name} {validation.shown(path)}: is no regular file; name one that holds the secret and nothing "
-        "else"
+        f"{file}: is not a regular file", "name one that holds the secret and nothing else"
     )

@@ -1,7 +1,8 @@
 """A device's files: who it is, what it remembers, and the lock between processes.
 
 Writes are durable (`nhagent.filesystem`) and happen under the lock; reading needs none. A device whose
-identity is on disk goes on where the disk takes no more: what it learns is then kept in this process alone.
+identity is on disk goes on where the disk is full or read-only: what it learns is then kept in this process
+alone.
 """
 
 from __future__ import annotations
@@ -9,43 +10,54 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime
 from time import sleep
-from typing import Final
 
-from nhagent.device.state import Identity, Malformed, State, Trouble
+from nhagent.device.document import Malformed
+from nhagent.device.state import Identity, State
 from nhagent.errors import StateLocked, StateUnreadable, StateUnwritable
 from nhagent.filesystem import Disk, locked, make_folders, write_durably
 from nhagent.logs import Log
+from nhagent.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from typing import Final
+
+    from nhagent.device.state import RetryState
 
 IDENTITY: Final = "identity.json"
 STATE: Final = "state.json"
 LOCK: Final = "lock"
 MAX_FILE_BYTES: Final = 8 * 1024 * 1024
-EMPTY: Final = State()
+SET_ASIDE: Final = "the next start sets it aside and goes on"
 _TAKES_NO_MORE: Final = {errno.EROFS, errno.ENOSPC}
+_NEVER_WRITTEN: Final = State()
 
 _log = Log(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Value):
     """What was found on disk.
 
     Attributes:
-        identity: who the device is; None where that is not known yet.
+        identity: who the device is; None before its first start.
         state: what else it remembers.
-        unreadable: names of files that are there and make no sense.
+        unreadable: names of files that are there and corrupt.
         unsaved: the state is this process's own, since the disk did not take it.
     """
 
     identity: Identity | None = None
-    state: State = EMPTY
+    state: State = _NEVER_WRITTEN
     unreadable: tuple[str, ...] = ()
     unsaved: bool = False
+
+    @property
+    def is_disabled(self) -> bool:
+        """Whether the user has unregistered the device."""
+        return self.state.disabled or (self.identity is not None and self.identity.disabled)
 
 
 class Store:
@@ -84,7 +96,7 @@ class Store:
             self._unsaved = None
             return memory
         unreadable = tuple(name for name in memory.unreadable if name != STATE)
-        return replace(memory, state=state, unreadable=unreadable, unsaved=True)
+        return memory.changed(state=state, unreadable=unreadable, unsaved=True)
 
     def save_identity(self, identity: Identity) -> None:
         """Write the identity durably. Under the lock.
@@ -120,7 +132,7 @@ class Store:
             return False
         return True
 
-    def note(self, trouble: Trouble) -> None:
+    def note(self, retry: RetryState) -> None:
         """Add to the state what stands in the way; an unreadable one is left alone. Under the lock.
 
         Raises:
@@ -129,7 +141,7 @@ class Store:
         memory = self.load()
         if STATE not in memory.unreadable:
             write = self.save_state if memory.identity is None else self.remember
-            write(replace(memory.state, trouble=trouble))
+            write(memory.state.changed(retry=retry))
 
     def keep_aside(self, name: str, now: datetime) -> str | None:
         """Keep a file under a dated name as well, before another takes its place: nothing is lost.
@@ -178,7 +190,8 @@ class Store:
             except BlockingIOError:
                 raise StateLocked(
                     f"state folder {self.folder!r}: another process of this app is at work on it and did not "
-                    f"finish within {timeout:g} s; try again, or stop the other one"
+                    f"finish within {timeout:g} s",
+                    "try again, or stop the other one",
                 ) from None
             except OSError as error:
                 # Where nothing can be written there is nothing to guard: who has an identity goes on.
@@ -194,11 +207,11 @@ class Store:
                 if document is None:
                     continue
                 if name == IDENTITY:
-                    memory = replace(memory, identity=Identity.from_json(document))
+                    memory = memory.changed(identity=Identity.from_json(document))
                 else:
-                    memory = replace(memory, state=State.from_json(document))
+                    memory = memory.changed(state=State.from_json(document))
             except (StateUnreadable, Malformed):
-                memory = replace(memory, unreadable=(*memory.unreadable, name))
+                memory = memory.changed(unreadable=(*memory.unreadable, name))
         return memory
 
     def _read(self, name: str) -> object:
@@ -206,7 +219,9 @@ class Store:
         try:
             content = self._disk.read(path, MAX_FILE_BYTES + 1)
             if len(content) > MAX_FILE_BYTES:
-                raise StateUnreadable(f"state file {path!r}: is larger than anything that nhagent writes")
+                raise StateUnreadable(
+                    f"state file {path!r}: is larger than anything that nhagent writes", SET_ASIDE
+                )
             document: object = json.loads(content)
             json.dumps(document, ensure_ascii=False).encode()  # half a character could not be written back
         except (FileNotFoundError, NotADirectoryError):
@@ -214,11 +229,9 @@ class Store:
         except PermissionError as error:
             raise self._unwritable(error) from error
         except (OSError, ValueError, RecursionError) as error:
-            raise StateUnreadable(
-                f"state file {path!r}: makes no sense ({error}); it will be set aside"
-            ) from error
+            raise StateUnreadable(f"state file {path!r}: is corrupt ({error})", SET_ASIDE) from error
         if document is None:
-            raise StateUnreadable(f"state file {path!r}: holds nothing; it will be set aside")
+            raise StateUnreadable(f"state file {path!r}: holds nothing", SET_ASIDE)
         return document
 
     def _write(self, name: str, document: object) -> None:
@@ -233,6 +246,6 @@ class Store:
 
     def _unwritable(self, error: OSError) -> StateUnwritable:
         return StateUnwritable(
-            f"state folder {self.folder!r}: cannot be used ({error.strerror or error}); "
-            "make room or give nhagent a folder of its own that it may write"
+            f"state folder {self.folder!r}: cannot be used ({error.strerror or error})",
+            "make room, or give nhagent a folder of its own that it may write",
         )

@@ -1,4 +1,4 @@
-"""The emulator's clock, and the three ways in which the service writes and reads a time."""
+"""The emulator's clock, and the three forms in which the service writes a time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from email.utils import formatdate
 from functools import lru_cache
 
 NEVER = "9999-12-31T23:59:59.9999999Z"
+"""The expiration time of what does not expire."""
+
+_NOON_HOUR = 12
 
 # Every form that a shipped client sends: without seconds, with up to seven decimals, with or without a zone,
 # whose colon may be missing ("2024-05-01T12:20+0200" comes from Android and iOS).
@@ -19,20 +22,23 @@ _ISO = re.compile(
 
 
 class Clock:
-    """The machine's time, moved by an offset that tests set."""
+    """The machine's time plus an offset that tests set."""
 
     def __init__(self) -> None:
         self._offset = 0.0
 
     def now(self) -> float:
-        """Seconds since 1970, moved."""
+        """Return the time, seconds since 1970."""
         return time.time() + self._offset
 
     def move(self, offset: float) -> None:
-        """Stand `offset` seconds ahead of the machine's time, behind it when negative.
+        """Set the offset to the machine's time.
+
+        Args:
+            offset: seconds ahead, behind when negative.
 
         Raises:
-            ValueError: that lies outside the calendar.
+            ValueError: the time would lie outside the calendar.
         """
         try:
             datetime.fromtimestamp(time.time() + offset, UTC)
@@ -42,27 +48,38 @@ class Clock:
 
 
 def http_date(seconds: float) -> str:
-    """The Date header's form."""
+    """Write a time as the Date header has it.
+
+    Args:
+        seconds: since 1970.
+    """
     return _http_date(int(seconds))
 
 
-@lru_cache(maxsize=1)  # a busy second asks for it a thousand times
+@lru_cache(maxsize=1)  # needed up to a thousand times within one second
 def _http_date(seconds: int) -> str:
     return formatdate(seconds, usegmt=True)
 
 
 def error_time(seconds: float) -> str:
-    """The form inside error details: `11/7/2018 12:18:37 AM`, UTC, no zeros before month, day and hour."""
+    """Write a time as error details have it: ``11/7/2018 12:18:37 AM``, UTC, without leading zeros.
+
+    Args:
+        seconds: since 1970.
+    """
     at = datetime.fromtimestamp(seconds, UTC)
-    half = "AM" if at.hour < 12 else "PM"
-    return f"{at.month}/{at.day}/{at.year} {at.hour % 12 or 12}:{at:%M:%S} {half}"
+    half = "AM" if at.hour < _NOON_HOUR else "PM"
+    return f"{at.month}/{at.day}/{at.year} {at.hour % _NOON_HOUR or _NOON_HOUR}:{at:%M:%S} {half}"
 
 
 def utc_iso(text: str) -> str:
-    """A client's time as the service gives it back: UTC, seven decimals, `Z`. No zone means UTC.
+    """Write a client's time as the service returns it: UTC, seven decimals, ``Z``.
+
+    Args:
+        text: an ISO 8601 time; without a zone it is UTC.
 
     Raises:
-        ValueError: `text` is no time.
+        ValueError: not an ISO 8601 time.
     """
     match = _ISO.fullmatch(text.strip())
     if match is None:

@@ -1,22 +1,22 @@
-"""The control routes under `/_emulator`: what tests in another process need to watch and disturb the hub.
+"""The control routes under ``/_emulator``, by which other processes watch the hub and make things go wrong.
 
-They are for callers on this machine, need no token, and leave no trace in the log.
+They answer callers on this machine only, need no token, and are not logged.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import json
-from dataclasses import asdict, fields
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
-from .clock import Clock
-from .delivery import Delivery
-from .faults import Fault, Faults
-from .hub import Hub
-from .log import Log
-from .messages import Reply, Request
-from .routes import segments, within_hub
+from nhagent.emulator.clock import Clock
+from nhagent.emulator.faults import Fault, Faults
+from nhagent.emulator.http_messages import Reply, Request
+from nhagent.emulator.hub.hub import Hub
+from nhagent.emulator.log import Log
+from nhagent.emulator.rest.address import segments, within_hub
 
 PREFIX = "/_emulator"
 
@@ -24,7 +24,14 @@ Json = dict[str, Any]
 
 
 class Control:
-    """Answers control requests: JSON in, JSON out."""
+    """Answers control requests: JSON in, JSON out.
+
+    Args:
+        hub: the hub that is watched.
+        clock: the hub's clock.
+        log: the requests so far.
+        faults: the queue of ordered faults.
+    """
 
     def __init__(self, hub: Hub, clock: Clock, log: Log, faults: Faults) -> None:
         self._hub = hub
@@ -34,16 +41,17 @@ class Control:
 
     @staticmethod
     def concerns(path: str) -> bool:
-        """Whether a path is a control route. No hub's name begins with `_`."""
+        """Return whether a path is a control route. No hub's name begins with ``_``."""
         return path == PREFIX or path.startswith(PREFIX + "/")
 
     def answer(self, request: Request) -> Reply:
+        """Answer one control request."""
         if not is_loopback(request.peer):
             return _reply(403, {"error": "Control routes are for callers on this machine."})
         try:
             return _reply(200, self._perform(request))
         except _Failed as failed:
-            return _reply(failed.status, {"error": failed.words})
+            return _reply(failed.status, {"error": failed.message})
 
     def _perform(self, request: Request) -> Any:
         match request.method, segments(request.path)[1:]:
@@ -56,7 +64,7 @@ class Control:
             case "GET", ["hubs", *name]:
                 raise _Failed(404, f"There is no hub '{'/'.join(name)}' here.")
             case "POST", ["faults"]:
-                self._faults.add(_fault(_object(request)))
+                self._order_fault(_object(request))
             case "DELETE", ["faults"]:
                 self._faults.clear()
             case "POST", ["forget"]:
@@ -69,13 +77,24 @@ class Control:
                 raise _Failed(404, "There is no such control route.")
         return {"ok": True}
 
+    def _order_fault(self, given: Json) -> None:
+        _refuse_others(given, *_FAULT_TYPES)
+        given = {name: value for name, value in given.items() if value is not None}
+        for name, has_type in _FAULT_TYPES.items():
+            if not has_type(given[name]) if name in given else name == "match":
+                raise _Failed(400, f"'{name}' is missing or of the wrong type.")
+        try:
+            self._faults.add(Fault(**given))
+        except ValueError as error:
+            raise _Failed(400, str(error)) from error
+
     def _forget(self, given: Json) -> None:
-        _only(given, "installation", "registration", "gone")
+        _refuse_others(given, "installation", "registration", "gone")
         installation, registration = given.get("installation"), given.get("registration")
         gone = given.get("gone", False)
         match installation, registration:
             case str(), None if "gone" not in given:
-                if not self._hub.delete_installation(installation):
+                if not self._hub.installations.delete(installation):
                     raise _Failed(404, f"There is no installation '{installation}'.")
             case None, str() if isinstance(gone, bool):
                 if not self._hub.registrations.forget(registration, gone=gone) and not gone:
@@ -86,7 +105,7 @@ class Control:
                 )
 
     def _set_clock(self, given: Json) -> None:
-        _only(given, "offset")
+        _refuse_others(given, "offset")
         offset = given.get("offset")
         if offset is None or not _is_number(offset):
             raise _Failed(400, "'offset' is a number of seconds.")
@@ -97,7 +116,11 @@ class Control:
 
 
 def is_loopback(peer: str) -> bool:
-    """Whether an address is this machine's own; an IPv6 socket shows IPv4 callers as `::ffff:127.0.0.1`."""
+    """Return whether an address is this machine's own.
+
+    Args:
+        peer: an IP address. An IPv6 socket shows IPv4 callers as ``::ffff:127.0.0.1``.
+    """
     try:
         address = ipaddress.ip_address(peer.partition("%")[0])
     except ValueError:
@@ -107,10 +130,10 @@ def is_loopback(peer: str) -> bool:
 
 
 class _Failed(Exception):
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
         self.status = status
-        self.words = words
+        self.message = message
 
 
 def _object(request: Request) -> Json:
@@ -123,39 +146,14 @@ def _object(request: Request) -> Json:
     return given
 
 
-def _only(given: Json, *known: str) -> None:
+def _refuse_others(given: Json, *known: str) -> None:
     for name in given:
         if name not in known:
             raise _Failed(400, f"'{name}' is not known here; known: {', '.join(known)}.")
 
 
-def _fault(given: Json) -> Fault:
-    delivery_names = [field.name for field in fields(Delivery)]
-    fault_names = [field.name for field in fields(Fault) if field.name != "delivery"]
-    _only(given, *fault_names, *delivery_names)
-    given = {name: value for name, value in given.items() if value is not None}
-    checks = {
-        "match": isinstance(given.get("match"), str),
-        "status": _is_whole(given.get("status", 0)),
-        "times": _is_whole(given.get("times", 0)),
-        "headers": _is_texts(given.get("headers", {})),
-        "body": isinstance(given.get("body", ""), str),
-        "delay": _is_number(given.get("delay", 0)),
-        "cut_after": _is_whole(given.get("cut_after", 0)),
-        "reset": isinstance(given.get("reset", ""), str),
-        "drip": _is_number(given.get("drip", 0)),
-        "chunked": isinstance(given.get("chunked", ""), str),
-        "encoding": isinstance(given.get("encoding", ""), str),
-        "size": _is_whole(given.get("size", 0)),
-    }
-    for name, right in checks.items():
-        if not right:
-            raise _Failed(400, f"'{name}' is missing or of the wrong type.")
-    try:
-        delivery = Delivery(**{name: given.pop(name) for name in delivery_names if name in given})
-        return Fault(**given, delivery=delivery)
-    except ValueError as error:
-        raise _Failed(400, str(error)) from error
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _is_number(value: Any) -> bool:
@@ -172,3 +170,20 @@ def _is_texts(value: Any) -> bool:
 
 def _reply(status: int, document: Any) -> Reply:
     return Reply(status, {"Content-Type": "application/json"}, json.dumps(document).encode())
+
+
+# The members of a fault in JSON, which are the fields of `Fault`.
+_FAULT_TYPES: dict[str, Callable[[Any], bool]] = {
+    "match": _is_text,
+    "status": _is_whole,
+    "times": _is_whole,
+    "headers": _is_texts,
+    "body": _is_text,
+    "delay": _is_number,
+    "cut_after": _is_whole,
+    "reset": _is_text,
+    "drip": _is_number,
+    "chunked": _is_text,
+    "encoding": _is_text,
+    "size": _is_whole,
+}

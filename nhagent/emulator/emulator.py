@@ -1,4 +1,4 @@
-"""The emulator as its users see it: one object that puts hub, service, control and web server together."""
+"""The emulator as its users see it: one object that combines hub, gateway, control routes and web server."""
 
 from __future__ import annotations
 
@@ -11,50 +11,52 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
-from .clock import Clock
-from .control import Control
-from .delivery import Delivery
-from .faults import Fault, Faults
-from .hub import Hub
-from .log import Log, LogEntry
-from .messages import Refused, Request
-from .server import Server
-from .service import Answer, Service
-from .storage import Rule, Storage
+from nhagent.emulator.clock import Clock
+from nhagent.emulator.control import Control
+from nhagent.emulator.faults import Fault, Faults
+from nhagent.emulator.http_messages import Refused, Request
+from nhagent.emulator.hub.hub import Hub
+from nhagent.emulator.log import Log, LogEntry
+from nhagent.emulator.reply_delivery import Answer
+from nhagent.emulator.rest.gateway import Gateway, TokenBucket
+from nhagent.emulator.sas import FULL_RULE, LISTEN_RULE, new_rules
+from nhagent.emulator.server import Server
+from nhagent.emulator.storage import Storage
 
-LISTEN_RULE = "DefaultListenSharedAccessSignature"
-FULL_RULE = "DefaultFullSharedAccessSignature"
-RIGHTS = frozenset({"Listen", "Send", "Manage"})
 CERTIFICATES = ("good", "expired", "early", "wrong-name", "self-signed")
+"""The kinds of certificate that the emulator can show."""
 
 _HUB_NAME = re.compile(r"[A-Za-z][-A-Za-z0-9._/]{0,259}")
-_RULE_NAME = re.compile(r"[-A-Za-z0-9!()*+,._]{1,256}")
 
 
 class Emulator:
-    """A notification hub on a port of this machine, from `start` to `close` or through a `with` block.
+    """A notification hub on a port of this machine, from `start` to `close` or through a ``with`` block.
 
-    Closed and started again it listens on the same port with the same keys; what it held is back only if
-    `data` names a file.
+    Closed and started again it listens on the same port with the same keys; its contents are kept only if
+    ``data`` names a file.
 
     Args:
-        hub: the hub's name; may be a path such as `a/b`.
+        hub: the hub's name; may be a path such as ``a/b``.
         host: name or address to listen on.
-        port: 0 for any that is free.
-        data: a file that keeps hub, keys and installations from run to run, or `:memory:`.
-        tls: serve https, with a certificate from an authority that is made anew for each run, also when
-            `data` is a file: `ca` names another certificate each time.
-        certificate: with TLS, what the certificate shown is: `good`, `expired` for a day, `early` by a day,
-            for a `wrong-name`, or `self-signed`. Only the good one is taken by whoever trusts `ca`.
-        names: with TLS, further names that the certificate is for.
-        rate: requests a second above which the hub answers 429, or None.
-        lenient: take registrations that the service refuses or takes only in part: elements in any order, ids
-            of any form, a DELETE without If-Match.
-        max_devices: channels above which new registrations and installations get a 403 about the quota.
-        rules: further keys, the rights of each among `Listen`, `Send` and `Manage`.
+        port: 0 for any free port.
+        data: a file that keeps hub, keys and contents from run to run, or ``:memory:``.
+        tls: serve https, with a certificate from an authority that is made for each run, even when ``data``
+            is a file: `ca` is another certificate each time.
+        certificate: with TLS, the kind of certificate shown: ``good``, ``expired`` for a day, ``early`` by a
+            day, for a ``wrong-name``, or ``self-signed``. Clients that trust `ca` accept only the good one.
+        names: with TLS, further names that the certificate is valid for.
+        rate: requests a second above which the hub answers 429; None for no limit.
+        lenient: accept registrations that the service refuses or accepts only in part: elements in any order,
+            ids of any form, a DELETE without If-Match.
+        max_devices: channels above which new registrations and installations get a 403 about the quota; None
+            for no limit.
+        rules: further access rules, each with its rights among ``Listen``, ``Send`` and ``Manage``.
+
+    Attributes:
+        hub: as given.
 
     Raises:
-        ValueError: a name, right, rate, certificate or number of devices that no hub can have.
+        ValueError: an invalid name, right, rate, certificate or number of devices.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class Emulator:
         rules: Mapping[str, Iterable[str]] | None = None,
     ) -> None:
         if not _HUB_NAME.fullmatch(hub) or "" in hub.split("/"):
-            raise ValueError(f"{hub!r} is no name for a hub.")
+            raise ValueError(f"{hub!r} is not a valid name for a hub.")
         if certificate not in CERTIFICATES:
             raise ValueError(f"The certificate is one of {', '.join(CERTIFICATES)}, not {certificate!r}.")
         if certificate != "good" and not tls:
@@ -92,21 +94,21 @@ class Emulator:
         self._rate = rate
         self._lenient = lenient
         self._max_devices = max_devices
-        self._rules = _new_rules(rules or {})
+        self._rules = new_rules(rules or {})
         self._clock = Clock()
         self._log = Log()
         self._faults = Faults()
         self._now_running: _Running | None = None
 
     def start(self) -> Self:
-        """Begin to listen. Nothing happens when it listens already.
+        """Begin to listen. No-op when it listens already.
 
         Returns:
             Itself.
 
         Raises:
-            OSError, sqlite3.OperationalError: the address or the data file cannot be had.
-            ValueError: the data file holds another hub, or is none of ours.
+            OSError, sqlite3.OperationalError: the address cannot be bound, or the data file not opened.
+            ValueError: the data file holds another hub, or is not an emulator data file.
         """
         if self._now_running is None:
             with ExitStack() as resources:
@@ -114,7 +116,7 @@ class Emulator:
         return self
 
     def close(self) -> None:
-        """Break off every exchange and give everything back, within about a second. Idempotent."""
+        """End every exchange and release all resources, within about a second. Idempotent."""
         running, self._now_running = self._now_running, None
         if running is not None:
             running.resources.close()
@@ -129,26 +131,26 @@ class Emulator:
 
     @property
     def endpoint(self) -> str:
-        """Where it listens: `http://127.0.0.1:PORT`, with TLS `https://localhost:PORT`; else its `host`."""
+        """Its URL: ``http://127.0.0.1:PORT``, with TLS ``https://localhost:PORT``, or for its ``host``."""
         return f"{'https' if self._tls else 'http'}://{self._authority}"
 
     @property
     def listen(self) -> str:
-        """The connection string that devices get."""
+        """The connection string for devices."""
         return self.connection_string(LISTEN_RULE)
 
     @property
     def full(self) -> str:
-        """The connection string of the backend: all rights."""
+        """The connection string for backends, with all rights."""
         return self.connection_string(FULL_RULE)
 
     @property
     def ca(self) -> str | None:
-        """The path of the authority's certificate, PEM, until `close`; None without TLS."""
+        """The path of the authority's certificate (PEM), which exists until `close`; None without TLS."""
         return self._running.ca
 
     def connection_string(self, rule: str) -> str:
-        """The connection string of one key.
+        """Return the connection string with the key of one access rule.
 
         Raises:
             KeyError: there is no such rule.
@@ -159,18 +161,19 @@ class Emulator:
         return f"Endpoint={scheme}://{authority}/;SharedAccessKeyName={rule};SharedAccessKey={key}"
 
     def log(self) -> list[LogEntry]:
-        """Every request so far, oldest first, each from the moment its answer was decided."""
+        """Return every request so far, oldest first. A request is there once its answer is decided."""
         return self._log.entries()
 
     def bodies(self) -> list[bytes]:
-        """The requests' bodies, in the order of `log`. The control routes never show them."""
+        """Return the requests' bodies, in the order of `log`. The control routes never show them."""
         return self._log.bodies()
 
     def clear_log(self) -> None:
+        """Remove every entry of `log` and `bodies`."""
         self._log.clear()
 
     def contents(self) -> dict[str, Any]:
-        """All that the hub holds, as `GET /_emulator/hubs/{hub}` answers it."""
+        """Return all that the hub holds, as ``GET /_emulator/hubs/{hub}`` answers it."""
         return self._running.hub.contents()
 
     def fail(
@@ -189,32 +192,35 @@ class Emulator:
         encoding: Literal["gzip"] | None = None,
         size: int | None = None,
     ) -> None:
-        """Order a fault; faults queue, and the oldest that matches a request strikes it.
+        """Order a fault. Faults queue, and the oldest that matches a request applies to it.
 
         Args:
-            match: a method or `*`, then optionally a space and a part of the path after the hub's name.
+            match: a method or ``*``, then optionally a space and a part of the path after the hub's name.
             status: answer this and carry nothing out; None carries the request out and sends the real reply.
-            times: requests that it strikes.
-            headers: of the reply with `status`.
-            body: of the reply with `status`; None for the service's error form.
+            times: the number of requests that it applies to.
+            headers: of the reply with ``status``.
+            body: of the reply with ``status``; None for the service's error form.
             delay: seconds to hold the reply back.
             cut_after: bytes of the reply, its head included, after which the connection is closed.
-            reset: send no reply but reset the connection (RST). `before`: the request is read, since `match`
-                needs it, but not carried out, and the log shows it with status 0; `after`: it is carried out,
-                and the log shows the status of the reply that was not sent. Only `delay` goes with it.
+            reset: send no reply but reset the connection (RST). ``before``: the request is read, since
+                ``match`` needs it, but not carried out, and the log shows it with status 0; ``after``: it is
+                carried out, and the log shows the status of the reply that was not sent. Only ``delay`` goes
+                with it.
             drip: seconds after each single byte of the reply, its head included.
-            chunked: `garbage` frames the reply in chunks whose sizes are no numbers; `endless` sends chunk
-                after chunk until the client hangs up.
-            encoding: compress the body, whether or not the client asked for it; with `size` a bomb.
+            chunked: ``garbage`` frames the reply in chunks whose sizes are not numbers; ``endless`` sends
+                chunk after chunk until the client hangs up.
+            encoding: compress the body, whether or not the client asked for it; with ``size`` a bomb.
             size: bytes to which the body is padded with spaces, before it is compressed.
 
         Raises:
             ValueError: a value is out of range, two contradict each other, or nothing would go wrong.
         """
-        delivery = Delivery(delay, cut_after, reset, drip, chunked, encoding, size)
-        self._faults.add(Fault(match, status, times, headers, body, delivery))
+        self._faults.add(
+            Fault(match, status, times, headers, body, delay, cut_after, reset, drip, chunked, encoding, size)
+        )
 
     def clear_faults(self) -> None:
+        """Remove every ordered fault."""
         self._faults.clear()
 
     @overload
@@ -228,15 +234,15 @@ class Emulator:
 
         Args:
             installation: its id.
-            registration: its id; with `gone` also one under which nothing was put yet.
-            gone: answer 410 from now on to whoever puts something under that registration's id.
+            registration: its id; with ``gone`` also one under which nothing was put yet.
+            gone: answer 410 from now on to every write under that registration's id.
 
         Raises:
-            KeyError: it has none of that id.
+            KeyError: the hub has nothing under that id.
         """
         hub = self._running.hub
         if installation is not None:
-            known = hub.delete_installation(installation)
+            known = hub.installations.delete(installation)
         elif registration is not None:
             known = hub.registrations.forget(registration, gone=gone) or gone
         else:
@@ -245,52 +251,53 @@ class Emulator:
             raise KeyError(installation or registration)
 
     def expire(self, *, installation: str) -> None:
-        """Mark an installation's channel as expired, as the push service's word does.
+        """Mark an installation's channel as expired, as a push service's report does.
 
         Raises:
-            KeyError: there is none of that id.
+            KeyError: there is no installation with that id.
         """
         try:
-            self._running.hub.expire_installation(installation)
+            self._running.hub.installations.expire(installation)
         except Refused as refused:
             raise KeyError(installation) from refused
 
     def set_clock(self, offset: float) -> None:
-        """Move the hub's clock, and with it Date and the expiry of tokens.
+        """Set the hub's clock, on which Date and the expiry of tokens depend.
 
         Args:
             offset: seconds ahead of this machine's clock, behind when negative; not added to an earlier one.
 
         Raises:
-            ValueError: that lies outside the calendar.
+            ValueError: the time would lie outside the calendar.
         """
         self._clock.move(offset)
 
     def _open(self, resources: ExitStack) -> _Running:
         ca = context = None
         if self._tls:
-            from .tls import server_context
+            from nhagent.emulator.tls import server_context
 
             folder = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="nhagent-emulator-")))
             context = server_context(self._host, folder, kind=self._certificate, names=self._names)
             ca = str(folder / "ca.pem")
         storage = Storage(self._data, self.hub, self._rules)
         resources.callback(storage.close)
-        # From now on the keys are those that the file had: connection strings outlive a run.
+        # From now on the keys are those in the file, so that connection strings outlive a run.
         self._rules = storage.rules()
         hub = Hub(self.hub, storage, lenient=self._lenient, max_devices=self._max_devices)
-        service = Service(hub, self._rules, self._clock, self._log, self._faults, self._rate)
+        bucket = None if self._rate is None else TokenBucket(self._rate)
+        gateway = Gateway(hub, self._rules, self._clock, self._log, self._faults, bucket)
         control = Control(hub, self._clock, self._log, self._faults)
 
         def answer(request: Request) -> Answer:
             if control.concerns(request.path):
                 return Answer(control.answer(request))
-            return service.answer(request)
+            return gateway.answer(request)
 
         server = Server(self._host, self._port, answer, context)
         resources.callback(server.close)
         server.start()
-        # A second start comes back at the address that clients know.
+        # Started again, it listens at the address that clients know.
         self._port = server.port
         return _Running(hub, server, ca, resources.pop_all())
 
@@ -317,16 +324,3 @@ class _Running:
     server: Server
     ca: str | None
     resources: ExitStack
-
-
-def _new_rules(further: Mapping[str, Iterable[str]]) -> dict[str, Rule]:
-    """The two rules that every new hub has, and further ones."""
-    rules = {LISTEN_RULE: Rule.new(["Listen"]), FULL_RULE: Rule.new(RIGHTS)}
-    for name, given in further.items():
-        rights = frozenset([given] if isinstance(given, str) else given)
-        if not _RULE_NAME.fullmatch(name) or name in rules:
-            raise ValueError(f"{name!r} is no name for a further rule.")
-        if not rights <= RIGHTS:
-            raise ValueError(f"The rights of {name!r} are among {', '.join(sorted(RIGHTS))}.")
-        rules[name] = Rule.new(rights)
-    return rules

@@ -1,68 +1,82 @@
-"""Faults to order: what goes wrong with which of the next requests."""
+"""Ordered faults: what goes wrong with which of the next requests."""
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final, Literal
 from urllib.parse import unquote
-
-from .delivery import WHOLE, Delivery
 
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile("[\t\x20-\x7e\x80-\xff]*")
+_FRAMING_HEADERS = {"content-length", "transfer-encoding"}
+_STATUSES = range(200, 600)
+_CHOICES: Final = {"reset": ("before", "after"), "chunked": ("garbage", "endless"), "encoding": ("gzip",)}
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong.
+    """One thing that goes wrong: what the reply is, how it is delivered, or both.
+
+    Attributes:
+        match: a method or ``*``, then optionally a space and a part of the path after the hub's name, in any
+            case.
+        status: answer this instead of carrying the request out; None carries it out.
+        times: the number of requests that it applies to.
+        headers: of the reply with ``status``; each replaces the service's own of that name.
+        body: of the reply with ``status``; None for the service's error form, or an empty one below 400.
+        delay: seconds between deciding the reply and sending it.
+        cut_after: bytes of the reply, its head included, after which the connection is closed.
+        reset: send no reply: the connection is reset (RST), before the request is carried out, or after.
+        drip: seconds after each single byte of the reply, its head included.
+        chunked: chunks whose sizes are not numbers, or chunks until the client hangs up.
+        encoding: how the body is compressed, whether or not the client asked for it.
+        size: bytes to which the body is padded with spaces, before it is compressed.
 
     Raises:
-        ValueError: a value is out of range, or nothing would go wrong.
+        ValueError: a value is out of range, or two contradict each other.
     """
 
     match: str
-    """A method or `*`, then optionally a space and a part of the path after the hub's name, any case."""
     status: int | None = None
-    """Answer this instead of carrying the request out; None carries it out."""
     times: int = 1
-    """Requests that it strikes."""
     headers: Mapping[str, str] | None = None
-    """Of the reply with `status`; each replaces the service's own of that name."""
     body: str | None = None
-    """Of the reply with `status`; None for the service's error form, or nothing below 400."""
-    delivery: Delivery = WHOLE
-    """How the reply goes out."""
+    delay: float = 0.0
+    cut_after: int | None = None
+    reset: Literal["before", "after"] | None = None
+    drip: float = 0.0
+    chunked: Literal["garbage", "endless"] | None = None
+    encoding: Literal["gzip"] | None = None
+    size: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.match.strip():
-            raise ValueError("A fault's match is a method or *, then optionally a part of the path.")
-        if self.status is not None and not 200 <= self.status <= 599:
-            raise ValueError(f"A fault's status is 200 to 599, not {self.status}.")
-        if self.times < 1:
-            raise ValueError(f"A fault strikes at least once, not {self.times} times.")
-        if self.status is None and (self.headers or self.body):
-            raise ValueError("A fault without a status sends the real reply: it has no headers and no body.")
-        if self.status is None and self.delivery == WHOLE:
-            raise ValueError(
-                "A fault needs a status, or a way in which the reply goes out: nothing would go wrong."
-            )
-        if self.status is not None and self.delivery.reset is not None:
-            raise ValueError("A fault that resets the connection sends no reply: it has no status.")
-        names = set(map(str.lower, self.headers or {}))
-        if self.delivery.chunked is not None and names & {"content-length", "transfer-encoding"}:
-            raise ValueError("A fault's chunks need a Transfer-Encoding of their own: leave its header out.")
-        for name, value in (self.headers or {}).items():
-            if not _TOKEN.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-                raise ValueError(f"The header {name!r} cannot be sent.")
+        self._check_delivery()
+        self._check_reset()
+        self._check_match()
+        self._check_reply()
 
-    def strikes(self, method: str, path: str) -> bool:
-        """Whether it is meant for this request.
+    @property
+    def makes_body(self) -> bool:
+        """Whether it changes the reply's body, which is then sent even where HTTP has none, as with 204."""
+        return self.chunked is not None or self.encoding is not None or self.size is not None
+
+    @property
+    def changes_delivery(self) -> bool:
+        """Whether the reply is not sent whole and at once."""
+        return bool(
+            self.delay or self.drip or self.cut_after is not None or self.reset is not None or self.makes_body
+        )
+
+    def applies_to(self, method: str, path: str) -> bool:
+        """Return whether it is meant for a request.
 
         Args:
             method: in capitals.
-            path: as sent, from the `/` after the hub's name on.
+            path: as sent, from the ``/`` after the hub's name on.
         """
         wanted, _, part = self.match.strip().partition(" ")
         if wanted not in ("*", method) and wanted.upper() != method:
@@ -70,31 +84,88 @@ class Fault:
         part = part.strip().lower()
         return part in path.lower() or part in unquote(path).lower()
 
+    def _check_delivery(self) -> None:
+        for name, seconds in (("delay", self.delay), ("drip", self.drip)):
+            if not (math.isfinite(seconds) and seconds >= 0):
+                raise ValueError(f"A fault's {name} is a number of seconds, not {seconds}.")
+        if self.cut_after is not None and self.cut_after < 0:
+            raise ValueError(f"A reply cannot be cut after {self.cut_after} bytes.")
+        if self.size is not None and self.size < 1:
+            raise ValueError(f"A reply cannot be padded to {self.size} bytes.")
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in (None, *known):
+                raise ValueError(f"A fault's {name} is {' or '.join(known)}, not {getattr(self, name)!r}.")
+        if self.chunked == "endless" and self.size is not None:
+            raise ValueError("A body without end has no size.")
+
+    def _check_reset(self) -> None:
+        if self.reset is None:
+            return
+        if self.cut_after is not None or self.drip or self.makes_body:
+            raise ValueError("A fault that resets the connection sends no reply: only a delay goes with it.")
+        if self.status is not None:
+            raise ValueError("A fault that resets the connection sends no reply: it has no status.")
+
+    def _check_match(self) -> None:
+        if not self.match.strip():
+            raise ValueError("A fault's match is a method or *, then optionally a part of the path.")
+        if self.times < 1:
+            raise ValueError(f"A fault applies to at least one request, not to {self.times}.")
+
+    def _check_reply(self) -> None:
+        if self.status is None and (self.headers or self.body):
+            raise ValueError("A fault without a status sends the real reply: it has no headers and no body.")
+        if self.status is not None and self.status not in _STATUSES:
+            raise ValueError(f"A fault's status is {_STATUSES[0]} to {_STATUSES[-1]}, not {self.status}.")
+        names = set(map(str.lower, self.headers or {}))
+        if self.chunked is not None and names & _FRAMING_HEADERS:
+            raise ValueError("A fault's chunks need a Transfer-Encoding of their own: leave its header out.")
+        for name, value in (self.headers or {}).items():
+            if not _TOKEN.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+                raise ValueError(f"The header {name!r} cannot be sent.")
+
+
+NO_FAULT: Final = Fault("*")
+"""The fault of a reply with which nothing goes wrong: it is sent as it is, whole and at once."""
+
 
 class Faults:
-    """The queue: of those that are meant for a request the oldest strikes."""
+    """The queue of ordered faults. The oldest that is meant for a request applies to it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._queue: list[tuple[Fault, int]] = []
 
     def __bool__(self) -> bool:
-        """Whether any fault is waiting."""
+        """Return whether any fault is waiting."""
         return bool(self._queue)
 
     def add(self, fault: Fault) -> None:
+        """Append a fault.
+
+        Raises:
+            ValueError: nothing would go wrong.
+        """
+        if fault.status is None and not fault.changes_delivery:
+            raise ValueError("A fault needs a status, or a change of the delivery: nothing would go wrong.")
         with self._lock:
             self._queue.append((fault, fault.times))
 
-    def take(self, method: str, path: str) -> Fault | None:
-        """The fault that strikes this request, spent by one, or None."""
+    def take(self, method: str, path: str) -> Fault:
+        """Return the fault that applies to a request, or `NO_FAULT`, and count the request.
+
+        Args:
+            method: in capitals.
+            path: as sent, from the ``/`` after the hub's name on.
+        """
         with self._lock:
             for place, (fault, left) in enumerate(self._queue):
-                if fault.strikes(method, path):
+                if fault.applies_to(method, path):
                     self._queue[place : place + 1] = [(fault, left - 1)] if left > 1 else []
                     return fault
-        return None
+        return NO_FAULT
 
     def clear(self) -> None:
+        """Remove every fault."""
         with self._lock:
             self._queue.clear()

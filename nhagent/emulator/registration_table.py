@@ -1,7 +1,7 @@
 """The registrations in the database: found by id, by handle and by tag without reading the others.
 
-Those that clients made and those that installations stand for are rows of one table, so that every list
-holds both in one order.
+Registrations that clients made and those made from installations are rows of one table, so that every list
+has both in one order.
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from .descriptions import Description, Registration
-from .filters import Channel
-from .paging import Page
+from nhagent.emulator.atom.descriptions import Description, Registration
 
 SCHEMA = (
-    # A number is never used twice: a page goes on behind the number where the one before it ended.
+    # A number is never used twice, so that a page can continue after the number where the last one ended.
     """CREATE TABLE registrations (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL UNIQUE,
@@ -44,12 +42,40 @@ SCHEMA = (
 _COLUMNS = "number, id, etag, description, expiration, installation"
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelQuery:
+    """The handles that a list is about.
+
+    Attributes:
+        handles: a registration has one of these: any of them may be what the client meant.
+        platforms: the platforms to search.
+        handle_keys: the same for a browser's keys; None for any.
+    """
+
+    handles: tuple[str, ...]
+    platforms: tuple[str, ...]
+    handle_keys: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list.
+
+    Attributes:
+        registrations: in the order of creation.
+        last: the place of the last one in that order when more follow, else None.
+    """
+
+    registrations: list[Registration]
+    last: int | None
+
+
 class RegistrationTable:
     """Reads and writes rows.
 
     Args:
         database: with the tables of `SCHEMA`.
-        lock: held while a statement runs. Whoever reads and then writes holds it throughout.
+        lock: held while a statement runs. A caller that reads and then writes holds it throughout.
     """
 
     def __init__(self, database: sqlite3.Connection, lock: threading.RLock) -> None:
@@ -57,16 +83,23 @@ class RegistrationTable:
         self._lock = lock
 
     def find(self, registration_id: str) -> Registration | None:
+        """Return one registration, or None."""
         rows = self._select("WHERE id = ?", [registration_id])
         return _registration(rows[0]) if rows else None
 
     def all(self, after: int, limit: int) -> Page:
-        """The registrations of the hub, behind place `after`."""
+        """Return a page of all registrations.
+
+        Args:
+            after: the place after which the page begins; 0 for the first page.
+            limit: registrations on the page at most.
+        """
         return self._page("WHERE number > ?", [after], limit)
 
-    def of_channel(self, channel: Channel, after: int, limit: int) -> Page:
+    def of_channel(self, channel: ChannelQuery, after: int, limit: int) -> Page:
+        """Return a page of the registrations of a channel; see `all`."""
         handles = list(channel.handles)
-        # Apple's tokens are kept in capitals and wanted in any case.
+        # Apple's tokens are stored in capitals and matched without regard to case.
         capitals = [handle.upper() for handle in handles]
         where = (
             f"WHERE handle IN ({_marks(handles + capitals)}) AND number > ?"
@@ -80,27 +113,28 @@ class RegistrationTable:
         return self._page(where, values, limit)
 
     def of_tag(self, tag: str, after: int, limit: int) -> Page:
+        """Return a page of the registrations that carry a tag; see `all`."""
         where = "JOIN registration_tags USING (number) WHERE tag = ? AND registration_tags.number > ?"
         return self._page(where, [tag.lower(), after], limit, place="registration_tags.number")
 
     def of_clients(self) -> list[Registration]:
-        """Every registration that no installation stands behind."""
+        """Return every registration that was not made from an installation."""
         rows = self._select("WHERE installation IS NULL ORDER BY number", [])
         return [_registration(row) for row in rows]
 
     def of_installation(self, installation_id: str) -> dict[str, Registration]:
-        """The registrations that an installation stands for, each by its name there."""
+        """Return the registrations made from an installation, by their names within it."""
         query = f"SELECT {_COLUMNS}, name FROM registrations WHERE installation = ?"  # noqa: S608
         with self._lock:
             rows = self._database.execute(query, (installation_id,)).fetchall()
         return {row[-1]: _registration(row[:-1]) for row in rows}
 
     def insert(self, registration: Registration, name: str | None = None) -> None:
-        """Keep a new one.
+        """Store a new registration.
 
         Args:
-            registration: its id is not known yet.
-            name: of the registration within its installation.
+            registration: its id is not in the table.
+            name: the registration's name within its installation; None for one that a client made.
         """
         description = registration.description
         query = (
@@ -123,12 +157,15 @@ class RegistrationTable:
             self._tag(number, description.tags)
 
     def update(self, found: Registration, description: Description, expiration: str | None) -> Registration:
-        """Replace what a registration says, and count it as a write; whose it is does not change.
+        """Replace a registration's description. Its ETag grows by one; its id and installation stay.
 
         Args:
-            found: as it is now.
-            description: what it is to say.
-            expiration: when it is to end.
+            found: as it is stored.
+            description: the new description.
+            expiration: when it expires; None for never.
+
+        Returns:
+            The registration as it is stored now.
         """
         updated = replace(found, etag=found.etag + 1, description=description, expiration=expiration)
         query = (
@@ -154,44 +191,47 @@ class RegistrationTable:
         return updated
 
     def delete(self, registration_id: str) -> bool:
-        """Whether there was one."""
+        """Delete one registration, and return whether there was one."""
         with self._lock:
             query = "DELETE FROM registrations WHERE id = ?"
             return self._database.execute(query, (registration_id,)).rowcount > 0
 
     def delete_installation(self, installation_id: str) -> None:
+        """Delete every registration made from an installation."""
         with self._lock:
             self._database.execute("DELETE FROM registrations WHERE installation = ?", (installation_id,))
 
     def set_gone(self, registration_id: str) -> None:
-        """Let nobody use an id again."""
+        """Mark an id as gone, for good."""
         with self._lock:
             self._database.execute("INSERT OR IGNORE INTO gone_registrations VALUES (?)", (registration_id,))
 
     def is_gone(self, registration_id: str) -> bool:
+        """Return whether an id was marked as gone."""
         with self._lock:
             query = "SELECT 1 FROM gone_registrations WHERE id = ?"
             return self._database.execute(query, (registration_id,)).fetchone() is not None
 
-    def handles(self) -> int:
-        """How many devices are known: handles that differ."""
+    def count_handles(self) -> int:
+        """Return the number of distinct handles, which is that of devices."""
         with self._lock:
             query = "SELECT COUNT(DISTINCT handle) FROM registrations"
             return int(self._database.execute(query).fetchone()[0])
 
     def knows_handle(self, handle: str) -> bool:
+        """Return whether any registration has this handle."""
         with self._lock:
             query = "SELECT 1 FROM registrations WHERE handle = ? LIMIT 1"
             return self._database.execute(query, (handle,)).fetchone() is not None
 
     def _page(self, where: str, values: list[Any], limit: int, place: str = "number") -> Page:
-        # One more than wanted tells whether more remain.
+        # One more than asked for tells whether more remain.
         rows = self._select(f"{where} ORDER BY {place} LIMIT ?", [*values, limit + 1])
         last = int(rows[limit - 1][0]) if len(rows) > limit else None
         return Page([_registration(row) for row in rows[:limit]], last)
 
     def _select(self, where: str, values: list[Any]) -> list[Any]:
-        # Only this module's own words are joined; whatever a client says is bound.
+        # Only this module's own text is joined; values from clients are bound.
         query = f"SELECT {_COLUMNS} FROM registrations {where}"  # noqa: S608
         with self._lock:
             return self._database.execute(query, values).fetchall()

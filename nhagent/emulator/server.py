@@ -1,7 +1,7 @@
-"""The web server: bytes in, bytes out. It sends answers late or cut where asked, and ends promptly.
+"""The web server: reads requests, sends answers as their faults say, and closes promptly.
 
-Each connection has a thread of its own, in which its TLS handshake takes place too: a client that connects
-and says nothing keeps nobody else waiting.
+Each connection has a thread of its own, in which its TLS handshake takes place too, so that a client that
+connects and stays silent blocks no other.
 """
 
 from __future__ import annotations
@@ -14,43 +14,59 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from .bodies import BodyRefused, read_body
-from .messages import Refused, Request
-from .replies import reason, refusal
-from .service import Answer
+from nhagent.emulator.http_messages import Refused, Request, reason_phrase
+from nhagent.emulator.reply_delivery import Answer, pieces_of
+from nhagent.emulator.request_body import BodyRefused, read_body
+from nhagent.emulator.rest.replies import refusal
 
 IDLE_SECONDS = 60.0
-"""How long a connection may say nothing."""
+"""Longest silence of a connection before it is closed."""
 _CLOSE_SECONDS = 1.0
-"""How long closing waits for the threads of open connections."""
+"""Longest wait for the threads of open connections when the server closes."""
 _POLL_SECONDS = 0.1
+"""Interval at which the listener looks whether it is to end, where nothing wakes it."""
+_BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+"""Statuses whose replies have no body."""
 
 
 class Server(ThreadingHTTPServer):
-    """Listens, and hands every request to `answer`.
+    """Listens, and passes every request to ``answer``.
 
     Args:
         host: name or address to listen on.
-        port: 0 for any that is free.
-        answer: is called in many threads at once.
-        context: for TLS, or None.
+        port: 0 for any free port.
+        answer: called by many threads at once.
+        context: for TLS; None for plain http.
+        pause: waits for some seconds, for faults that delay or drip a reply; by default a wait that ends
+            early when the server closes.
+
+    Attributes:
+        answer: as given.
+        closing: set when the server closes.
+        pause: as given.
 
     Raises:
-        OSError: the address cannot be had.
+        OSError: the address cannot be bound.
     """
 
-    daemon_threads = True
     request_queue_size = 256
 
     def __init__(
-        self, host: str, port: int, answer: Callable[[Request], Answer], context: ssl.SSLContext | None
+        self,
+        host: str,
+        port: int,
+        answer: Callable[[Request], Answer],
+        context: ssl.SSLContext | None = None,
+        pause: Callable[[float], object] | None = None,
     ) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.answer = answer
         self.closing = threading.Event()
+        self.pause = self.closing.wait if pause is None else pause
         self._context = context
         self._lock = threading.Lock()
         self._connections: dict[threading.Thread, socket.socket] = {}
@@ -61,16 +77,18 @@ class Server(ThreadingHTTPServer):
 
     @property
     def port(self) -> int:
+        """The port that it listens on."""
         return int(self.server_address[1])
 
     def start(self) -> None:
+        """Begin to answer requests."""
         self._listener.start()
 
     def close(self) -> None:
-        """Stop listening, break off every exchange, and wait for the threads, a second at most."""
+        """Stop listening, end every exchange, and wait for the threads, at most one second."""
         self.closing.set()
         if self._listener.is_alive():
-            # Wakes the listener at once where the system allows it; else it looks up at its next poll.
+            # Wakes the listener at once where the system allows it; elsewhere its next poll does.
             _shut(self.socket)
             self.shutdown()
             self._listener.join()
@@ -84,7 +102,7 @@ class Server(ThreadingHTTPServer):
             thread.join(max(0.0, until - time.monotonic()))
 
     def server_bind(self) -> None:
-        # HTTPServer would look up the host's full name in the DNS here.
+        # HTTPServer would ask the DNS for the host's full name here.
         socketserver.TCPServer.server_bind(self)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -115,13 +133,13 @@ class Server(ThreadingHTTPServer):
                 super().finish_request(secured, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # Clients that go away are daily business here; anything else is a fault of ours and is shown.
+        # Clients that disconnect are normal here; any other error is a defect of the emulator and is shown.
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
 
 class Exchange(BaseHTTPRequestHandler):
-    """One connection: requests are read and answered until either side has enough."""
+    """One connection: requests are read and answered until either side closes it."""
 
     server: Server
     protocol_version = "HTTP/1.1"
@@ -129,7 +147,8 @@ class Exchange(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def exchange(self) -> None:
-        # The body is read before anything is decided: what is left of it would be taken for the next request.
+        """Read one request and send its answer."""
+        # The body is read before anything is decided: what is left of it would be read as the next request.
         try:
             body = read_body(self.headers, self.rfile)
         except BodyRefused as refused:
@@ -146,27 +165,29 @@ class Exchange(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_PATCH = do_DELETE = do_POST = do_HEAD = do_OPTIONS = exchange  # noqa: N815  its names
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer what http.server itself cannot read, in the service's form."""
+        """Answer a request that http.server itself cannot read, in the service's form."""
         self.close_connection = True
-        self._send(Answer(refusal(Refused(int(code), message or explain or reason(int(code))), time.time())))
+        self._send(
+            Answer(refusal(Refused(int(code), message or explain or reason_phrase(int(code))), time.time()))
+        )
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  http.server's name
-        """Say nothing: the emulator has its own log."""
+        """No-op: the emulator has its own log."""
 
     def _send(self, answer: Answer) -> None:
-        reply, delivery, closing = answer.reply, answer.delivery, self.server.closing
+        fault, closing, pause = answer.fault, self.server.closing, self.server.pause
         in_chunks = self.request_version == "HTTP/1.1"
-        if delivery.delay:
-            closing.wait(delivery.delay)
-        if delivery.reset and not closing.is_set():
+        if fault.delay:
+            pause(fault.delay)
+        if fault.reset and not closing.is_set():
             self.close_connection = True
             _reset(self.connection)
             return
-        if delivery.cut_after is not None or delivery.chunked or (delivery.makes_body and not in_chunks):
+        if fault.cut_after is not None or fault.chunked or (fault.makes_body and not in_chunks):
             self.close_connection = True
-        for piece in delivery.pieces(
-            reply,
-            bodiless=reply.status in (204, 304) or self.command == "HEAD",
+        for piece in pieces_of(
+            answer,
+            bodiless=answer.reply.status in _BODILESS or self.command == "HEAD",
             in_chunks=in_chunks,
             last=self.close_connection,
         ):
@@ -174,12 +195,12 @@ class Exchange(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
             self.wfile.write(piece)
-            if delivery.drip:
-                closing.wait(delivery.drip)
+            if fault.drip:
+                pause(fault.drip)
 
 
 def _origin_form(target: str) -> str:
-    """A proxy's `GET http://host/path` without scheme and host."""
+    """Return a request's target without the scheme and host that clients of a proxy send."""
     if target.startswith("/"):
         return target
     _, divider, rest = target.partition("://")
@@ -187,18 +208,18 @@ def _origin_form(target: str) -> str:
 
 
 def _shut(connection: socket.socket) -> None:
-    """Wake whatever thread waits on a connection."""
+    """Wake the thread that waits on a connection."""
     try:
-        # SSLSocket.shutdown would take the TLS object away under the feet of the thread that is reading.
+        # SSLSocket.shutdown would remove the TLS object while another thread reads through it.
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
     except OSError:
         pass
 
 
 def _reset(connection: socket.socket) -> None:
-    """Close a connection at once with RST, what was sent but not yet received being lost."""
+    """Close a connection at once with RST. Bytes sent but not yet received are lost."""
     # The linger structure holds two ints, on Windows two shorts.
     linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    # Closed here, and for good: whoever closes it later would say a proper goodbye before.
+    # Detached, so that nobody shuts it down properly afterwards.
     socket.close(connection.detach())

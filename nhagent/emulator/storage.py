@@ -1,18 +1,16 @@
-"""The hub's memory: one SQLite database, in a file or in memory, used by many threads one at a time."""
+"""What the hub keeps: one SQLite database, in a file or in memory, used by many threads one at a time."""
 
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 import threading
-from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 
-from . import registration_table
-from .registration_table import RegistrationTable
+from nhagent.emulator import registration_table
+from nhagent.emulator.registration_table import RegistrationTable
+from nhagent.emulator.sas import AccessRule
 
 _SCHEMA_VERSION = 2
 _SCHEMA = (
@@ -24,35 +22,25 @@ _SCHEMA = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A named key and what it may do."""
-
-    key: str = field(repr=False)
-    rights: frozenset[str]
-
-    @classmethod
-    def new(cls, rights: Iterable[str]) -> Rule:
-        """A rule with a fresh random key of the form that the service gives: 44 characters of base64."""
-        return cls(b64encode(secrets.token_bytes(32)).decode(), frozenset(rights))
-
-
 class Storage:
-    """Installations, registrations and rules of one hub.
+    """Stores the installations, registrations and access rules of one hub.
 
     Args:
-        data: a file's path, made with mode 0600 as it holds keys, or `:memory:`.
+        data: a file's path, made with mode 0600 as it holds keys, or ``:memory:``.
         hub: the hub's name.
-        rules: the rules by name. A rule that the file knows already keeps the key that it has there.
+        rules: the rules by name. A rule that the file has already keeps the key that it has there.
+
+    Attributes:
+        lock: held by a caller for several reads that must agree.
+        registrations: the table of registrations.
 
     Raises:
-        ValueError: the file is another hub's, another version's, or no database.
+        ValueError: the file is another hub's, another version's, or not a database.
         sqlite3.OperationalError, OSError: the file cannot be opened.
     """
 
-    def __init__(self, data: str, hub: str, rules: Mapping[str, Rule]) -> None:
+    def __init__(self, data: str, hub: str, rules: Mapping[str, AccessRule]) -> None:
         self.lock = threading.RLock()
-        """Held by whoever reads twice what must agree."""
         if data != ":memory:":
             with suppress(FileExistsError):
                 os.close(os.open(data, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -65,16 +53,16 @@ class Storage:
             raise
         except sqlite3.DatabaseError as error:
             self._database.close()
-            raise ValueError(f"{data} is no emulator data file: {error}.") from error
+            raise ValueError(f"{data} is not an emulator data file: {error}.") from error
         except BaseException:
             self._database.close()
             raise
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """What happens inside happens wholly or, after an error, not at all, and nobody writes in between.
+        """Put the writes inside into one transaction, which an error rolls back and no other thread enters.
 
-        One inside another is part of it.
+        A nested one is part of the outer one.
         """
         with self.lock:
             if self._database.in_transaction:
@@ -88,24 +76,26 @@ class Storage:
                 raise
             self._database.execute("COMMIT")
 
-    def rules(self) -> dict[str, Rule]:
+    def rules(self) -> dict[str, AccessRule]:
+        """Return every access rule by its name."""
         with self.lock:
             rows = self._database.execute("SELECT name, key, rights FROM rules ORDER BY rowid").fetchall()
-        return {name: Rule(key, frozenset(rights.split())) for name, key, rights in rows}
+        return {name: AccessRule(key, frozenset(rights.split())) for name, key, rights in rows}
 
     def installation(self, installation_id: str) -> str | None:
-        """Its JSON, or None when there is none."""
+        """Return an installation's JSON; None when there is no such installation."""
         with self.lock:
             query = "SELECT json FROM installations WHERE id = ?"
             row = self._database.execute(query, (installation_id,)).fetchone()
         return None if row is None else str(row[0])
 
     def installations(self) -> list[str]:
-        """The JSON of all, in the order in which they first came."""
+        """Return the JSON of every installation, in the order of creation."""
         with self.lock:
             return [row[0] for row in self._database.execute("SELECT json FROM installations ORDER BY rowid")]
 
     def put_installation(self, installation_id: str, json: str) -> None:
+        """Store an installation's JSON, or replace it."""
         with self.lock:
             self._database.execute(
                 "INSERT INTO installations VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET json = excluded.json",
@@ -113,17 +103,18 @@ class Storage:
             )
 
     def delete_installation(self, installation_id: str) -> bool:
-        """Whether there was one."""
+        """Delete an installation, and return whether there was one. Its registrations stay."""
         with self.lock:
             query = "DELETE FROM installations WHERE id = ?"
             return self._database.execute(query, (installation_id,)).rowcount > 0
 
     def close(self) -> None:
+        """Close the database."""
         with self.lock:
             self._database.close()
 
-    def _prepare(self, data: str, hub: str, rules: Mapping[str, Rule]) -> None:
-        # An answered write must survive the emulator's being killed, not the machine's losing power.
+    def _prepare(self, data: str, hub: str, rules: Mapping[str, AccessRule]) -> None:
+        # An answered write must survive a kill of the emulator, though not a power failure.
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.execute("PRAGMA foreign_keys = ON")

@@ -1,6 +1,6 @@
-"""A certificate authority for one run, and the certificate that it gives the emulator, good or bad.
+"""A certificate authority for one run, and the certificate that it issues to the emulator, good or bad.
 
-With nothing wrong they pass `ssl.VERIFY_X509_STRICT`, which is Python's default from 3.13 on.
+Good ones pass ``ssl.VERIFY_X509_STRICT``, which is Python's default from 3.13 on.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _AUTHORITY_DAYS = 3650
 _SERVER_DAYS = 397
-"""The most that browsers and Apple's systems accept."""
+"""Longest validity that browsers and Apple's systems accept."""
 _BACKDATED = timedelta(hours=1)
-"""A client whose clock is a little behind must not find the certificate from the future."""
+"""Time since a good certificate became valid, so that a client whose clock is a little behind accepts it."""
 _STARTS = {"expired": timedelta(days=-_SERVER_DAYS - 1), "early": timedelta(days=1)}
-"""When certificates become valid that are not valid now: the one ended a day ago, the other begins in one."""
+"""Start of the validity, from now, of certificates that expired a day ago or become valid in a day."""
 _ELSEWHERE = "elsewhere.invalid"
-"""The name of a certificate for another name."""
+"""The only name in the certificate for a wrong name."""
 
 
 def server_context(
     host: str, folder: Path, *, kind: str = "good", names: Iterable[str] = ()
 ) -> ssl.SSLContext:
-    """A context that shows a certificate for localhost, its addresses, `host` and further names.
+    """Return a context with a certificate for localhost, its addresses, ``host`` and further names.
 
-    The authority's certificate is written to `folder/ca.pem`; its private key never leaves this function.
+    The authority's certificate is written to ``folder/ca.pem``. Its private key never leaves this function.
 
     Args:
         host: the name or address that the emulator listens on.
-        folder: exists, only its owner may enter.
-        kind: what is wrong with it, one of `nhagent.emulator.emulator.CERTIFICATES`.
-        names: further names or addresses that it is for.
+        folder: an existing folder that only its owner may enter.
+        kind: what is wrong with the certificate, one of `nhagent.emulator.emulator.CERTIFICATES`.
+        names: further names or addresses that it is valid for.
     """
     authority_key = ec.generate_private_key(ec.SECP256R1())
     server_key = ec.generate_private_key(ec.SECP256R1())

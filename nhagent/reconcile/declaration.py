@@ -7,40 +7,55 @@ stored form is the service's own JSON, without channels: these are remembered be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final
-
 from nhagent import validation
-from nhagent.channels.simple import ChannelSource, as_source, ask
-from nhagent.device.state import JsonObject, Malformed
-from nhagent.errors import ChannelError, ConfigurationError
-from nhagent.hub.installations import channel_to_json, templates_from_json, templates_to_json
+from nhagent.channels.source import as_source
+from nhagent.device.document import Malformed
+from nhagent.errors import ConfigurationError
+from nhagent.hub.installations import templates_from_json, templates_to_json
 from nhagent.models import (
     Installation,
-    Platform,
-    PushChannel,
     SecondaryTile,
-    Template,
+    altered,
     check_templates,
     check_tiles,
-    read_channel,
+    unvalidated,
 )
+from nhagent.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any, Final
+
+    from nhagent.device.document import JsonObject
+    from nhagent.models import Platform, PushChannel, Template
 
 PRIMARY: Final = "channel"
+"""The name that the device's own push channel goes by."""
+_STORED: Final = {
+    "tags": "tags",
+    "templates": "templates",
+    "user_id": "userId",
+    "push_variables": "pushVariables",
+    "secondary_tiles": "secondaryTiles",
+}
+"""The stored name of each field."""
 
 
 def tile_name(tile_id: str) -> str:
-    """The name that a tile's channel goes by."""
+    """Give the name that a tile's channel goes by."""
     return f"tiles.{tile_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
+class Declaration(Value):
     """What the hub shall know of the device beside its channels; None: as declared before.
 
-    Raises:
-        ConfigurationError: a field breaks a rule of its platform (see `checked`).
+    Attributes:
+        tags: tags of the device.
+        templates: templates by name.
+        user_id: who uses it; empty: nobody.
+        push_variables: values for the templates' expressions, by name.
+        secondary_tiles: tiles by id.
     """
 
     tags: tuple[str, ...] | None = None
@@ -48,6 +63,11 @@ class Declaration:
     user_id: str | None = None
     push_variables: Mapping[str, str] | None = None
     secondary_tiles: Mapping[str, SecondaryTile] | None = None
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Give the names of its fields, which are those of the agent's arguments."""
+        return cls._fields
 
     @classmethod
     def checked(
@@ -66,95 +86,78 @@ class Declaration:
             ConfigurationError: the first rule that is broken, by field, value and rule.
         """
         listed = None if tags is None else validation.checked_tags("tags", tags)
-        validation.check_user_id("" if user_id is None else user_id)
-        validation.check_push_variables({} if push_variables is None else push_variables)
-        check_templates("templates", {} if templates is None else templates, platform, listed or ())
-        check_tiles(platform, {} if secondary_tiles is None else secondary_tiles)
-        for tile_id, tile in (secondary_tiles or {}).items():
-            if tile.channel is not None:
-                as_source(platform, tile.channel, tile_name(tile_id))
+        if user_id is not None:
+            validation.check_user_id(user_id)
+        if push_variables is not None:
+            validation.check_push_variables(push_variables)
+        if templates is not None:
+            check_templates("templates", templates, platform, listed or ())
+        if secondary_tiles is not None:
+            check_tiles(platform, secondary_tiles)
+            for tile_id, tile in secondary_tiles.items():
+                if tile.channel is not None:
+                    as_source(platform, tile.channel, tile_name(tile_id))
         return cls(listed, templates, user_id, push_variables, secondary_tiles)
 
     def rechecked(self, platform: Platform) -> Declaration:
-        """This declaration, checked; as `checked`."""
-        return Declaration.checked(
-            platform,
-            tags=self.tags,
-            templates=self.templates,
-            user_id=self.user_id,
-            push_variables=self.push_variables,
-            secondary_tiles=self.secondary_tiles,
-        )
+        """Give this declaration, checked; as `checked`."""
+        return Declaration.checked(platform, **self._values())
 
     @property
     def is_complete(self) -> bool:
         """Whether nothing in it means "as declared before"."""
-        return all(getattr(self, part.name) is not None for part in fields(self))
+        return None not in self._values().values()
+
+    @property
+    def has_tags(self) -> bool:
+        """Whether any tag is declared: of the device, of a tile or of a template."""
+        owners: list[Any] = [*(self.templates or {}).values(), *(self.secondary_tiles or {}).values()]
+        for tile in (self.secondary_tiles or {}).values():
+            owners += tile.templates.values()
+        return bool(self.tags) or any(owner.tags for owner in owners)
 
     def over(self, stored: Declaration) -> Declaration:
-        """This declaration, with what it leaves open taken from what was declared before."""
-        return Declaration(
-            tags=stored.tags if self.tags is None else self.tags,
-            templates=stored.templates if self.templates is None else self.templates,
-            user_id=stored.user_id if self.user_id is None else self.user_id,
-            push_variables=stored.push_variables if self.push_variables is None else self.push_variables,
-            secondary_tiles=stored.secondary_tiles if self.secondary_tiles is None else self.secondary_tiles,
-        )
+        """Give this declaration, with what it leaves open taken from what was declared before."""
+        return stored.changed(**{name: part for name, part in self._values().items() if part is not None})
+
+    def left_to_disk(self, changes: Declaration) -> Declaration:
+        """Give this declaration, once changes to it are on disk: what they touch means "as declared before".
+
+        Tiles stay, since their channel sources cannot be stored.
+        """
+        touched = {name: None for name, part in changes._values().items() if part is not None}
+        if "secondary_tiles" in touched:
+            return self.changed(**{**touched, "secondary_tiles": changes.secondary_tiles})
+        return self.changed(**touched)
 
     def without_tags(self) -> Declaration:
-        """This declaration where the backend owns all tags: of the device, of tiles and of templates."""
+        """Give this declaration where the backend owns all tags: of the device, of tiles and of templates."""
 
         def bare(templates: Mapping[str, Template]) -> dict[str, Template]:
-            return {name: replace(template, tags=(), from_hub=True) for name, template in templates.items()}
+            return {name: altered(template, tags=()) for name, template in templates.items()}
 
-        tiles = self.secondary_tiles
-        return replace(
-            self,
+        templates, tiles = self.templates, self.secondary_tiles
+        return self.changed(
             tags=None,
-            templates=None if self.templates is None else bare(self.templates),
+            templates=None if templates is None else bare(templates),
             secondary_tiles=None
             if tiles is None
             else {
-                tile_id: replace(tile, tags=(), templates=bare(tile.templates), from_hub=True)
+                tile_id: altered(tile, tags=(), templates=bare(tile.templates))
                 for tile_id, tile in tiles.items()
             },
         )
 
     def without_user_id(self) -> Declaration:
-        """This declaration for registrations, which carry none: one from before the change of style goes."""
-        return replace(self, user_id="") if self.user_id else self
-
-    def left_to_disk(self, changes: Declaration) -> Declaration:
-        """This declaration, once changes to it are on disk: what they touch means "as declared before".
-
-        Tiles stay, since their channel sources cannot be stored.
-        """
-        return Declaration(
-            tags=self.tags if changes.tags is None else None,
-            templates=self.templates if changes.templates is None else None,
-            user_id=self.user_id if changes.user_id is None else None,
-            push_variables=self.push_variables if changes.push_variables is None else None,
-            secondary_tiles=self.secondary_tiles
-            if changes.secondary_tiles is None
-            else changes.secondary_tiles,
-        )
+        """Give this declaration for records that carry none: one from before the change of style goes."""
+        return self.changed(user_id="") if self.user_id else self
 
     def to_json(self) -> JsonObject:
-        """The stored form: what is declared, without channels."""
+        """Give the stored form: what is declared, without channels."""
         document: JsonObject = {}
-        if self.tags is not None:
-            document["tags"] = list(self.tags)
-        if self.templates is not None:
-            document["templates"] = templates_to_json(self.templates)
-        if self.user_id is not None:
-            document["userId"] = self.user_id
-        if self.push_variables is not None:
-            document["pushVariables"] = dict(self.push_variables)
-        if self.secondary_tiles is not None:
-            document["secondaryTiles"] = {
-                tile_id: {"tags": list(tile.tags), "templates": templates_to_json(tile.templates)}
-                for tile_id, tile in self.secondary_tiles.items()
-            }
+        for name, part in self._values().items():
+            if part is not None:
+                document[_STORED[name]] = _to_json(name, part)
         return document
 
     @classmethod
@@ -164,49 +167,32 @@ class Declaration:
         Raises:
             Malformed: it is not what was stored.
         """
+        if not document:
+            return _NOTHING
+        parts = {name: document.get(stored) for name, stored in _STORED.items()}
         try:
-            tags, templates = document.get("tags"), document.get("templates")
-            variables, tiles = document.get("pushVariables"), document.get("secondaryTiles")
-            user_id = document.get("userId")
-            validation.check_user_id("" if user_id is None else user_id)
-            validation.check_push_variables({} if variables is None else variables)
-            return cls(
-                tags=None if tags is None else _texts(tags),
-                templates=None if templates is None else _templates(templates),
-                user_id=user_id,
-                push_variables=variables,
-                secondary_tiles=None
-                if tiles is None
-                else {
-                    tile_id: SecondaryTile(
-                        tags=_texts(tile.get("tags", ())),
-                        templates=_templates(tile.get("templates", {})),
-                        from_hub=True,
-                    )
-                    for tile_id, tile in tiles.items()
-                },
-            )
+            read = {name: None if part is None else _READERS[name](part) for name, part in parts.items()}
         except (AttributeError, KeyError, TypeError, ValueError, ConfigurationError) as error:
             raise Malformed(f"the declaration: {error}") from None
+        return cls(**read)
 
     @classmethod
     def of(cls, installation: Installation) -> Declaration:
-        """What must have been declared for the hub to hold this."""
+        """Tell what must have been declared for the hub to hold this."""
         return cls(
             tags=tuple(installation.tags),
             templates=installation.templates,
             user_id=installation.user_id or "",
             push_variables=installation.push_variables,
             secondary_tiles={
-                tile_id: replace(tile, channel=None, from_hub=True)
-                for tile_id, tile in installation.secondary_tiles.items()
+                tile_id: altered(tile, channel=None) for tile_id, tile in installation.secondary_tiles.items()
             },
         )
 
     def installation(
         self, installation_id: str, platform: Platform, channels: Mapping[str, PushChannel]
     ) -> Installation:
-        """The installation that this makes with these channels; a tile without a channel is left out.
+        """Give the installation that this makes with these channels; a tile without a channel is left out.
 
         Raises:
             ConfigurationError: two channels are equal.
@@ -215,7 +201,7 @@ class Declaration:
         for tile_id, tile in (self.secondary_tiles or {}).items():
             channel = channels.get(tile_name(tile_id))
             if isinstance(channel, str):
-                tiles[tile_id] = replace(tile, channel=channel, from_hub=True)
+                tiles[tile_id] = altered(tile, channel=channel)
         return Installation(
             installation_id=installation_id,
             platform=platform,
@@ -227,9 +213,15 @@ class Declaration:
             secondary_tiles=tiles,
         )
 
+    def _values(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self._fields}
+
+
+_NOTHING: Final = Declaration()
+
 
 def listed_tags(tags: Iterable[str | Iterable[str]]) -> list[str]:
-    """Tags given one by one or in lists.
+    """Give tags that were given one by one or in lists.
 
     Raises:
         ConfigurationError: one of them is neither.
@@ -238,16 +230,31 @@ def listed_tags(tags: Iterable[str | Iterable[str]]) -> list[str]:
     for part in tags:
         if isinstance(part, str):
             listed.append(part)
-        elif isinstance(part, Iterable):
+        elif hasattr(part, "__iter__"):
             listed += part
         else:
-            raise ConfigurationError(f"tags {validation.shown(part)}: a tag is text")
+            raise ConfigurationError(
+                f"tags {validation.shown(part)}: is not text", "give tags, or lists of tags"
+            )
     return listed
+
+
+def _to_json(name: str, part: Any) -> Any:
+    if name == "tags":
+        return list(part)
+    if name == "templates":
+        return templates_to_json(part)
+    if name == "secondary_tiles":
+        return {
+            tile_id: {"tags": list(tile.tags), "templates": templates_to_json(tile.templates)}
+            for tile_id, tile in part.items()
+        }
+    return part if isinstance(part, str) else dict(part)
 
 
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(validation.is_text(item) for item in value):
-        raise Malformed("no list of texts")
+        raise Malformed("not a list of texts")
     return tuple(value)
 
 
@@ -259,73 +266,35 @@ def _templates(documents: Mapping[str, object]) -> dict[str, Template]:
         if not validation.is_text(template.body) or not (
             template.expiry is None or validation.is_text(template.expiry)
         ):
-            raise Malformed("a template's body or expiry is no text")
+            raise Malformed("a template's body or expiry is not text")
     return templates
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the channel sources said.
-
-    Attributes:
-        given: the channels that were given, by name.
-        errors: why others were not.
-    """
-
-    given: Mapping[str, PushChannel] = field(default_factory=dict, repr=False)
-    errors: Mapping[str, ChannelError] = field(default_factory=dict)
+def _tiles(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, SecondaryTile]:
+    return {
+        tile_id: unvalidated(
+            SecondaryTile,
+            tags=_texts(tile.get("tags", ())),
+            templates=_templates(tile.get("templates", {})),
+        )
+        for tile_id, tile in documents.items()
+    }
 
 
-def ask_sources(platform: Platform, primary: ChannelSource, declaration: Declaration) -> Asked:
-    """Ask every channel source once. One that fails does not keep the others from being asked."""
-    sources: dict[str, ChannelSource | None] = {PRIMARY: primary}
-    for tile_id, tile in (declaration.secondary_tiles or {}).items():
-        source = tile.channel
-        name = tile_name(tile_id)
-        sources[name] = None if source is None else as_source(platform, source, name)
-    given: dict[str, PushChannel] = {}
-    errors: dict[str, ChannelError] = {}
-    for name, source in sources.items():
-        try:
-            channel = None if source is None else ask(source, platform, name)
-        except ChannelError as error:
-            errors[name] = error
-            continue
-        if channel is not None:
-            given[name] = channel
-        elif source is None:
-            errors[name] = ChannelError(
-                f"{name}: this process declares no source for its push channel, so that one it had before "
-                "stays, and without one it is left out; declare the tile with its channel to change that",
-                pending=True,
-            )
-        else:
-            errors[name] = ChannelError(
-                f"{name}: there is no push channel yet; it is read again at the next try", pending=True
-            )
-    return Asked(given, errors)
+def _user_id(value: str) -> str:
+    validation.check_user_id(value)
+    return value
 
 
-def remembered_channels(platform: Platform, stored: Mapping[str, Any]) -> dict[str, PushChannel]:
-    """The channels of this platform that the sources gave before."""
-    channels: dict[str, PushChannel] = {}
-    handles = stored.get(platform)
-    for name, raw in handles.items() if isinstance(handles, dict) else ():
-        try:
-            channels[name] = read_channel(platform, raw, name)
-        except ConfigurationError:  # a damaged entry is no channel; its source will give it again
-            continue
-    return channels
+def _push_variables(value: Mapping[str, str]) -> Mapping[str, str]:
+    validation.check_push_variables(value)
+    return value
 
 
-def channels_of(installation: Installation) -> dict[str, PushChannel]:
-    """The channels that an installation holds, by name."""
-    channels: dict[str, PushChannel] = {PRIMARY: installation.push_channel}
-    for tile_id, tile in installation.secondary_tiles.items():
-        channels[tile_name(tile_id)] = str(tile.channel)
-    return channels
-
-
-def channels_to_json(platform: Platform, channels: Mapping[str, PushChannel]) -> JsonObject:
-    """The form in which channels are remembered."""
-    return {str(platform): {name: channel_to_json(channel) for name, channel in channels.items()}}
+_READERS: Final[Mapping[str, Any]] = {
+    "tags": _texts,
+    "templates": _templates,
+    "user_id": _user_id,
+    "push_variables": _push_variables,
+    "secondary_tiles": _tiles,
+}

@@ -1,39 +1,41 @@
-"""What the hub holds against what it accepted, field by field.
+"""Verification: what the hub holds against what it accepted, field by field.
 
 A hub accepts a write before it has carried it out, and a 200 proves little: a later look does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from nhagent import validation
-from nhagent.device.state import Accepted, JsonObject, State, Sweep
-from nhagent.device.store import STATE, Memory, Store
+from nhagent.device.accepted import Accepted, Sweep
+from nhagent.device.store import STATE
 from nhagent.errors import ConfigurationError
 from nhagent.hub.installations import channel_to_json
-from nhagent.models import (
-    BrowserChannel,
-    Platform,
-    PushChannel,
-    fingerprint,
-    identity_of_channel,
-    read_channel,
-)
-from nhagent.reconcile.declaration import PRIMARY, Declaration, remembered_channels
-from nhagent.reconcile.planner import is_disabled, is_from_another_machine, known_channels
-from nhagent.reconcile.settings import Terms
-from nhagent.registrars import Desired, Registrar
-from nhagent.registrars.deletions import swept
-from nhagent.session.hub_session import HubSession
+from nhagent.models import BrowserChannel, Platform, fingerprint, identity_of_channel, read_channel
+from nhagent.reconcile.declaration import PRIMARY, Declaration
+from nhagent.reconcile.identity import is_elsewhere, is_from_another_machine
+from nhagent.reconcile.readings import known_channels, remembered_channels
+from nhagent.registrars.deletions import is_of_style, swept
+from nhagent.registrars.protocol import WritePolicy
+from nhagent.report import Drift, Verification
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from nhagent.device.document import JsonObject
+    from nhagent.device.state import State
+    from nhagent.device.store import Memory
+    from nhagent.models import PushChannel
+    from nhagent.reconcile.inspector import Inspector
 
 LOCK_SECONDS: Final = 5.0
-_NEVER: Final = "none that is known: none was ever accepted"
+"""How long the lock is waited for to write down what was seen."""
 MAX_EXPIRED: Final = 20
-"""How many dead channels are remembered."""
+"""Dead channels that are remembered."""
+_NEVER: Final = "none that is known: none was ever accepted"
 Path: TypeAlias = tuple[str, ...]
 # By path, since templates, tiles and push variables may bear the name of a field; "*" is any such name.
 _TAGS: Final[frozenset[Path]] = frozenset(
@@ -52,51 +54,10 @@ _IGNORED: Final[frozenset[Path]] = frozenset({("expirationTime",), ("installatio
 _DEEPEST: Final = len(("secondaryTiles", "TILE", "templates", "NAME", "headers", "HEADER"))
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """One field in which the hub holds something else than it accepted.
-
-    Attributes:
-        record: the record's name.
-        field: its field, such as ``templates.alert.body``; "" where the hub has not the record at all, never
-            accepted it, or still has it.
-        expected: what it accepted, in short; a push channel as its fingerprint.
-        found: what it holds.
-    """
-
-    record: str
-    field: str
-    expected: str
-    found: str
-
-    def __str__(self) -> str:
-        name = f"{self.record} {self.field}".strip()
-        return f"{name}: expected {self.expected}, the hub holds {self.found}"
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What a look at the hub has shown.
-
-    Attributes:
-        in_sync: whether it has accepted every record and holds them so, and its channels are alive.
-        drift: where it does not.
-        expired: channels that it has marked as dead, by name: it sends nothing to them.
-        verified_at: when, by the hub's clock; None where there was nothing to ask.
-        requests: how many requests that took.
-    """
-
-    in_sync: bool
-    drift: tuple[Drift, ...] = ()
-    expired: tuple[str, ...] = ()
-    verified_at: datetime | None = None
-    requests: int = 0
-
-
 def drift_between(
     record: str, accepted: JsonObject, found: JsonObject | None, *, with_tags: bool
 ) -> Iterator[Drift]:
-    """The fields in which two documents of a record differ.
+    """Give the fields in which two documents of a record differ.
 
     Args:
         record: its name.
@@ -178,51 +139,41 @@ def _channel(path: Path, value: object, platform: object) -> PushChannel | None:
         return None
 
 
-class Verifier:
-    """Looks at the hub, once; what it does not hold is marked, so that the next turn writes it whole.
+def verify(inspector: Inspector) -> Verification:
+    """Look at the hub, once; what it does not hold is marked, so that the next pass writes it whole.
 
     Args:
-        store: the device's files.
-        access: its way to the hub.
-        registrar: knows its records.
-        terms: what the agent holds for true.
-        recall: gives what is on disk.
-        machine: gives the keyed hash of this machine's name, or None.
-    """
+        inspector: the device's.
 
-    def __init__(
-        self,
-        store: Store,
-        access: HubSession,
-        registrar: Registrar,
-        terms: Terms,
-        recall: Callable[[], Memory],
-        machine: Callable[[], str | None],
-    ) -> None:
-        self._store = store
-        self._access = access
-        self._registrar = registrar
-        self._terms = terms
-        self._recall = recall
-        self._machine = machine
+    Raises:
+        NhagentError: the hub could not be asked.
+    """
+    look = _Look(inspector)
+    try:
+        return look.verify()
+    finally:
+        inspector.session.close()
+
+
+class _Look:
+    """One look at the hub."""
+
+    def __init__(self, inspector: Inspector) -> None:
+        self._inspector = inspector
+        self._settings = inspector.settings
+        self._store = inspector.store
+        self._session = inspector.session
+        self._registrar = inspector.registrar
 
     def verify(self) -> Verification:
-        """Look.
-
-        Raises:
-            NhagentError: the hub could not be asked.
-        """
-        memory = self._recall()
-        self._access.hide(channel for _, channel in known_channels(memory.state))
-        try:
-            if is_disabled(memory):
-                return self._access.authorized(lambda: self._absence(memory))
-            nothing = self._nothing_accepted(memory)
-            if nothing:
-                return self._unasked(nothing)
-            return self._access.authorized(lambda: self._presence(memory.state))
-        finally:
-            self._access.close()
+        memory = self._inspector.recall()
+        self._session.hide(channel for _, channel in known_channels(memory.state))
+        if memory.is_disabled:
+            return self._session.authorized(lambda: self._absence(memory))
+        nothing = self._nothing_accepted(memory)
+        if nothing:
+            return self._unasked(nothing)
+        return self._session.authorized(lambda: self._presence(memory.state))
 
     def _unasked(self, why: str) -> Verification:
         return Verification(False, (Drift(self._registrar.style, "", "a record", why),))
@@ -231,17 +182,17 @@ class Verifier:
         """Why there is nothing to ask the hub about; "" where there is something."""
         if STATE in memory.unreadable:
             return "none that is known: what this device remembered was damaged"
-        if is_from_another_machine(memory, self._machine()):
+        if is_from_another_machine(memory, self._settings.machine()):
             return "none that is known: this disk was copied from another machine, whose records are its own"
         accepted = memory.state.accepted
-        if accepted.records and accepted.style not in {self._registrar.style, ""}:
+        if accepted.records and not is_of_style(self._registrar.style, accepted):
             return f'none that is known: what it accepted is of style "{accepted.style}"'
         return "" if self._registrar.holds_device(accepted) else _NEVER
 
     def _presence(self, before: State) -> Verification:
         """Whether the hub holds what it accepted, and has accepted all."""
-        namespace = self._access.namespace_at_any_cost()
-        if before.namespace not in {None, namespace}:
+        namespace = self._session.chain.namespace_at_any_cost()
+        if is_elsewhere(before.namespace, namespace):
             return self._unasked(f"none that is known: what there is was accepted by {before.namespace}")
         observed = self._registrar.observe(before.accepted)
         drifted = tuple(self._drift(before.accepted, observed.records))
@@ -250,60 +201,61 @@ class Verifier:
             for name in self._wanted(before)
             if name not in observed.records
         )
-        drift = drifted + missing
-        in_sync = not drift and not observed.expired
-        at = observed.at or self._access.now()
+        in_sync = not drifted and not missing and not observed.expired
+        at = observed.at or self._session.now()
         with self._store.lock(LOCK_SECONDS):
-            state = self._recall().state
+            state = self._inspector.recall().state
             if state.accepted.records == before.accepted.records:  # else another process has written since
+                accepted = state.accepted
                 for name in {part.record for part in drifted}:
-                    state = replace(state, accepted=state.accepted.doubting(name))
-                dead = _identities(observed.expired, self._terms.platform, state)
-                expired = tuple(dict.fromkeys((*state.expired, *dead)))[-MAX_EXPIRED:]
-                verified_at = at if in_sync else state.verified_at
-                # It has answered: whatever stood in the way does so no more.
-                state = replace(state, expired=expired, verified_at=verified_at, trouble=None)
-                self._store.remember(state)
-        return Verification(in_sync, drift, observed.expired, at, self._access.requests_sent)
+                    accepted = accepted.doubting(name)
+                dead = self._identities(observed.expired, state)
+                self._store.remember(
+                    state.changed(
+                        accepted=accepted,
+                        expired=tuple(dict.fromkeys((*state.expired, *dead)))[-MAX_EXPIRED:],
+                        verified_at=at if in_sync else state.verified_at,
+                        retry=None,  # it has answered: whatever stood in the way does so no more
+                    )
+                )
+        return Verification(in_sync, drifted + missing, observed.expired, at, self._session.requests_sent)
 
     def _drift(self, accepted: Accepted, found: Mapping[str, JsonObject | None]) -> Iterator[Drift]:
         for name, document in found.items():
-            record = accepted.records[name]
-            yield from drift_between(
-                name, record.get("registration", record), document, with_tags=self._terms.owns_tags
-            )
+            record = self._registrar.compared(accepted.records[name])
+            yield from drift_between(name, record, document, with_tags=self._settings.owns_tags)
 
     def _wanted(self, state: State) -> Iterator[str]:
         """The names of all records that the last start knew of or wanted."""
         yield from state.accepted.records
-        channels = remembered_channels(self._terms.platform, state.channels)
+        channels = remembered_channels(self._settings.platform, state.channels)
         if PRIMARY not in channels:
             return
         declaration = Declaration.from_json(state.declaration)
-        installation = declaration.installation("probe", self._terms.platform, channels)
-        plan = self._registrar.plan(Desired(installation), state.accepted, self._access.now())
-        yield from (step.record for step in plan if step.writes and step.record not in state.accepted.records)
+        installation = declaration.installation("probe", self._settings.platform, channels)
+        steps = self._registrar.plan(installation, WritePolicy(), state.accepted, self._session.now())
+        yield from (
+            step.record for step in steps if step.writes and step.record not in state.accepted.records
+        )
 
     def _absence(self, memory: Memory) -> Verification:
-        """Whether nothing of an unregistered device is left; what is left is deleted by the next turn."""
-        self._access.namespace_at_any_cost()
-        platform, left = self._terms.platform, Accepted()
+        """Whether nothing of an unregistered device is left; what is left is deleted by the next pass."""
+        self._session.chain.namespace_at_any_cost()
+        platform, left = self._settings.platform, Accepted()
         channels = remembered_channels(platform, memory.state.channels)
         for channel in channels.values():
-            left = swept(self._access.open(), Sweep(platform, channel_to_json(channel)), left)
-        if left.leaving:
+            left = swept(self._session.open(), Sweep(platform, channel_to_json(channel)), left)
+        if left.to_delete:
             with self._store.lock(LOCK_SECONDS):
-                state = self._recall().state
-                leaving = (*state.accepted.leaving, *left.leaving)
-                accepted = replace(state.accepted, leaving=leaving).deduplicated()
-                self._store.remember(replace(state, accepted=accepted))
-        drift = tuple(Drift(entry.kind, "", "none", f"{entry.id}") for entry in left.leaving)
-        at = self._access.now() if channels else None
-        return Verification(not drift, drift, (), at, self._access.requests_sent)
+                state = self._inspector.recall().state
+                self._store.remember(state.changed(accepted=state.accepted.deleting(*left.to_delete)))
+        drift = tuple(Drift(entry.kind, "", "none", f"{entry.id}") for entry in left.to_delete)
+        at = self._session.now() if channels else None
+        return Verification(not drift, drift, (), at, self._session.requests_sent)
 
-
-def _identities(names: Iterable[str], platform: Platform, state: State) -> Iterator[str]:
-    channels = remembered_channels(platform, state.channels)
-    for name in names:
-        if name in channels:
-            yield identity_of_channel(platform, channels[name])
+    def _identities(self, names: Iterable[str], state: State) -> Iterator[str]:
+        platform = self._settings.platform
+        channels = remembered_channels(platform, state.channels)
+        for name in names:
+            if name in channels:
+                yield identity_of_channel(platform, channels[name])

@@ -1,122 +1,121 @@
-"""What the user wants from now on: declared otherwise, off, or on again. On disk before anything is sent."""
+"""What the user wants from now on: declare, disable, enable. On disk before anything is sent."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Final
-
 from nhagent.device.state import Identity
-from nhagent.device.store import STATE, Store
+from nhagent.device.store import STATE
 from nhagent.errors import ConfigurationError, CredentialError, StateUnreadable
-from nhagent.models import PushChannel
-from nhagent.reconcile.declaration import Declaration, remembered_channels
-from nhagent.reconcile.planner import Draft, is_disabled, sweep_of
-from nhagent.reconcile.reconciler import Wheel, new_installation_id
-from nhagent.reconcile.settings import check_terms
-from nhagent.registrars import INSTALLATION, REGISTRATION
-from nhagent.registrars.deletions import all_leaving
-from nhagent.session.hub_session import HubSession
+from nhagent.reconcile.declaration import Declaration
+from nhagent.reconcile.identity import new_installation_id, sweep_of
+from nhagent.reconcile.planner import StartPlan
+from nhagent.reconcile.readings import Readings, remembered_channels
+from nhagent.registrars.deletions import delete_all
+from nhagent.registrars.protocol import INSTALLATION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
+
+    from nhagent.device.store import Memory
+    from nhagent.reconcile.inspector import Inspector
 
 LOCK_SECONDS: Final = 60.0
-"""How long a wish waits to get to disk while another process, or thread, of the same app is at work."""
+"""How long an intent waits to get to disk while another process, or thread, of the same app is at work."""
 
 
-class Wishes:
-    """A device's wishes.
+def declare(inspector: Inspector, change: Callable[[Declaration], Declaration]) -> None:
+    """Change the declaration, which is read from disk at every later start.
 
     Args:
-        wheel: the next turn of it carries them out.
-        store: the device's files.
-        access: tells the namespace.
-        style: the registrar's.
-        fixed_channel: the push channel, where it was given as it is.
+        inspector: the device's; its next pass carries it out.
+        change: is given what is declared; gives what replaces parts of it.
+
+    Raises:
+        ConfigurationError: it breaks a rule; nothing was changed.
+        StateError: it is not on disk.
     """
+    store, settings = inspector.store, inspector.settings
+    with inspector.alone(LOCK_SECONDS), store.lock(LOCK_SECONDS):
+        memory = inspector.recall()
+        if STATE in memory.unreadable:
+            raise StateUnreadable(f"state folder {store.folder!r}: {STATE} is corrupt", "start first")
+        declared = settings.given.over(Declaration.from_json(memory.state.declaration))
+        if not settings.owns_tags:
+            declared = declared.without_tags()
+        if not inspector.registrar.carries_user_id:
+            declared = declared.without_user_id()
+        changes = change(declared)
+        checked = changes.over(declared).rechecked(settings.platform)
+        settings.changed(given=checked).check(inspector.registrar)
+        store.save_state(memory.state.changed(declaration=checked.to_json()))
+        inspector.settings = settings.changed(given=settings.given.left_to_disk(changes))
 
-    def __init__(
-        self, wheel: Wheel, store: Store, access: HubSession, style: str, fixed_channel: PushChannel | None
-    ) -> None:
-        self._wheel = wheel
-        self._store = store
-        self._access = access
-        self._style = style
-        self._fixed_channel = fixed_channel
 
-    def declare(self, change: Callable[[Declaration], Declaration]) -> None:
-        """Change the declaration, which is read from disk at every later start.
+def disable(inspector: Inspector) -> None:
+    """Keep the device off the hub, whatever is declared, and however wrong that or the credential is.
 
-        Args:
-            change: is given what is declared; gives what replaces parts of it.
+    Args:
+        inspector: the device's; its next pass sends the deletions.
 
-        Raises:
-            ConfigurationError: it breaks a rule; nothing was changed.
-            StateError: it is not on disk.
-        """
-        wheel = self._wheel
-        with wheel.alone(LOCK_SECONDS), self._store.lock(LOCK_SECONDS):
-            memory = wheel.recall()
-            if STATE in memory.unreadable:
-                raise StateUnreadable(
-                    f"state folder {self._store.folder!r}: {STATE} makes no sense; start first"
+    Raises:
+        StateError: it is not on disk.
+    """
+    settings = inspector.settings
+    with inspector.alone(LOCK_SECONDS):
+        readings = inspector.read(inspector.recall())
+        with inspector.store.lock(LOCK_SECONDS):
+            memory = inspector.recall()
+            off = memory.changed(state=memory.state.changed(disabled=True))
+            plan = inspector.plan(inspector.inputs(off, readings, _namespace(inspector)))
+            accepted = plan.state.accepted
+            if settings.first_run_list and not memory.is_disabled:
+                known = {**remembered_channels(settings.platform, plan.state.channels), **readings.given}
+                channels = [(settings.platform, channel) for channel in known.values()]
+                accepted = accepted.changed(sweep=sweep_of(channels, plan.state))
+            if memory.identity is None and settings.installation_id is not None:
+                # The disk knows nothing, but the id is the app's own: the hub may hold it.
+                accepted = accepted.doubting(INSTALLATION)
+            inspector.commit(
+                plan.changed(
+                    inputs=plan.inputs.changed(memory=memory),
+                    state=plan.state.changed(accepted=accepted),
                 )
-            terms = wheel.terms
-            declared = terms.given.over(Declaration.from_json(memory.state.declaration))
-            if not terms.owns_tags:
-                declared = declared.without_tags()
-            if self._style == REGISTRATION:
-                declared = declared.without_user_id()
-            changes = change(declared)
-            checked = changes.over(declared).rechecked(terms.platform)
-            check_terms(replace(terms, given=checked), self._style, self._fixed_channel)
-            self._store.save_state(replace(memory.state, declaration=checked.to_json()))
-            wheel.terms = replace(terms, given=terms.given.left_to_disk(changes))
-
-    def be_off(self) -> None:
-        """Be off the hub, whatever is declared, and however wrong that or the credential is.
-
-        Raises:
-            StateError: it is not on disk.
-        """
-        wheel = self._wheel
-        with wheel.alone(LOCK_SECONDS):
-            asked = wheel.ask(wheel.recall())
-            with self._store.lock(LOCK_SECONDS):
-                memory, platform = wheel.recall(), wheel.terms.platform
-                off = replace(memory, state=replace(memory.state, disabled=True))
-                draft = wheel.draft(off, asked, self._namespace())
-                state = draft.state
-                if wheel.terms.first_run_list and not is_disabled(memory):
-                    known = {**remembered_channels(platform, state.channels), **asked.given}
-                    sweep = sweep_of(((platform, channel) for channel in known.values()), state)
-                    state = replace(state, accepted=replace(state.accepted, sweep=sweep))
-                if memory.identity is None and wheel.terms.installation_id is not None:
-                    # The disk knows nothing, but the id is the app's own: the hub may hold it.
-                    state = replace(state, accepted=state.accepted.doubting(INSTALLATION))
-                wheel.settle(replace(draft, memory=memory, state=state))
-
-    def be_on(self) -> None:
-        """Be on again, under a new installation id unless the app has one of its own.
-
-        Raises:
-            StateError: the state cannot be read, locked or written.
-        """
-        wheel = self._wheel
-        with wheel.alone(LOCK_SECONDS), self._store.lock(LOCK_SECONDS):
-            memory = wheel.recall()
-            before = memory.identity
-            if not is_disabled(memory):
-                return
-            accepted = all_leaving(memory.state.accepted, "" if before is None else before.installation_id)
-            state = replace(memory.state, accepted=replace(accepted, sweep=()), disabled=False)
-            identity = replace(
-                before or Identity("", memory.state.namespace),  # what newer versions wrote stays
-                installation_id=wheel.terms.installation_id or new_installation_id(),
-                disabled=False,
             )
-            wheel.settle(Draft(memory, identity, state))
 
-    def _namespace(self) -> str | None:
-        try:
-            return self._access.namespace()
-        except (ConfigurationError, CredentialError):  # told by the turn that follows
-            return None
+
+def enable(inspector: Inspector) -> None:
+    """Let the device be registered again, under a new installation id unless the app has one of its own.
+
+    Args:
+        inspector: the device's; its next pass registers it.
+
+    Raises:
+        StateError: the state cannot be read, locked or written.
+    """
+    with inspector.alone(LOCK_SECONDS), inspector.store.lock(LOCK_SECONDS):
+        memory = inspector.recall()
+        if memory.is_disabled:
+            inspector.commit(_enabled(inspector, memory))
+
+
+def _enabled(inspector: Inspector, memory: Memory) -> StartPlan:
+    before = memory.identity or Identity("", memory.state.namespace)
+    accepted = delete_all(memory.state.accepted, before.installation_id).changed(sweep=())
+    return StartPlan(
+        inspector.inputs(memory, Readings(), None),
+        before.changed(  # what newer versions wrote stays
+            installation_id=inspector.settings.installation_id or new_installation_id(), disabled=False
+        ),
+        memory.state.changed(accepted=accepted, disabled=False),
+        (),
+        Readings(),
+        is_cloned=False,
+    )
+
+
+def _namespace(inspector: Inspector) -> str | None:
+    try:
+        return inspector.session.chain.namespace()
+    except (ConfigurationError, CredentialError):  # told by the pass that follows
+        return None

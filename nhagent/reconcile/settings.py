@@ -1,104 +1,257 @@
-"""What an agent holds for true beside what it remembers, and whether that fits together."""
+"""Settings of an agent that are not persisted: what the app passes in, checked once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from time import sleep as real_sleep
 
 from nhagent import validation
+from nhagent.channels.source import as_source
+from nhagent.device.machine import derived_installation_id, fingerprint_of, name_of_machine
 from nhagent.errors import ConfigurationError
-from nhagent.models import Platform, PushChannel
+from nhagent.models import Platform, read_channel
 from nhagent.reconcile.declaration import PRIMARY, Declaration, tile_name
-from nhagent.registrars import REGISTRATION
+from nhagent.registrars.protocol import INSTALLATION, REGISTRATION, STYLES
+from nhagent.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Final
+
+    from nhagent.channels.source import ChannelSource
+    from nhagent.device.machine import MachineName
+    from nhagent.models import PushChannel
+    from nhagent.registrars.protocol import Registrar
 
 LONGEST: Final = timedelta(days=36500)
+"""Longest duration that can be reckoned with."""
+LAST_YEAR: Final = 9000
+"""Last year of a clock that can be reckoned with: a hundred years after it are still a date."""
+FROM_MACHINE: Final = "machine"
+"""The installation id that stands for one derived from this machine."""
+DAILY: Final = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What an agent holds for true, beside what it remembers.
+class Settings(Value):
+    """What the app passes to an agent and is not stored.
 
     Attributes:
+        app: the app's name.
+        hub: the hub's name.
         platform: the device's platform.
+        source: the source of its push channel.
+        fixed_channel: the push channel, where it was given as it is.
         given: what the app declared this time.
+        style: which registrar keeps the device known.
         installation_id: the id that the app wants, or None for one of our making.
-        expires_after, refresh_every, owns_tags: see `nhagent.registrars.Desired`.
+        expires_after, refresh_every, owns_tags: see `nhagent.registrars.protocol.WritePolicy`.
         first_run_list: whether a first run asks the hub what it holds for the device's channels.
         startup_spread: over how long after their boot a fleet's first requests are spread.
+        clock: gives the time, aware. It raises ConfigurationError where the app's own gives none.
+        sleep: waits some seconds.
+        wait: the app's own sleep, or None.
+        random: gives a number from 0 to 1, as ``clock``.
+        machine: gives the keyed hash of this machine's name, or None.
     """
 
+    app: str
+    hub: str
     platform: Platform
+    source: ChannelSource
+    fixed_channel: PushChannel | None
     given: Declaration
+    style: str
     installation_id: str | None
     expires_after: timedelta | None
     refresh_every: timedelta
     owns_tags: bool
-    first_run_list: bool = True
-    startup_spread: timedelta = timedelta()
+    first_run_list: bool
+    startup_spread: timedelta
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    wait: Callable[[float], None] | None
+    random: Callable[[], float]
+    machine: Callable[[], str | None]
+    _hidden = frozenset({"source", "fixed_channel"})
 
     @property
     def refreshed_in_background_every(self) -> timedelta:
-        """As `refresh_every`; where that is every start, one that goes on is refreshed daily."""
-        return self.refresh_every or timedelta(days=1)
+        """As `refresh_every`; where that is every start, a device that stays is refreshed daily."""
+        return self.refresh_every or DAILY
+
+    def check(self, registrar: Registrar) -> None:
+        """Check that the settings fit together, and their style, and a channel that is given as it is.
+
+        Raises:
+            ConfigurationError: they do not.
+        """
+        if not self.owns_tags:
+            self._check_ownership()
+        registrar.check(user_id=self.given.user_id, expires_after=self.expires_after)
+        if self.fixed_channel is not None and self.given.secondary_tiles:
+            self._check_channels(self.fixed_channel)
+
+    def _check_ownership(self) -> None:
+        """Refuse settings under which somebody's tags or expiry would be overwritten."""
+        if self.given.has_tags:
+            raise ConfigurationError(
+                "owns_tags=False: the backend owns the tags, so that none can be declared here",
+                "drop the tags, or owns_tags=False",
+            )
+        if self.expires_after is not None:
+            raise ConfigurationError(
+                "expires_after: needs whole writes, which owns_tags=False forbids", "drop one of the two"
+            )
+
+    def _check_channels(self, primary: PushChannel) -> None:
+        """Refuse equal channels as soon as they are given as they are, before any source is asked."""
+        tiles = self.given.secondary_tiles or {}
+        channels: dict[str, PushChannel] = {
+            tile_name(tile_id): tile.channel
+            for tile_id, tile in tiles.items()
+            if isinstance(tile.channel, str)
+        }
+        self.given.installation("probe", self.platform, {PRIMARY: primary, **channels})
 
 
-def check_terms(terms: Terms, style: str, fixed_channel: PushChannel | None) -> None:
-    """Check that an agent's terms fit together, and its style, and a channel that is given as it is.
+def read_settings(**given: Any) -> Settings:
+    """Check what the app passes to `nhagent.agent.Agent`, each part for itself.
+
+    Args:
+        given: the arguments of the agent that describe the device and how it is kept, by name.
 
     Raises:
-        ConfigurationError: they do not.
+        ConfigurationError: one of them is wrong.
     """
-    _check_ownership(terms)
-    if style == REGISTRATION:
-        _check_registration(terms)
-    if fixed_channel is not None:
-        _check_channels(terms, fixed_channel)
-
-
-def _check_ownership(terms: Terms) -> None:
-    """Refuse terms under which somebody's tags or expiry would be overwritten."""
-    if terms.owns_tags:
-        return
-    given = terms.given
-    tiles = (given.secondary_tiles or {}).values()
-    templates = [*(given.templates or {}).values(), *(t for tile in tiles for t in tile.templates.values())]
-    if given.tags or any(tile.tags for tile in tiles) or any(template.tags for template in templates):
+    app = validation.checked_app_name(given["app"])
+    hub = validation.checked_hub_name(given["hub"])
+    platform = Platform.parse(given["platform"])
+    if given["style"] not in STYLES:
         raise ConfigurationError(
-            "owns_tags=False: the backend owns the tags, so that none can be declared here"
+            f"style {validation.shown(given['style'])}: unknown", f'give "{INSTALLATION}" or "{REGISTRATION}"'
         )
-    if terms.expires_after is not None:
-        raise ConfigurationError(
-            "expires_after: needs whole writes, which owns_tags=False forbids; drop one of the two"
-        )
-
-
-def _check_channels(terms: Terms, primary: PushChannel) -> None:
-    """Refuse equal channels as soon as they are given as they are, before any source is asked."""
-    tiles = terms.given.secondary_tiles or {}
-    channels: dict[str, PushChannel] = {
-        tile_name(tile_id): tile.channel for tile_id, tile in tiles.items() if isinstance(tile.channel, str)
-    }
-    terms.given.installation("probe", terms.platform, {PRIMARY: primary, **channels})
-
-
-def _check_registration(terms: Terms) -> None:
-    """Refuse what registrations cannot carry."""
-    for name, given in (("user_id", terms.given.user_id), ("expires_after", terms.expires_after)):
-        if given:
-            raise ConfigurationError(
-                f'{name}: style "{REGISTRATION}" has none: a registration carries neither a user id nor '
-                'an expiry of our choice; drop it, or take style "installation"'
-            )
+    for flag in ("allow_full_access", "owns_tags", "first_run_list"):
+        validation.check_flag(flag, given[flag])
+    for call in ("on_registered", "on_error", "clock", "sleep", "random", "machine"):
+        validation.check_callable(call, given[call])
+    for duration in ("refresh_every", "startup_spread"):
+        check_duration(duration, given[duration])
+    _check_expiry(given["expires_after"])
+    name_machine = _machine_from(given["machine"])
+    channel = given["channel"]
+    return Settings(
+        app=app,
+        hub=hub,
+        platform=platform,
+        source=as_source(platform, channel, PRIMARY),
+        fixed_channel=None if callable(channel) else read_channel(platform, channel, PRIMARY),
+        given=Declaration.checked(platform, **{name: given[name] for name in Declaration.names()}),
+        style=given["style"],
+        installation_id=_installation_id(given["installation_id"], name_machine, app, hub),
+        expires_after=given["expires_after"],
+        refresh_every=given["refresh_every"],
+        owns_tags=given["owns_tags"],
+        first_run_list=given["first_run_list"],
+        startup_spread=given["startup_spread"],
+        clock=_clock_from(given["clock"]),
+        sleep=given["sleep"] or real_sleep,
+        wait=given["sleep"],
+        random=_random_from(given["random"]),
+        machine=lambda: fingerprint_of(name_machine(), app, hub),
+    )
 
 
 def check_duration(name: str, value: object) -> None:
     """Check a duration.
 
     Raises:
-        ConfigurationError: it is none, negative, or longer than can be reckoned with.
+        ConfigurationError: not a timedelta, negative, or longer than can be reckoned with.
     """
     if not isinstance(value, timedelta) or not timedelta(0) <= value <= LONGEST:
         raise ConfigurationError(
-            f"{name} {validation.shown(value)}: give a timedelta from zero to a hundred years"
+            f"{name} {validation.shown(value)}: is not such a duration",
+            "give a timedelta from zero to a hundred years",
         )
+
+
+def _check_expiry(expires_after: object) -> None:
+    if expires_after is None:
+        return
+    check_duration("expires_after", expires_after)
+    if not expires_after:
+        raise ConfigurationError(
+            "expires_after: zero; the hub would forget the device at once", "give a longer one, or None"
+        )
+
+
+def _installation_id(given: object, name_machine: MachineName, app: str, hub: str) -> str | None:
+    if given is None:
+        return None
+    if given == FROM_MACHINE:
+        given = derived_installation_id(name_machine(), app, hub)
+    validation.check_installation_id(given)
+    return str(given)
+
+
+def _clock_from(clock: Callable[[], datetime | float] | None) -> Callable[[], datetime]:
+    """The app's clock, checked at every call, or the machine's."""
+    if clock is None:
+        return lambda: datetime.now(UTC)
+
+    def now() -> datetime:
+        moment: object = clock()
+        if isinstance(moment, int | float):
+            try:
+                moment = datetime.fromtimestamp(moment, UTC)
+            except (ValueError, OverflowError, OSError):
+                moment = None
+        if not isinstance(moment, datetime) or moment.tzinfo is None or moment.year > LAST_YEAR:
+            raise ConfigurationError(
+                f"clock: must give an aware datetime, or seconds since 1970, up to the year {LAST_YEAR}",
+                "correct it",
+            )
+        return moment
+
+    return now
+
+
+def _random_from(random: Callable[[], float] | None) -> Callable[[], float]:
+    """The app's random numbers, checked at every call, or Python's."""
+    if random is None:
+        return _real_random
+
+    def number() -> float:
+        given = random()
+        if not isinstance(given, int | float) or not 0 <= given <= 1:
+            raise ConfigurationError("random: must give a number from 0 to 1", "correct it")
+        return given
+
+    return number
+
+
+def _real_random() -> float:
+    from random import random
+
+    return random()
+
+
+def _machine_from(machine: MachineName | None) -> MachineName:
+    """What names this machine: the app's own, checked at every call, or its serial number or id."""
+    if machine is None:
+        return name_of_machine
+
+    def name() -> str | None:
+        try:
+            given = machine()
+        except Exception as error:  # noqa: BLE001 - the app's own code may raise anything
+            from nhagent.redaction import in_prose
+
+            raise ConfigurationError(f"machine: failed ({in_prose(error)})", "correct it") from None
+        if given is not None and not isinstance(given, str):
+            raise ConfigurationError(
+                f"machine: gave a {type(given).__name__}", "let it give the machine's name, or None"
+            )
+        return given
+
+    return name

@@ -2,76 +2,112 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
-from nhagent.device.state import Accepted, Leaving, Sweep
-from nhagent.errors import ConcurrencyConflict, ConfigurationError, RecordNotFound, RegistrationGone
+from nhagent.device.accepted import Accepted, Deletion, Sweep
 from nhagent.logs import Log
-from nhagent.models import Platform, read_channel
-from nhagent.registrars import CHANNEL, INSTALLATION, REGISTRATION, Step
-from nhagent.registrars.first_run import list_channel, owner_of
+from nhagent.registrars.protocol import INSTALLATION, REGISTRATION
+from nhagent.steps import DeleteRecord, SweepChannel
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from nhagent.hub.client import HubClient
+    from collections.abc import Iterable
+    from typing import Final
 
+    from nhagent.hub.client import HubClient
+    from nhagent.models import Registration
+    from nhagent.steps import Step
+
+CHANNEL: Final = "channel"
+"""The record name of a step that asks about a push channel."""
 
 _log = Log(__name__)
 
 
-def all_leaving(accepted: Accepted, installation_id: str) -> Accepted:
-    """Everything that the hub holds, or may hold, of a device, written down as leaving. Pure."""
+def delete_all(accepted: Accepted, installation_id: str) -> Accepted:
+    """Write down as to be deleted everything that the hub holds, or may hold, of a device. Pure."""
     gone = [
-        Leaving(INSTALLATION, record["installationId"])
+        Deletion(INSTALLATION, record["installationId"])
         if "installationId" in record
-        else Leaving(REGISTRATION, record["id"])
+        else Deletion(REGISTRATION, record["id"])
         for record in accepted.records.values()
         if isinstance(record.get("installationId", record.get("id")), str)
     ]
     if INSTALLATION in accepted.in_doubt and installation_id:
-        gone.append(Leaving(INSTALLATION, installation_id))
-    leaving = (*accepted.leaving, *gone)
-    return Accepted(style=accepted.style, leaving=leaving, sweep=accepted.sweep).deduplicated()
+        gone.append(Deletion(INSTALLATION, installation_id))
+    bare = Accepted(style=accepted.style, to_delete=accepted.to_delete, sweep=accepted.sweep)
+    return bare.deleting(*gone)
+
+
+def is_of_style(style: str, accepted: Accepted) -> bool:
+    """Whether what was accepted may be of this style."""
+    return accepted.style in {style, ""}
 
 
 def in_style(style: str, accepted: Accepted, installation_id: str) -> Accepted:
-    """What was accepted, as the records of this style; those of another leave. Pure."""
-    if accepted.style in {style, ""}:
-        return replace(accepted, style=style)
-    return replace(all_leaving(accepted, installation_id), style=style)
+    """Give what was accepted as records of this style; those of another must go. Pure."""
+    if accepted.style == style:
+        return accepted
+    if not is_of_style(style, accepted):
+        accepted = delete_all(accepted, installation_id)
+    return accepted.changed(style=style)
 
 
 def deletions(accepted: Accepted) -> list[Step]:
-    """A DELETE for everything that must go, then a look at every channel where more of it may be."""
-    known = [
-        Step("DELETE", entry.kind, entry.id, "no longer wanted", leaving=entry) for entry in accepted.leaving
+    """Plan a DELETE for everything that must go, then a look at the next channel where more of it may be."""
+    steps: list[Step] = [
+        DeleteRecord(entry.kind, entry.id, "no longer wanted", entry.etag) for entry in accepted.to_delete
     ]
-    looks = [
-        Step("GET", CHANNEL, "", "what else the hub holds for it must go too", sweep=entry, plan_again=True)
-        for entry in accepted.sweep[:1]  # the plan is made again after each
-    ]
-    return known + looks
+    # The plan is made again after each look.
+    for entry in accepted.sweep[:1]:
+        reason = "what else the hub holds for it must go too"
+        steps.append(SweepChannel(CHANNEL, "", reason, entry.platform, entry.channel))
+    return steps
+
+
+def applied(hub: HubClient, step: Step, accepted: Accepted) -> Accepted | None:
+    """Make the exchange of a step that deletes, or looks for what to delete; None: it is another step.
+
+    Raises:
+        HubError: the hub did not do it.
+    """
+    if isinstance(step, DeleteRecord):
+        return _deleted(hub, Deletion(step.record, step.id, step.etag), accepted)
+    if isinstance(step, SweepChannel):
+        return swept(hub, Sweep(step.platform, step.channel), accepted)
+    return None
 
 
 def swept(hub: HubClient, sweep: Sweep, accepted: Accepted) -> Accepted:
     """Ask the hub what it still holds for a channel: registrations, and installations by their tags."""
+    from nhagent.errors import ConfigurationError
+    from nhagent.models import Platform, read_channel
+    from nhagent.registrars.first_run import list_channel
+
     try:
         platform = Platform.parse(sweep.platform)
         channel = read_channel(platform, sweep.channel, CHANNEL)
     except ConfigurationError:  # the entry was damaged, and says nothing that could be asked
         return accepted.swept(sweep, ())
-    left: list[Leaving] = []
-    for row in list_channel(hub, platform, channel):
+    return accepted.swept(sweep, tuple(deletions_of(list_channel(hub, platform, channel))))
+
+
+def deletions_of(rows: Iterable[Registration]) -> list[Deletion]:
+    """What to delete so that the hub forgets these rows: a row of an installation goes with all of it."""
+    from nhagent.registrars.first_run import owner_of
+
+    gone: list[Deletion] = []
+    for row in rows:
         owner = owner_of(row)
         if owner is not None:
-            left.append(Leaving(INSTALLATION, owner))
+            gone.append(Deletion(INSTALLATION, owner))
         else:
-            left.append(Leaving(REGISTRATION, str(row.registration_id), row.etag or "*"))
-    return accepted.swept(sweep, tuple(left))
+            gone.append(Deletion(REGISTRATION, str(row.registration_id), row.etag or "*"))
+    return gone
 
 
-def deleted(hub: HubClient, gone: Leaving, accepted: Accepted) -> Accepted:
+def _deleted(hub: HubClient, gone: Deletion, accepted: Accepted) -> Accepted:
     """Delete one record; one that the hub does not hold is as good, and one that somebody changed stays."""
+    from nhagent.errors import ConcurrencyConflict, RecordNotFound, RegistrationGone
+
     try:
         if gone.kind == INSTALLATION:
             hub.delete_installation(gone.id)

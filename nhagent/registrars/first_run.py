@@ -5,30 +5,29 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from nhagent.models import Platform, PushChannel, Registration, identity_of_channel
-from nhagent.registrars import Desired
+from nhagent.models import identity_of_channel
 
 if TYPE_CHECKING:
     from nhagent.hub.client import HubClient
+    from nhagent.models import Installation, Platform, PushChannel, Registration
 
 _OWNER: Final = re.compile(r"\$InstallationId:\{(.+)\}", re.IGNORECASE)
 
 
-def list_channels(hub: HubClient, desired: Desired) -> dict[str, list[Registration]]:
-    """Everything that the hub holds for the device's channels: "" for its own, and by tile id.
+def list_channels(hub: HubClient, installation: Installation) -> dict[str, list[Registration]]:
+    """List everything that the hub holds for the device's channels: "" for its own, and by tile id.
 
     A list is not believed unseen: a row of another channel, which a hub may take for the same one or a proxy
     may have let through, belongs to another device.
     """
-    channels = {"": desired.installation.push_channel}
-    for tile_id, tile in desired.installation.secondary_tiles.items():
+    channels = {"": installation.push_channel}
+    for tile_id, tile in installation.secondary_tiles.items():
         channels[tile_id] = str(tile.channel)
-    platform = desired.installation.platform
-    return {name: list_channel(hub, platform, channel) for name, channel in channels.items()}
+    return {name: list_channel(hub, installation.platform, channel) for name, channel in channels.items()}
 
 
 def list_channel(hub: HubClient, platform: Platform, channel: PushChannel) -> list[Registration]:
-    """Everything that the hub holds for one push channel; see `list_channels`."""
+    """List everything that the hub holds for one push channel; see `list_channels`."""
     ours = identity_of_channel(platform, channel)
     return [
         row
@@ -39,7 +38,7 @@ def list_channel(hub: HubClient, platform: Platform, channel: PushChannel) -> li
 
 
 def owner_of(row: Registration) -> str | None:
-    """The installation that a registration belongs to, from the tag that the service gives it."""
+    """Give the installation that a registration belongs to, from the tag that the service puts on it."""
     for tag in row.tags:
         match = _OWNER.fullmatch(tag)
         if match is not None:

@@ -7,140 +7,161 @@ installation is read before it is written whole, so that the tags go back as the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from datetime import UTC
 
-from nhagent.device.state import Accepted, Leaving
-from nhagent.errors import HubError, InvalidRequest, RecordNotFound
-from nhagent.hub.installations import NotAnInstallation, Patch, compact, from_json, patch_between, to_json
-from nhagent.models import Installation, Registration, SecondaryTile, Template
-from nhagent.registrars import (
-    CHANNEL,
-    INSTALLATION,
-    REGISTRATION,
-    Desired,
-    Learnt,
-    Observed,
-    Step,
-    due_after,
-    due_by_our_clock,
-    is_due,
-)
-from nhagent.registrars.deletions import deleted, deletions, swept
-from nhagent.registrars.first_run import list_channels, owner_of
+from nhagent.device.accepted import Accepted, Deletion
+from nhagent.errors import ConfigurationError, InvalidRequest, RecordNotFound
+from nhagent.hub.installations import compact, patch_between, to_json
+from nhagent.models import altered
+from nhagent.registrars.deletions import applied, deletions_of
+from nhagent.registrars.protocol import INSTALLATION, Learnt, Observed
+from nhagent.registrars.records import INSTALLATION_RECORD, InstallationRecord, due_by_our_clock
+from nhagent.steps import PatchRecord, PutRecord, ReadRecord
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from nhagent.hub.client import HubClient
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime, timedelta
+    from typing import Any
 
-RECORD: Final = "installation"
+    from nhagent.device.document import JsonObject
+    from nhagent.errors import HubError
+    from nhagent.hub.client import HubClient
+    from nhagent.models import Installation, Registration, SecondaryTile, Template
+    from nhagent.registrars.protocol import WritePolicy
+    from nhagent.steps import Step
 
 
 class InstallationRegistrar:
-    """Keeps one installation at the hub; see `nhagent.registrars.Registrar`.
+    """Keeps one installation at the hub; see `nhagent.registrars.protocol.Registrar`.
 
     Args:
         open_hub: gives the client to send with; called when the first exchange is made, not before.
     """
 
     style = INSTALLATION
+    carries_user_id = True
 
     def __init__(self, open_hub: Callable[[], HubClient]) -> None:
         self._open_hub = open_hub
 
+    def check(self, *, user_id: str | None, expires_after: timedelta | None) -> None:
+        """Accept both: an installation carries them."""
+
     def learn(
-        self, desired: Desired, accepted: Accepted, known_id: str | None, *, listing: bool, complete: bool
+        self,
+        installation: Installation,
+        accepted: Accepted,
+        known_id: str | None,
+        *,
+        listing: bool,
+        complete: bool,
     ) -> Learnt:
         """Find the installation that is ours from before a lost disk, by the tags of its registrations."""
         learnt = Learnt(known_id, accepted)
         if listing:
-            rows = [row for rows in list_channels(self._open_hub(), desired).values() for row in rows]
-            learnt = adopted(known_id, rows, accepted)
+            from nhagent.registrars.first_run import list_channels
+
+            listed = list_channels(self._open_hub(), installation).values()
+            learnt = adopted(known_id, [row for rows in listed for row in rows], accepted)
         if learnt.installation_id is None or complete:
             return learnt
-        return replace(learnt, declared=self._observed(learnt.installation_id))
+        return learnt.changed(declared=self._held(learnt.installation_id))
 
     def observe(self, accepted: Accepted) -> Observed:
         """Read the installation: one GET, which the service throttles tightly."""
-        before = held(accepted)
-        if before is None:
-            return Observed()
+        record = InstallationRecord.of(accepted)
+        if record is None:
+            return Observed({})
         try:
-            found, reply = self._open_hub().get_installation(before.installation_id)
+            found, reply = self._open_hub().get_installation(record.installation.installation_id)
         except RecordNotFound as error:
-            return Observed({RECORD: None}, at=error.server_time)
-        expired = [CHANNEL] if found.push_channel_expired else []
+            return Observed({INSTALLATION_RECORD: None}, at=error.server_time)
+        expired = ["channel"] if found.push_channel_expired else []
         expired += [
             f"tiles.{tile_id}" for tile_id, tile in found.secondary_tiles.items() if tile.push_channel_expired
         ]
-        return Observed({RECORD: to_json(found)}, tuple(expired), reply.server_time)
+        return Observed({INSTALLATION_RECORD: to_json(found)}, tuple(expired), reply.server_time)
 
-    def retire(self, desired: Desired, accepted: Accepted) -> Accepted:
-        """A record of another id leaves."""
-        before = held(accepted)
-        wanted = Leaving(INSTALLATION, desired.installation.installation_id)
-        # A record that is wanted again does not leave: deletions come after writes and would undo them.
-        accepted = replace(accepted, leaving=tuple(entry for entry in accepted.leaving if entry != wanted))
-        if before is None or before.installation_id == wanted.id:
+    def compared(self, record: JsonObject) -> JsonObject:
+        """Give the record: it is the installation itself."""
+        return record
+
+    def doubt_all(self, accepted: Accepted) -> Accepted:
+        """The hub may hold anything under the installation id."""
+        return accepted.doubting(INSTALLATION_RECORD)
+
+    def retire(self, installation: Installation, accepted: Accepted) -> Accepted:
+        """A record of another id must go."""
+        wanted = Deletion(INSTALLATION, installation.installation_id)
+        # A record that is wanted again stays: deletions come after writes and would undo them.
+        if wanted in accepted.to_delete:
+            accepted = accepted.without(wanted)
+        before = InstallationRecord.of(accepted)
+        if before is None or before.installation.installation_id == wanted.id:
             return accepted
-        gone = Leaving(INSTALLATION, before.installation_id)
-        return replace(accepted, records={}, leaving=(*accepted.leaving, gone)).deduplicated()
+        gone = Deletion(INSTALLATION, before.installation.installation_id)
+        return accepted.changed(records={}).deleting(gone)
 
-    def plan(self, desired: Desired | None, accepted: Accepted, now: datetime) -> list[Step]:
-        """At most one write, then the deletions: write first, delete after."""
-        write = None if desired is None else _write(desired, accepted, now)
-        return ([write] if write is not None else []) + deletions(accepted)
+    def plan(
+        self, installation: Installation, policy: WritePolicy, accepted: Accepted, now: datetime
+    ) -> Sequence[Step]:
+        """Plan one write at most."""
+        step = _Planning(installation, policy, accepted, now).write()
+        return () if step is None else (step,)
+
+    def plans_again_after(self, step: Step) -> bool:
+        """After a read: it shows whether and how the installation has to be written."""
+        return isinstance(step, ReadRecord)
 
     def apply(self, step: Step, accepted: Accepted, now: datetime) -> Accepted:
         """Make one exchange with the hub."""
         hub = self._open_hub()
-        if step.leaving is not None:
-            return deleted(hub, step.leaving, accepted)
-        if step.sweep is not None:
-            return swept(hub, step.sweep, accepted)
-        if step.method == "GET":
+        if isinstance(step, PutRecord):
+            put: Any = step.becomes
+            at = hub.put_installation(put).server_time or now
+            return accepted.having(INSTALLATION_RECORD, to_json(put), at, whole=True)
+        if isinstance(step, PatchRecord):
+            at = hub.patch_installation(step.id, step.operations).server_time or now
+            return accepted.having(INSTALLATION_RECORD, to_json(step.becomes), at, whole=False)
+        if isinstance(step, ReadRecord):
             try:
                 found, reply = hub.get_installation(step.id)
             except RecordNotFound:
-                return accepted.lacking(RECORD)
-            return accepted.having(RECORD, to_json(found), reply.server_time or now, whole=True, fresh=True)
-        assert isinstance(step.becomes, Installation)  # a PUT or a PATCH
-        whole = step.method == "PUT"
-        if whole:
-            reply = hub.put_installation(step.becomes)
-        else:
-            reply = hub.patch_installation(step.id, step.operations)
-        return accepted.having(RECORD, to_json(step.becomes), reply.server_time or now, whole=whole)
+                return accepted.lacking(INSTALLATION_RECORD)
+            at = reply.server_time or now
+            return accepted.having(INSTALLATION_RECORD, to_json(found), at, whole=True, fresh=True)
+        after = applied(hub, step, accepted)
+        assert after is not None  # there is no other kind of step
+        return after
 
     def recover(
-        self, step: Step, error: HubError, desired: Desired | None, accepted: Accepted, now: datetime
-    ) -> tuple[Accepted, list[Step]]:
+        self, step: Step, error: HubError, accepted: Accepted, now: datetime, *, again: bool
+    ) -> tuple[Accepted, Sequence[Step] | None]:
         """A PATCH of what is not there, or that the hub does not take, is followed by the whole."""
-        if desired is None or step.method != "PATCH":
+        if again or not isinstance(step, PatchRecord):
             raise error
         if isinstance(error, RecordNotFound):
-            accepted = accepted.lacking(RECORD)
-        elif isinstance(error, InvalidRequest) and desired.owns_tags:
-            accepted = replace(accepted, partial=True)
-        else:
-            raise error
-        write = _write(desired, accepted, now)
-        return accepted, [] if write is None else [write]
+            return accepted.lacking(INSTALLATION_RECORD), None
+        if isinstance(error, InvalidRequest) and not step.keeps_tags:
+            return accepted.changed(partial=True), None
+        raise error
 
     def holds_device(self, accepted: Accepted) -> bool:
         """Whether the hub has accepted an installation."""
-        return held(accepted) is not None
+        return InstallationRecord.of(accepted) is not None
 
-    def due_at(self, desired: Desired, accepted: Accepted) -> datetime | None:
-        """When the installation will be written again unchanged."""
-        return due_by_our_clock(_due_at(desired, accepted), accepted.ahead)
+    def due_at(self, policy: WritePolicy, accepted: Accepted) -> datetime | None:
+        """Tell when the installation will be written again unchanged, by our clock."""
+        record = InstallationRecord.of(accepted)
+        due = None if record is None else record.due_at(policy)
+        return due_by_our_clock(due, accepted.ahead)
 
     def registration_ids(self, accepted: Accepted) -> Mapping[str, str]:  # noqa: ARG002 - part of the port
         """None: the service makes an installation's registrations."""
         return {}
 
-    def _observed(self, installation_id: str) -> Installation | None:
+    def _held(self, installation_id: str) -> Installation | None:
         try:
             return self._open_hub().get_installation(installation_id)[0]
         except RecordNotFound:
@@ -148,128 +169,122 @@ class InstallationRegistrar:
 
 
 def adopted(known_id: str | None, rows: Iterable[Registration], accepted: Accepted) -> Learnt:
-    """Of the installations on our channels the one to go on with; all the rest leaves. Pure.
+    """Choose the installation to go on with among those on our channels; all the rest must go. Pure.
 
     Args:
         known_id: the id that the device has already, if it has one.
         rows: what the hub lists. A row without an owner is a registration of its own: a stale duplicate.
         accepted: what is remembered all the same.
     """
-    owners: dict[str, None] = {}
-    leaving: list[Leaving] = []
-    for row in rows:
-        owner = owner_of(row)
-        if owner is not None:
-            owners[owner] = None
-        else:
-            leaving.append(Leaving(REGISTRATION, str(row.registration_id), row.etag or "*"))
+    found = deletions_of(rows)
+    owners = dict.fromkeys(entry.id for entry in found if entry.kind == INSTALLATION)
     # Racers must choose alike: the id that is known, else the smallest.
     ours = known_id or min(owners, default=None)
-    leaving[:0] = [Leaving(INSTALLATION, owner) for owner in owners if owner != ours]
     if ours in owners:
-        # In doubt: the hub holds it, and we have not written it; so it leaves if the device does.
-        accepted = replace(accepted.doubting(INSTALLATION), adopted=True)
-    accepted = replace(accepted, style=INSTALLATION, leaving=(*accepted.leaving, *leaving))
-    return Learnt(ours, accepted.deduplicated())
+        # In doubt: the hub holds it, and we have not written it; so it goes if the device does.
+        accepted = accepted.doubting(INSTALLATION_RECORD).changed(adopted=True)
+    surplus = [Deletion(INSTALLATION, owner) for owner in owners if owner != ours]
+    surplus += [entry for entry in found if entry.kind != INSTALLATION]
+    return Learnt(ours, accepted.changed(style=INSTALLATION).deleting(*surplus))
 
 
-def held(accepted: Accepted) -> Installation | None:
-    """The installation that the hub last accepted, or None where there is none that makes sense."""
-    record = accepted.records.get(RECORD)
-    try:
-        return None if record is None else from_json(record)
-    except NotAnInstallation:  # it is then written whole, as one that was never accepted
-        return None
+class _Planning:
+    """Plans the write of one installation."""
+
+    def __init__(
+        self, installation: Installation, policy: WritePolicy, accepted: Accepted, now: datetime
+    ) -> None:
+        self._installation = installation
+        self._policy = policy
+        self._accepted = accepted
+        self._now = now
+        self._record = InstallationRecord.of(accepted)
+
+    def write(self) -> Step | None:
+        """The write that is needed, or the read before it; None: the hub holds what it shall."""
+        reason = self._reason_for_whole()
+        if not self._policy.owns_tags:
+            return self._write_without_tags(reason)
+        if reason:
+            return self._put(self._installation, reason)
+        assert self._record is not None  # else there was a reason
+        after = self._installation
+        patch = patch_between(self._record.installation, after)
+        if patch == []:
+            return None
+        if patch is None or self._accepted.partial or self._renews_expiry(patch):
+            return self._put(after, "changed in a way that PATCH cannot say")
+        if len(compact(patch)) >= len(compact(to_json(after))):
+            return self._put(after, "changed so much that the whole is shorter")
+        return PatchRecord(INSTALLATION_RECORD, after.installation_id, "changed", after, patch)
+
+    def _write_without_tags(self, reason: str) -> Step | None:
+        """The tags are the backend's: never written but as they were just read."""
+        after, fresh, record = self._installation, self._accepted.fresh, self._record
+        if reason and not fresh:
+            return self._read(reason)
+        if record is None or record.installation.installation_id != after.installation_id:
+            return self._put(after, reason)
+        patch = patch_between(record.installation, after, with_tags=False)
+        if patch == []:
+            return None
+        kept = with_tags_of(record.installation, after)
+        if patch is not None:
+            return PatchRecord(
+                INSTALLATION_RECORD, after.installation_id, "changed", kept, patch, keeps_tags=True
+            )
+        if not fresh:
+            return self._read("PATCH cannot say it")
+        return self._put(kept, "changed in a way that PATCH cannot say")
+
+    def _reason_for_whole(self) -> str:
+        """Why it must be written whole whatever looks equal; "" where nothing asks for it."""
+        accepted, record = self._accepted, self._record
+        if record is None and accepted.adopted:
+            return "adopted: the hub knows this channel by it"
+        if INSTALLATION_RECORD in accepted.in_doubt:
+            return "what the hub holds is in doubt"
+        if record is None:
+            return "the hub does not hold it" if accepted.fresh else "not at the hub yet"
+        if record.installation.installation_id != self._installation.installation_id:
+            return "a new installation id"
+        if accepted.fresh:
+            return ""
+        if self._policy.refresh_now:
+            return "a refresh was asked for"
+        return "the refresh is due" if record.is_due(self._policy, self._now) else ""
+
+    def _renews_expiry(self, patch: Iterable[Mapping[str, Any]]) -> bool:
+        """Setting a push channel by PATCH resets the service's expiration time to never; a PUT keeps ours."""
+        return self._policy.expires_after is not None and any(
+            operation["path"].endswith("/pushChannel") for operation in patch
+        )
+
+    def _read(self, reason: str) -> Step:
+        reason = f"{reason}; the backend owns its tags"
+        return ReadRecord(INSTALLATION_RECORD, self._installation.installation_id, reason)
+
+    def _put(self, installation: Installation, reason: str) -> Step:
+        becomes = altered(installation, expiration_time=self._expiration())
+        return PutRecord(INSTALLATION_RECORD, becomes.installation_id, reason, becomes)
+
+    def _expiration(self) -> datetime | None:
+        if self._policy.expires_after is None:
+            return None
+        try:
+            return (self._now + self._policy.expires_after).astimezone(UTC)
+        except OverflowError:
+            raise ConfigurationError(
+                "expires_after: ends beyond the calendar", "give a shorter one"
+            ) from None
 
 
-def _write(desired: Desired, accepted: Accepted, now: datetime) -> Step | None:
-    before = held(accepted)
-    reason = _reason_for_all(desired, before, accepted, now)
-    if not desired.owns_tags:
-        return _write_without_tags(desired, before, reason, accepted.fresh, now)
-    if reason:
-        return _put(desired, reason, now)
-    assert before is not None  # else there was a reason
-    after = desired.installation
-    patch = patch_between(before, after)
-    if patch == []:
-        return None
-    if patch is None or accepted.partial or _renews_expiry(desired, patch):
-        return _put(desired, "changed in a way that PATCH cannot say", now)
-    if len(compact(patch)) >= len(compact(to_json(after))):
-        return _put(desired, "changed so much that the whole is shorter", now)
-    return Step("PATCH", RECORD, after.installation_id, "changed", becomes=after, operations=patch)
+def with_tags_of(before: Installation, after: Installation) -> Installation:
+    """Give an installation with the tags that the hub holds."""
 
-
-def _write_without_tags(
-    desired: Desired, before: Installation | None, reason: str, fresh: bool, now: datetime
-) -> Step | None:
-    """The tags are the backend's: never written but as they were just read."""
-    after = desired.installation
-    if reason and not fresh:
-        return _read(after, reason)
-    if before is None or before.installation_id != after.installation_id:
-        return _put(desired, reason, now)
-    patch = patch_between(before, after, with_tags=False)
-    if patch == []:
-        return None
-    kept = _with_tags_of(before, after)
-    if patch is not None:
-        return Step("PATCH", RECORD, after.installation_id, "changed", becomes=kept, operations=patch)
-    if not fresh:
-        return _read(after, "PATCH cannot say it")
-    return _put(replace(desired, installation=kept), "changed in a way that PATCH cannot say", now)
-
-
-def _read(installation: Installation, reason: str) -> Step:
-    reason = f"{reason}; the backend owns its tags"
-    return Step("GET", RECORD, installation.installation_id, reason, plan_again=True)
-
-
-def _reason_for_all(desired: Desired, before: Installation | None, accepted: Accepted, now: datetime) -> str:
-    """Why the installation must be written whole whatever looks equal; "" where nothing asks for it."""
-    if before is None and accepted.adopted:
-        return "adopted: the hub knows this channel by it"
-    if RECORD in accepted.in_doubt:
-        return "what the hub holds is in doubt"
-    if before is None:
-        return "the hub does not hold it" if accepted.fresh else "not at the hub yet"
-    if before.installation_id != desired.installation.installation_id:
-        return "a new installation id"
-    if not accepted.fresh and desired.refresh_now:
-        return "a refresh was asked for"
-    if not accepted.fresh and is_due(_due_at(desired, accepted), accepted.whole_at, now, accepted.ahead):
-        return "the refresh is due"
-    return ""
-
-
-def _due_at(desired: Desired, accepted: Accepted) -> datetime | None:
-    """By age; and before an expiry that the hub still has runs out, though none is wanted any more."""
-    due, before = due_after(accepted.whole_at, desired), held(accepted)
-    if due is None or accepted.whole_at is None or before is None or before.expiration_time is None:
-        return due
-    return min(due, accepted.whole_at + (before.expiration_time - accepted.whole_at) / 2)
-
-
-def _renews_expiry(desired: Desired, patch: Patch) -> bool:
-    """A PATCH of a push channel sets the service's expiration time back to never; only a PUT keeps ours."""
-    return desired.expires_after is not None and any(
-        operation["path"].endswith("/pushChannel") for operation in patch
-    )
-
-
-def _put(desired: Desired, reason: str, now: datetime) -> Step:
-    expiration = None if desired.expires_after is None else now + desired.expires_after
-    becomes = replace(desired.installation, expiration_time=expiration)
-    return Step("PUT", RECORD, becomes.installation_id, reason, becomes=becomes)
-
-
-def _with_tags_of(before: Installation, after: Installation) -> Installation:
-    """The desired installation with the tags that the hub holds."""
-
-    def retagged(old: dict[str, Template], new: dict[str, Template]) -> dict[str, Template]:
+    def retagged(old: Mapping[str, Template], new: Mapping[str, Template]) -> dict[str, Template]:
         return {
-            name: replace(template, tags=old[name].tags if name in old else template.tags, from_hub=True)
+            name: altered(template, tags=old[name].tags) if name in old else template
             for name, template in new.items()
         }
 
@@ -277,15 +292,13 @@ def _with_tags_of(before: Installation, after: Installation) -> Installation:
         old = before.secondary_tiles.get(tile_id)
         if old is None:
             return tile
-        templates = retagged(dict(old.templates), dict(tile.templates))
-        return replace(tile, tags=old.tags, templates=templates, from_hub=True)
+        return altered(tile, tags=old.tags, templates=retagged(old.templates, tile.templates))
 
-    return replace(
+    return altered(
         after,
         tags=before.tags,
-        templates=retagged(dict(before.templates), dict(after.templates)),
+        templates=retagged(before.templates, after.templates),
         secondary_tiles={
             tile_id: tile_kept(tile_id, tile) for tile_id, tile in after.secondary_tiles.items()
         },
-        from_hub=True,
     )

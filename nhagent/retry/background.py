@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from nhagent.errors import ConfigurationError
 from nhagent.logs import Log
-from nhagent.retry.loop import uptime
+from nhagent.retry.state import uptime
 
 STOP_SECONDS: Final = 5.0
 """How long the end of the thread is waited for."""

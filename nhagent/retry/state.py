@@ -1,149 +1,222 @@
-"""What a restart must not make forgotten: that the hub asked for time, and how often it did.
+"""What stands in the way, how often it was met, and when the next attempt may be made.
 
-A device that reboots in a loop is then no attack, and one whose key is refused says so.
+A failure is decided once, when it is met: its delay is drawn, and the moment before which nothing is sent is
+the same in the report, in the status, on disk, and in the report of the next process. What a hub asked for
+outlives a restart: a device in a reboot loop does not hammer the hub, and one whose key is refused says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+import sys
+import time
 from datetime import datetime, timedelta
-from typing import Final
 
-from nhagent.device.state import Trouble
-from nhagent.device.store import Store
-from nhagent.errors import CredentialError, Curve, HeldBack, HubError, NhagentError, StateError
+from nhagent.device.state import RetryState
+from nhagent.errors import CredentialError, Curve, HeldBack, HubError, StateError
 from nhagent.retry import backoff
-from nhagent.retry.loop import Counted, uptime
+from nhagent.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
+
+    from nhagent.device.store import Store
+    from nhagent.errors import NhagentError
 
 NOTE_SECONDS: Final = 1.0
-_OUTLIVES: Final = {Curve.THROTTLE, Curve.BLOCKED}
+"""How long the lock is waited for to write a failure down."""
+_OUTLIVES: Final = (Curve.THROTTLE, Curve.BLOCKED)
 """The curves whose failures are remembered across restarts."""
 
 
-class DurableTries:
-    """`nhagent.retry.loop.Tries` of a device, as far as need be on its disk.
+def uptime() -> float:
+    """Give the seconds since some start, those of a sleeping machine included where the system tells them."""
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+class _Wait(Value):
+    """A retry state that is waited for in this process.
+
+    Attributes:
+        state: what is waited for.
+        found: the same as it is on disk, where its times were not believed.
+        seconds: how long, from then on.
+        began: the uptime when it began.
+        slept: the seconds slept in all when it began.
+        is_own: this process met the failure, so that only its own time counts, and no wall clock.
+    """
+
+    state: RetryState
+    found: RetryState
+    seconds: float
+    began: float
+    slept: float
+    is_own: bool
+
+
+class Retries:
+    """What a device remembers of its failures: in this process, and as far as need be on its disk.
 
     Args:
         store: the device's files.
         clock: gives the time, aware.
+        random: gives a number from 0 to 1.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, clock: Callable[[], datetime], random: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
-        self._counted = Counted()
-        self._trouble: Trouble | None = None
-        self._own: Trouble | None = None
-        self._found: Trouble | None = None
-        self._held: Trouble | None = None  # what is waited for: so long, from then on, so much of it slept
-        self._pause = 0.0
-        self._since = 0.0
-        self._waited = 0.0
-        self._waited_in_all = 0.0
+        self._random = random
+        self._failures: dict[Curve, int] = {}
+        self._stored: RetryState | None = None
+        self._latest: _Wait | None = None  # after the latest failure, for whoever waits
+        self._held: _Wait | None = None  # for what is on disk
+        self._slept = 0.0
 
-    def recall(self, trouble: Trouble | None) -> None:
+    def recall(self, stored: RetryState | None) -> None:
         """Take over what is on disk."""
-        self._trouble = trouble
+        self._stored = stored
 
-    def check(self, trouble: Trouble | None, spread: timedelta = timedelta(), seed: str = "") -> None:
+    def check(self, stored: RetryState | None) -> None:
         """Hold back what it is not time for yet.
 
         Args:
-            trouble: what stood in the way last.
-            spread: over how long after their boot a fleet's first requests are spread.
-            seed: what gives this device its place in that, the same every time.
+            stored: what is on disk.
 
         Raises:
-            HeldBack: it is not time yet.
+            HeldBack: the time that the hub asked for is not over.
         """
-        if trouble is not None and trouble.curve != Curve.BLOCKED.value:
-            left = self._left(trouble)
-            if left > 0:
-                raise HeldBack(
-                    f"{trouble.kind} was the hub's last answer, and its time is not over: nothing is sent "
-                    f"for {left:.0f} s",
-                    retry_after=left,
-                )
-        left = 0.0
-        if spread:  # it begins with the boot
-            left = spread.total_seconds() * backoff.slot(seed) - uptime() - self._waited_in_all
+        if stored is None or stored.curve == Curve.BLOCKED.value:
+            return
+        if self._held is None or stored not in (self._held.state, self._held.found):
+            self._held = self._taken_over(stored)
+        self._hold_back(self._held, f"{stored.kind} was the hub's last answer, and its time is not over")
+
+    def check_spread(self, spread: timedelta, identity: str) -> None:
+        """Hold back a device whose turn after the boot has not come.
+
+        Args:
+            spread: over how long after their boot a fleet's first requests are spread.
+            identity: gives this device its place in that, the same every time.
+
+        Raises:
+            HeldBack: it is not its turn yet.
+        """
+        if not spread:
+            return
+        left = spread.total_seconds() * backoff.slot(identity) - uptime() - self._slept
         if left > 0:
-            raise HeldBack(
-                f"startup_spread: this device's turn after the boot comes in {left:.0f} s", retry_after=left
-            )
+            now = self._clock()
+            state = RetryState("HeldBack", 0, _after(now, left), Curve.FAULT.value, now)
+            wait = self._beginning(state, left, is_own=True)
+            self._hold_back(wait, "startup_spread: this device's turn after the boot has not come")
 
-    def _left(self, trouble: Trouble) -> float:
-        """Seconds until the next try may be made."""
+    def failed(self, error: NhagentError) -> RetryState:
+        """Record a failure, where it is met: draw when the next attempt may be made.
+
+        What held us back was recorded when it came.
+
+        Args:
+            error: why the attempt failed.
+
+        Returns:
+            What is to be remembered of it.
+        """
+        if self._latest is not None and isinstance(error, HeldBack):
+            return self._latest.state
+        before = self._failures_before(error)
+        seconds = backoff.delay(error, before, self._random())
         now = self._clock()
-        if trouble not in {self._held, self._found}:
-            self._found = trouble
-            trouble = self._taken_over(trouble, now)
-        # An injected sleep takes none of it.
-        left = self._pause - max(uptime() - self._since, self._waited)
-        by_the_clock = (trouble.until - now).total_seconds()
-        return min(left, by_the_clock) if trouble != self._own else left
+        state = RetryState(type(error).__name__, before + 1, _after(now, seconds), error.curve.value, now)
+        self._failures[error.curve] = state.failures
+        self._latest = self._beginning(state, seconds, is_own=True)
+        return state
 
-    def _taken_over(self, trouble: Trouble, now: datetime) -> Trouble:
+    def outlives_restart(self, error: NhagentError) -> bool:
+        """Whether a failure must be on disk: it says when to come back, or that a person must act."""
+        if not isinstance(error, HubError | CredentialError) or isinstance(error, HeldBack):
+            return False
+        if error.curve is Curve.BLOCKED and not self._store.is_begun:
+            return False  # nothing was written yet, and nothing is for this
+        return error.curve in _OUTLIVES or getattr(error, "retry_after", None) is not None
+
+    def note(self, state: RetryState) -> None:
+        """Write down what stands in the way, if that can be done at once."""
+        try:
+            with self._store.lock(NOTE_SECONDS):
+                self._store.note(state)
+        except StateError:  # what stands in the way itself is told
+            return
+        self.noted(state)
+
+    def noted(self, state: RetryState) -> None:
+        """Know that what stands in the way was written down."""
+        self._stored = state
+        if self._latest is not None and self._latest.state == state:
+            self._held = self._latest
+
+    def seconds_left(self) -> float:
+        """Give the seconds until the next attempt may be made."""
+        return 0.0 if self._latest is None else max(0.0, self._left_of(self._latest))
+
+    def slept(self, seconds: float) -> None:
+        """Record the seconds slept. An injected sleep returns at once, so the clock does not show them."""
+        self._slept += seconds
+
+    def succeeded(self) -> None:
+        """Forget what stood in the way."""
+        self._failures.clear()
+        self._stored = self._latest = None
+
+    def _failures_before(self, error: NhagentError) -> int:
+        """How many consecutive attempts have failed on this error's curve, before this one."""
+        stored = self._stored
+        on_disk = stored.failures if stored is not None and stored.curve == error.curve.value else 0
+        return max(on_disk, self._failures.get(error.curve, 0))
+
+    def _beginning(
+        self, state: RetryState, seconds: float, *, is_own: bool, found: RetryState | None = None
+    ) -> _Wait:
+        return _Wait(state, found or state, seconds, uptime(), self._slept, is_own)
+
+    def _taken_over(self, found: RetryState) -> _Wait:
         """Begin to wait for what another process was told.
 
         Where the clock was set back, what is on disk lies in the future, and would do so at every start until
-        that day has come: it is reckoned anew, once.
+        that day has come: it is dated again, once.
         """
-        pause = (trouble.until - max(now, trouble.at)).total_seconds()
-        pause = max(0.0, min(pause, backoff.LONGEST_PAUSE_SECONDS))
-        if (trouble.until - now).total_seconds() > pause:
-            trouble = replace(trouble, at=now, until=now + timedelta(seconds=pause))
-            self._note(trouble)
-        self._hold(trouble, pause)
-        return trouble
-
-    def _hold(self, trouble: Trouble, pause: float) -> None:
-        self._held = trouble
-        self._pause, self._since, self._waited = pause, uptime(), 0.0
-
-    def before(self, error: NhagentError) -> int:
-        """How many tries in a row have failed on this error's curve, before this one."""
-        trouble = self._trouble
-        on_disk = trouble.tries if trouble is not None and trouble.curve == error.curve.value else 0
-        return max(on_disk, self._counted.before(error))
-
-    def failed(self, error: NhagentError, tries: int, pause: float) -> None:
-        """Count a failure; one that a restart must not make forgotten is written down, if it can be."""
-        self._counted.failed(error, tries, pause)
-        told_when = isinstance(error, HubError) and error.retry_after is not None
-        if not told_when and error.curve not in _OUTLIVES:
-            return
-        if not isinstance(error, HubError | CredentialError):
-            return
-        if error.curve is Curve.BLOCKED and not self._store.is_begun:
-            return  # nothing was written yet, and nothing is for this
         now = self._clock()
-        try:
-            until = now + timedelta(seconds=pause)
-        except OverflowError:  # a clock at the end of all years
+        seconds = (found.not_before - max(now, found.met_at)).total_seconds()
+        seconds = max(0.0, min(seconds, backoff.LONGEST_PAUSE_SECONDS))
+        stored = found
+        if (found.not_before - now).total_seconds() > seconds:
+            stored = found.changed(met_at=now, not_before=now + timedelta(seconds=seconds))
+            self.note(stored)
+        return self._beginning(stored, seconds, is_own=False, found=found)
+
+    def _left_of(self, wait: _Wait) -> float:
+        """Seconds until a wait is over."""
+        left = wait.seconds - max(uptime() - wait.began, self._slept - wait.slept)
+        return left if wait.is_own else min(left, (wait.state.not_before - self._clock()).total_seconds())
+
+    def _hold_back(self, wait: _Wait, why: str) -> None:
+        left = self._left_of(wait)
+        if left <= 0:
             return
-        trouble = Trouble(type(error).__name__, error.curve.value, now, tries, until)
-        if self._note(trouble):
-            self._own = trouble
-            self._hold(trouble, pause)
+        self._latest = wait
+        raise HeldBack(
+            f"{why}: nothing is sent for {left:.0f} s",
+            "wait: nhagent goes on by itself",
+            retry_after=left,
+            not_before=wait.state.not_before,
+        )
 
-    def _note(self, trouble: Trouble) -> bool:
-        """Write it down if that can be; whether it was."""
-        try:
-            with self._store.lock(NOTE_SECONDS):
-                self._store.note(trouble)
-        except StateError:  # what stands in the way itself is told
-            return False
-        self._trouble = trouble
-        return True
 
-    def waited(self, seconds: float) -> None:
-        """So long was waited, as asked."""
-        self._waited += seconds
-        self._waited_in_all += seconds
-
-    def succeeded(self) -> None:
-        """Nothing stands in the way any more."""
-        self._counted.succeeded()
-        self._trouble = None
+def _after(now: datetime, seconds: float) -> datetime:
+    try:
+        return now + timedelta(seconds=seconds)
+    except OverflowError:  # a clock at the end of the calendar
+        return datetime.max.replace(tzinfo=now.tzinfo)

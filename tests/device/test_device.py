@@ -22,7 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nhagent.channels import simple
-from nhagent.device import key_ring, paths
+from nhagent.channels import source as channel_source
+from nhagent.device import credential_sources, key_ring, paths
 from nhagent.device.state import Accepted, Identity, Leaving, Malformed, State, Sweep, Trouble
 from nhagent.device.store import IDENTITY, STATE, Store
 from nhagent.errors import (
@@ -166,9 +167,13 @@ def test_folder_that_cannot_be_made_is_unwritable(unwritable: Path) -> None:
         pass
 
 
-def find_at_no_cost(environment: dict[str, str]) -> key_ring.FoundCredential | None:
+def find_at_no_cost(environment: dict[str, str]) -> credential_sources.FoundCredential | None:
     """What the first of the sources gives that cost nothing."""
-    sources = (key_ring.find_in_systemd, key_ring.find_in_file, key_ring.find_in_environment)
+    sources = (
+        credential_sources.find_in_systemd,
+        credential_sources.find_in_file,
+        credential_sources.find_in_environment,
+    )
     return next((found for found in (find(environment) for find in sources) if found is not None), None)
 
 
@@ -210,10 +215,10 @@ def test_without_any_source_the_error_names_the_next_step(monkeypatch: pytest.Mo
         key_ring.find_in_keyring("app", "hub")
 
 
-def ask(source: simple.ChannelSource, platform: Platform = Platform.GCM) -> Any:
+def ask(source: channel_source.ChannelSource, platform: Platform = Platform.GCM) -> Any:
     """What a source gives; None where it has nothing to give yet."""
     try:
-        return simple.ask(source, platform, "channel")
+        return channel_source.ask(source, platform, "channel")
     except ChannelError as error:
         if error.pending:
             return None
@@ -261,21 +266,23 @@ def irregular(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 def test_what_is_no_regular_file_is_told_and_not_waited_for(irregular: str, tmp_path: Path) -> None:
-    with pytest.raises(ChannelError, match=r"is no regular file; name one") as caught:
+    with pytest.raises(ChannelError, match=r"is not a regular file; name one") as caught:
         ask(simple.from_file(irregular))
     assert not caught.value.pending
-    with pytest.raises(CredentialError, match=r"is no regular file; name one"):
-        key_ring.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": irregular})
-    link = tmp_path / key_ring.SYSTEMD_CREDENTIAL
+    with pytest.raises(CredentialError, match=r"is not a regular file; name one"):
+        credential_sources.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": irregular})
+    link = tmp_path / credential_sources.SYSTEMD_CREDENTIAL
     link.symlink_to(irregular)
-    with pytest.raises(CredentialError, match=r"is no regular file; name one"):
-        key_ring.find_in_systemd({"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    with pytest.raises(CredentialError, match=r"is not a regular file; name one"):
+        credential_sources.find_in_systemd({"CREDENTIALS_DIRECTORY": str(tmp_path)})
 
 
 def test_connection_string_from_an_editor_that_marks_its_files_is_read(
     secret_file: Callable[[str], str],
 ) -> None:
-    found = key_ring.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": secret_file("\ufeffby file\r\n")})
+    found = credential_sources.find_in_file(
+        {"NHAGENT_CONNECTION_STRING_FILE": secret_file("\ufeffby file\r\n")}
+    )
     assert found is not None
     assert found.text == "by file"
 
@@ -287,13 +294,13 @@ def test_link_to_a_regular_file_is_as_good_as_the_file(
     link = tmp_path / "link"
     link.symlink_to(secret_file("what is held"))
     assert ask(simple.from_file(str(link))) == "what is held"
-    found = key_ring.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": str(link)})
+    found = credential_sources.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": str(link)})
     assert found is not None
     assert found.text == "what is held"
 
 
 def test_command_source_runs_a_program_without_a_shell() -> None:
-    def python(program: str, timeout: float = 10) -> simple.ChannelSource:
+    def python(program: str, timeout: float = 10) -> channel_source.ChannelSource:
         return simple.from_command([sys.executable, "-c", program], timeout)
 
     assert ask(python("print('handle')")) == "handle"

@@ -9,11 +9,23 @@ import http.client
 import json
 import re
 import ssl
+import threading
 import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, quote_plus, urlsplit
+
+HANG_SECONDS = 45.0
+"""After this long something hangs, however busy the machine is. Shorter than what the emulator waits for."""
+
+
+def still_serving() -> list[threading.Thread]:
+    """The emulator's threads that do not end although nothing holds them back."""
+    threads = [thread for thread in threading.enumerate() if thread.name == "emulator"]
+    for thread in threads:
+        thread.join(HANG_SECONDS)
+    return [thread for thread in threads if thread.is_alive()]
 
 
 def fields(connection_string: str) -> dict[str, str]:
@@ -81,9 +93,11 @@ class Caller:
         self.hub = hub
         self.connection_string = connection_string
         self.connection: http.client.HTTPConnection = (
-            http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+            http.client.HTTPConnection(parts.hostname, parts.port, timeout=HANG_SECONDS)
             if context is None
-            else http.client.HTTPSConnection(parts.hostname, parts.port, timeout=10, context=context)
+            else http.client.HTTPSConnection(
+                parts.hostname, parts.port, timeout=HANG_SECONDS, context=context
+            )
         )
 
     def __enter__(self) -> Self:

@@ -9,9 +9,9 @@ from nhagent.emulator import Emulator, LogEntry
 from nhagent.emulator.clock import Clock
 from nhagent.emulator.control import Control, is_loopback
 from nhagent.emulator.faults import Faults
-from nhagent.emulator.hub import Hub
+from nhagent.emulator.http_messages import Request
+from nhagent.emulator.hub.hub import Hub
 from nhagent.emulator.log import Log
-from nhagent.emulator.messages import Request
 from nhagent.emulator.storage import Storage
 
 from .caller import Caller, wns

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nhagent.emulator.atom import entry
-from nhagent.emulator.description_rules import check
-from nhagent.emulator.descriptions import KINDS, Description, Registration
-from nhagent.emulator.messages import Refused
-from nhagent.emulator.reading import read
+from nhagent.emulator.atom.descriptions import KINDS, Description, Registration
+from nhagent.emulator.atom.reader import read_description
+from nhagent.emulator.atom.writer import write_entry
+from nhagent.emulator.http_messages import Refused
+from nhagent.emulator.validation.description import validate_description
 
 from .caller import Caller
 from .describing import (
@@ -321,14 +321,16 @@ def descriptions(draw: st.DrawFn) -> str:
 def taken(body: bytes, *, lenient: bool) -> None:
     """Read, check and write; only a 400 may come of it."""
     try:
-        description = read(body, lenient=lenient)
-        check(description)
+        description = read_description(body, lenient=lenient)
+        validate_description(description)
     except Refused as refused:
         assert refused.status == 400
         return
-    text = entry(Registration("1-2-3", 1, description, None, None), "https://x/?a&b", 0.0, written=False)
+    text = write_entry(
+        Registration("1-2-3", 1, description, None, None), "https://x/?a&b", 0.0, written=False
+    )
     # What the hub says of itself, it takes back, and it means the same.
-    again = read(text.encode(), lenient=False)
+    again = read_description(text.encode(), lenient=False)
     assert again == description
     ET.fromstring(text)
 
@@ -354,5 +356,5 @@ def test_any_text_comes_back_from_a_template(data: st.DataObject) -> None:
         "TemplateName": "n" + data.draw(XML_TEXT),
     }
     registration = Registration("1-2-3", 1, Description(KINDS["WindowsTemplate"], values), None, None)
-    text = entry(registration, "https://x", 0.0, written=True)
-    assert read(text.encode()).values == values
+    text = write_entry(registration, "https://x", 0.0, written=True)
+    assert read_description(text.encode()).values == values

@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nhagent.emulator import Emulator
-from nhagent.emulator.filters import read_filter
-from nhagent.emulator.messages import Refused
-from nhagent.emulator.paging import continuation_token, read_continuation
+from nhagent.emulator.http_messages import Refused
+from nhagent.emulator.hub.filters import read_filter
+from nhagent.emulator.hub.paging import continuation_token, read_continuation
 
 from .caller import Caller
 from .describing import (

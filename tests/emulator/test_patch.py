@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nhagent.emulator.patch import PatchRefused, apply
+from nhagent.emulator.hub.patch import PatchRefused, apply
 
 from .caller import Caller, toast, wns
 

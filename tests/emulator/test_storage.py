@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nhagent.emulator import Emulator
-from nhagent.emulator.filters import read_filter
+from nhagent.emulator.hub.filters import read_filter
 from nhagent.emulator.storage import Storage
 
 from .caller import Caller, wns
@@ -59,7 +59,7 @@ def test_a_file_that_is_not_this_hubs_is_refused(tmp_path: Path) -> None:
         Emulator("two", data=str(data)).start()
     text = tmp_path / "text"
     text.write_text("no database at all, but long enough to be taken for the head of one" * 10)
-    with pytest.raises(ValueError, match="no emulator data file"):
+    with pytest.raises(ValueError, match="not an emulator data file"):
         Emulator(data=str(text)).start()
     other = tmp_path / "other.db"
     with closing(sqlite3.connect(other)) as database:

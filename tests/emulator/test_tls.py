@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from nhagent.emulator import Emulator
 
-from .caller import Caller, fields, wns
+from .caller import HANG_SECONDS, Caller, fields, wns
 
 
 def strict(ca: str | None) -> ssl.SSLContext:
@@ -37,7 +37,7 @@ def test_a_strict_client_is_served_under_every_name() -> None:
             assert hub.get().json["platform"] == "wns"
         for name in ("localhost", "127.0.0.1", "::1"):
             with (
-                socket.create_connection(("127.0.0.1", port), timeout=5) as connection,
+                socket.create_connection(("127.0.0.1", port), timeout=HANG_SECONDS) as connection,
                 strict(emulator.ca).wrap_socket(connection, server_hostname=name) as secured,
             ):
                 assert secured.version() in ("TLSv1.2", "TLSv1.3")
@@ -60,8 +60,8 @@ def test_a_client_that_says_nothing_or_no_tls_keeps_nobody_waiting(capfd: pytest
     with Emulator(tls=True) as emulator:
         port = int(emulator.endpoint.rpartition(":")[2])
         with (
-            socket.create_connection(("127.0.0.1", port), timeout=5),
-            socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+            socket.create_connection(("127.0.0.1", port), timeout=HANG_SECONDS),
+            socket.create_connection(("127.0.0.1", port), timeout=HANG_SECONDS) as plain,
             Caller(emulator.endpoint, emulator.listen, emulator.hub, strict(emulator.ca)) as hub,
         ):
             plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
@@ -94,7 +94,7 @@ def test_both_certificates_say_what_strict_verifiers_want() -> None:
         authority = x509.load_pem_x509_certificate(Path(emulator.ca).read_bytes())
         port = int(emulator.endpoint.rpartition(":")[2])
         with (
-            socket.create_connection(("127.0.0.2", port), timeout=5) as connection,
+            socket.create_connection(("127.0.0.2", port), timeout=HANG_SECONDS) as connection,
             strict(emulator.ca).wrap_socket(connection, server_hostname="127.0.0.2") as secured,
         ):
             found = secured.getpeercert(binary_form=True)
@@ -153,7 +153,7 @@ def test_a_certificate_is_for_further_names() -> None:
         port = int(emulator.endpoint.rpartition(":")[2])
         for name in ("hub.test", "192.0.2.1", "localhost"):
             with (
-                socket.create_connection(("127.0.0.1", port), timeout=5) as connection,
+                socket.create_connection(("127.0.0.1", port), timeout=HANG_SECONDS) as connection,
                 strict(emulator.ca).wrap_socket(connection, server_hostname=name),
             ):
                 pass

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from urllib3.exceptions import HTTPError
 
 from nhagent import ConnectionString, HubClient, Platform
-from nhagent.device import key_ring, paths
+from nhagent.device import credential_sources, paths
 from nhagent.errors import ConfigurationError, CredentialError, HubUnavailable, NhagentError
 from nhagent.session.hub_session import HubSession
 
@@ -188,7 +188,7 @@ def test_connection_string_in_a_wrong_place_is_not_shown() -> None:
         lambda: HubClient(LISTEN, LISTEN),
         lambda: HubClient(LISTEN, "hub", endpoint=LISTEN),
         lambda: Platform.parse(LISTEN),
-        lambda: key_ring.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": LISTEN}),
+        lambda: credential_sources.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": LISTEN}),
         lambda: paths.state_folder(LISTEN, {}),
     ):
         with pytest.raises(NhagentError) as caught:

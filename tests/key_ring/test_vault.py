@@ -187,12 +187,12 @@ def test_logging_in_again_under_a_new_key_mends_a_vault_whose_key_was_lost(
 def test_what_is_no_key_is_refused(machine: Machine, key_file: Path) -> None:
     with machine.process() as process:
         for content, words in (
-            (b"", "is no key of 32 bytes; put the right one back, or remove it"),
-            (b64encode(bytes(31)), "is no key of 32 bytes"),
-            (b64encode(bytes(33)), "is no key of 32 bytes"),
-            (bytes(32), "is no key; put the right one back"),
+            (b"", "is not a key of 32 bytes; put the right one back, or remove it"),
+            (b64encode(bytes(31)), "is not a key of 32 bytes"),
+            (b64encode(bytes(33)), "is not a key of 32 bytes"),
+            (bytes(32), "is not a key; put the right one back"),
             (b"\xff" * 44, "holds no text"),
-            (b"not base64 at all!", "is no key"),
+            (b"not base64 at all!", "is not a key"),
             (b"A" * 20_000, "is too large"),
         ):
             key_file.write_bytes(content)
@@ -265,7 +265,7 @@ def test_file_that_is_no_vault_is_told_and_never_overwritten(machine: Machine, k
                 lambda: process.store("app", "hub", SECRET),
                 lambda: process.remove("app", "hub"),
             ):
-                with pytest.raises(CredentialError, match="makes no sense; move it away and log in again"):
+                with pytest.raises(CredentialError, match="is corrupt; move it away and log in again"):
                     ask()
             assert machine.vault_file.read_bytes() == content
 

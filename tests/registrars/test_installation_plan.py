@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nhagent import BrowserChannel, HubClient, Installation, Platform, SecondaryTile, Template
 from nhagent.device.state import Accepted, Leaving
-from nhagent.emulator.patch import apply as apply_as_the_hub_does
+from nhagent.emulator.hub.patch import apply as apply_as_the_hub_does
 from nhagent.hub.installations import compact, from_json, to_json
 from nhagent.registrars import Desired, Step
 from nhagent.registrars.installation import InstallationRegistrar

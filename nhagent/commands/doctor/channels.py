@@ -49,7 +49,8 @@ def _check_may_be_sent(findings: Findings, name: str, channel: PushChannel) -> N
         return
     refusal = setup.memory.refusal_of(setup.platform, channel)
     if refusal is not None:
-        raise Wrong(f"{fingerprint(channel)} {refusal}", "wait until the platform gives another")
+        fact, hint = refusal
+        raise Wrong(f"{fingerprint(channel)} {fact}", hint)
 
 
 def _age(findings: Findings, path: str, mark: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nhagent.commands.doctor.findings import Check, Wrong
 from nhagent.commands.doctor.units import ENCRYPTED_CREDENTIALS
-from nhagent.device import key_ring
+from nhagent.device import credential_sources
 from nhagent.errors import CredentialError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def check_credentials(findings: Findings) -> str:
         fact += f"key {credential.key_name!r}"
         fact += more if credential.allows_more_than_listen else " (by its name, Listen alone)"
     fact += f" at {credential.namespace}"
-    hidden = key_ring.present()[1:]
+    hidden = credential_sources.present()[1:]
     if hidden:
         fact += f"; it hides {' and '.join(hidden)}"
     status = findings.known_status
@@ -41,7 +41,7 @@ def check_credentials(findings: Findings) -> str:
 
 def _check_no_service_has_it(units: list[Unit]) -> None:
     """See whether a service has the connection string that is missing here: systemd shows it to it alone."""
-    if key_ring.present() or os.environ.get("CREDENTIALS_DIRECTORY"):
+    if credential_sources.present() or os.environ.get("CREDENTIALS_DIRECTORY"):
         return
     for unit in units:
         path = unit.credential_file

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nhagent.device.key_ring import SYSTEMD_CREDENTIAL
+from nhagent.device.credential_sources import SYSTEMD_CREDENTIAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,92 @@
+"""What a channel source is, and how one is asked."""
+
+from __future__ import annotations
+
+from nhagent.errors import ChannelError, ConfigurationError, NhagentError, is_failure
+from nhagent.models import BrowserChannel, read_channel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from nhagent.models import Platform, PushChannel, RawChannel
+
+ChannelSource: TypeAlias = "Callable[[], RawChannel]"
+"""Gives a push channel, or None where the platform has issued none yet."""
+
+
+def as_source(platform: Platform, given: object, name: str) -> ChannelSource:
+    """Make a channel source of what an app gives as a channel.
+
+    Args:
+        platform: the device's platform.
+        given: a channel source, or the push channel itself.
+        name: what to call it in an error.
+
+    Raises:
+        ConfigurationError: it is not a push channel of this platform.
+    """
+    if callable(given):
+        return given
+    channel = read_channel(platform, given, name)
+    return lambda: channel
+
+
+def ask(source: ChannelSource, platform: Platform, name: str) -> PushChannel | None:
+    """Ask a channel source once.
+
+    Args:
+        source: the channel source.
+        platform: the device's platform.
+        name: what to call the channel in an error.
+
+    Returns:
+        The push channel, or None where there is none yet.
+
+    Raises:
+        ChannelError: the source failed, or gave something else than a push channel of this platform.
+    """
+    try:
+        raw = source()
+    except ChannelError:
+        raise
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        raise _failed(error, name) from None
+    if raw is None or (isinstance(raw, str) and not raw.strip()):
+        return None
+    _check_kind(raw, name)
+    try:
+        return read_channel(platform, raw, name)
+    except ConfigurationError as error:
+        raise ChannelError(error.fact, error.hint) from error
+
+
+def _failed(error: BaseException, name: str) -> ChannelError:
+    """Make the error of a source that failed. Of an error that is not ours only plain words are shown."""
+    from nhagent.redaction import in_prose
+
+    shown = str(error) if isinstance(error, NhagentError) else in_prose(error)
+    return ChannelError(f"{name}: its source failed ({shown})", "correct it")
+
+
+def _check_kind(raw: object, name: str) -> None:
+    """Check that a source gave what may be a push channel.
+
+    Raises:
+        ChannelError: it gave a coroutine, or something else that no push channel can be.
+    """
+    if isinstance(raw, str | BrowserChannel):
+        return
+    from collections.abc import Mapping
+
+    if isinstance(raw, Mapping):
+        return
+    if hasattr(raw, "cr_code") and hasattr(raw, "close"):
+        raw.close()  # else Python warns that it was never awaited
+        raise ChannelError(f"{name}: its source is a coroutine function", "give a plain callable")
+    raise ChannelError(
+        f"{name}: its source gave a {type(raw).__name__}", "it must give a push channel or None"
+    )

@@ -1,0 +1,1 @@
+"""Registration descriptions, and the Atom documents that carry them."""

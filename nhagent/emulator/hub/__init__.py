@@ -1,0 +1,1 @@
+"""The hub itself: its installations and registrations, and what may be done to them."""

@@ -1,0 +1,203 @@
+"""Carries out a plan: one exchange after the other, each saved when it is earned.
+
+There is one durable write between two exchanges: it keeps what the last one has earned, and marks in doubt
+what the next one writes. A record that the hub refuses does not hold up the others; nothing is deleted then.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from nhagent.errors import (
+    HubError,
+    HubUnavailable,
+    InvalidRequest,
+    RecordNotFound,
+    RegistrationGone,
+    StateUnwritable,
+)
+from nhagent.logs import Log
+from nhagent.reconcile.deadline import seconds_until
+from nhagent.reconcile.planner import next_steps
+from nhagent.steps import CreateId, DeleteRecord, SweepChannel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from nhagent.device.accepted import Accepted
+    from nhagent.device.state import RetryState
+    from nhagent.device.store import Store
+    from nhagent.errors import NhagentError
+    from nhagent.reconcile.planner import StartPlan
+    from nhagent.registrars.protocol import Registrar
+    from nhagent.session.hub_session import HubSession
+    from nhagent.steps import Step
+
+STRUCK_OUT_TOGETHER: Final = 25
+"""Deletions that are struck out in one write: a lost one is made again, and each write writes all of it."""
+
+_log = Log(__name__)
+
+
+class Executor:
+    """Carries out one plan. Under the lock.
+
+    Args:
+        plan: what to do; what it shall remember is on disk.
+        store: the device's files.
+        session: its way to the hub.
+        registrar: makes the exchanges.
+        deadline: when the time is up, by `time.monotonic`.
+
+    Attributes:
+        state: what is remembered by now.
+        done: the steps that the hub has accepted.
+        recreated: whether the hub was found to have lost a record.
+    """
+
+    def __init__(
+        self, plan: StartPlan, store: Store, session: HubSession, registrar: Registrar, deadline: float
+    ) -> None:
+        self._plan = plan
+        self._store = store
+        self._session = session
+        self._registrar = registrar
+        self._deadline = deadline
+        self._steps = list(plan.steps)
+        self._saved = plan.committed_state
+        self._refused: NhagentError | None = None
+        self._recovered: set[tuple[str, str]] = set()
+        self._earned = False
+        self._struck_out = 0
+        self.state = plan.state
+        self.done: list[Step] = []
+        self.recreated = False
+
+    def execute(self) -> None:
+        """Take every step that can be taken.
+
+        Deletions that the time is too short for are left to the next start.
+
+        Raises:
+            HubError: the hub refused a record for good, or could not be asked; `cut_short` must follow.
+            StateUnwritable: an id that the hub made could not be kept.
+        """
+        while self._steps:
+            self._check_time(self._steps[0])
+            step = self._steps.pop(0)
+            self._session.open(seconds_until(self._deadline))
+            before = self.state.accepted
+            if not self._prepared(step, before):
+                continue
+            try:
+                accepted = self._registrar.apply(step, self.state.accepted, self._session.now())
+            except HubUnavailable:
+                raise  # no answer: the doubt stays
+            except HubError as error:
+                self._keep(before)  # refused: nothing was changed
+                self._step_refused(step, error)
+            else:
+                self._step_accepted(step, accepted.dated(step.record, self._session.ahead))
+        if self._refused is not None:
+            raise self._refused
+        if self._session.requests_sent:  # it has answered, and did it all
+            self.state = self.state.changed(retry=None)
+        self._save()
+
+    def cut_short(self, retry: RetryState | None) -> None:
+        """Save what was earned before an error ended it, and when it is tried again.
+
+        Args:
+            retry: what must outlive a restart; None: what is remembered of an earlier failure stays.
+        """
+        if retry is not None:
+            self.state = self.state.changed(retry=retry)
+        self._save()
+
+    def _check_time(self, step: Step) -> None:
+        if monotonic() > self._deadline and (self.done or isinstance(step, DeleteRecord)):
+            raise HubUnavailable(
+                f"the time is up, and {len(self._steps)} exchanges are left",
+                "wait: nhagent goes on by itself",
+            )
+
+    def _prepared(self, step: Step, before: Accepted) -> bool:
+        """Whether what was earned, and that a write of this record goes out now, is remembered as it must be.
+
+        An id that the hub has just made must be on disk before it is used.
+        """
+        if step.writes:
+            self._keep(before.doubting(step.record))
+        elif not self._earned and self._struck_out < STRUCK_OUT_TOGETHER:
+            return True
+        makes_use_of_id = bool(self.done) and isinstance(self.done[-1], CreateId)
+        try:
+            self._save(durably=makes_use_of_id)
+        except StateUnwritable as unwritable:
+            self._keep(self._saved.accepted)
+            self._give_up(step, unwritable)
+            return False
+        return True
+
+    def _step_accepted(self, step: Step, accepted: Accepted) -> None:
+        self.done.append(step)
+        self._keep(accepted)
+        if step.writes:
+            self.state = self.state.changed(writes=self.state.writes + 1)
+        if isinstance(step, DeleteRecord):
+            self._struck_out += 1
+        else:
+            self._earned = True
+        if isinstance(step, SweepChannel) or self._registrar.plans_again_after(step):
+            self._plan_again()
+
+    def _step_refused(self, step: Step, error: HubError) -> None:
+        _log.info("%s: %s", step, error)
+        attempt = (step.record, step.method)
+        try:
+            accepted, instead = self._registrar.recover(
+                step, error, self.state.accepted, self._session.now(), again=attempt in self._recovered
+            )
+        except (RegistrationGone, RecordNotFound, InvalidRequest) as final:
+            self._give_up(step, final)
+            return
+        self._recovered.add(attempt)
+        self._earned = True
+        self._keep(accepted)
+        if isinstance(error, RecordNotFound | RegistrationGone):
+            self._record_gone()
+        if instead is None:
+            self._plan_again()
+        else:
+            self._steps[:0] = instead
+
+    def _record_gone(self) -> None:
+        self.recreated = True
+        self.state = self.state.changed(losses=self.state.losses + 1)
+
+    def _give_up(self, step: Step, error: NhagentError) -> None:
+        """Go on with the steps that can be taken all the same: no deletion after a failed write."""
+        self._refused = self._refused or error
+        if not isinstance(step, DeleteRecord):
+            self._steps = [
+                left
+                for left in self._steps
+                if left.record != step.record and not isinstance(left, DeleteRecord)
+            ]
+
+    def _plan_again(self) -> None:
+        plan = self._plan
+        self._steps = list(
+            next_steps(
+                self._registrar, plan.installation, plan.policy, self.state.accepted, self._session.now()
+            )
+        )
+
+    def _keep(self, accepted: Accepted) -> None:
+        self.state = self.state.changed(accepted=accepted)
+
+    def _save(self, *, durably: bool = False) -> None:
+        if not self.state.is_stored_as(self._saved):
+            (self._store.save_state if durably else self._store.remember)(self.state)
+        self._saved, self._earned, self._struck_out = self.state, False, 0

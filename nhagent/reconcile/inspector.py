@@ -1,0 +1,178 @@
+"""What is known of a device, and what follows from it: memory, readings, plans, and what is committed.
+
+What is on disk and what the channel sources gave are read and planned once; what a plan needs beforehand is
+written down under the lock.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from os import getpid
+from threading import TIMEOUT_MAX, RLock
+
+from nhagent.device.document import Malformed
+from nhagent.device.state import State
+from nhagent.device.store import IDENTITY, STATE
+from nhagent.errors import ConfigurationError, StateLocked
+from nhagent.logs import Log
+from nhagent.reconcile.declaration import Declaration
+from nhagent.reconcile.identity import new_installation_id
+from nhagent.reconcile.planner import Mode, StartInputs, plan_start
+from nhagent.reconcile.readings import Readings, known_channels, read_sources
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Final
+
+    from nhagent.device.store import Memory, Store
+    from nhagent.reconcile.planner import StartPlan
+    from nhagent.reconcile.settings import Settings
+    from nhagent.registrars.protocol import Registrar
+    from nhagent.session.hub_session import HubSession
+
+AT_A_START: Final = Mode()
+"""The mode of an ordinary start."""
+
+_log = Log(__name__)
+
+
+class Inspector:
+    """Inspects a device, and plans for it.
+
+    Args:
+        settings: what the app passes in; replaced when it declares something else.
+        store: the device's files.
+        session: its way to the hub.
+        registrar: makes the hub know it.
+    """
+
+    def __init__(self, settings: Settings, store: Store, session: HubSession, registrar: Registrar) -> None:
+        self.settings = settings
+        self.store = store
+        self.session = session
+        self.registrar = registrar
+        self._lock = RLock()
+        self._process = getpid()
+        self._is_reading = False
+
+    @contextmanager
+    def alone(self, seconds: float) -> Iterator[None]:
+        """Serialise passes of this process's threads, and all else that reads and declares.
+
+        Args:
+            seconds: how long to wait for another thread.
+
+        Raises:
+            StateLocked: it did not finish in time.
+        """
+        if self._process != getpid():  # forked: the thread at work, and its connection, are the parent's
+            self._process, self._lock, self._is_reading = getpid(), RLock(), False
+            self.session.forget()
+        lock = self._lock
+        if not lock.acquire(timeout=min(max(0.0, seconds), TIMEOUT_MAX)):
+            raise StateLocked(
+                f"state folder {self.store.folder!r}: another thread of this program is at work on it and "
+                f"did not finish within {seconds:.0f} s",
+                "try again, or give it longer",
+            )
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def recall(self) -> Memory:
+        """Read what is on disk. An invalid stored declaration marks state.json as unreadable."""
+        memory = self.store.load()
+        try:
+            Declaration.from_json(memory.state.declaration)
+        except Malformed:
+            state = State(namespace=memory.state.namespace, disabled=memory.state.disabled)
+            return memory.changed(state=state, unreadable=(*memory.unreadable, STATE))
+        return memory
+
+    def read(self, memory: Memory) -> Readings:
+        """Ask every channel source that is declared, now or before; none while the device is unregistered."""
+        if memory.is_disabled:
+            return Readings()
+        if self._is_reading:
+            raise ConfigurationError(
+                "a channel source called its own agent", "let it give the channel and no more"
+            )
+        declaration = self.settings.given.over(Declaration.from_json(memory.state.declaration))
+        self._is_reading = True
+        try:
+            return read_sources(self.settings.platform, self.settings.source, declaration)
+        finally:
+            self._is_reading = False
+
+    def inputs(
+        self,
+        memory: Memory,
+        readings: Readings,
+        namespace: str | None,
+        *,
+        mode: Mode = AT_A_START,
+        new_id: Callable[[], str] = new_installation_id,
+    ) -> StartInputs:
+        """Gather what is known at a start."""
+        return StartInputs(
+            memory,
+            self.settings,
+            readings,
+            namespace,
+            self.settings.machine(),
+            self.session.now(),
+            mode,
+            new_id,
+        )
+
+    def plan(self, inputs: StartInputs) -> StartPlan:
+        """Plan a start; the device's channels are kept out of every error from now on."""
+        plan = plan_start(inputs, self.registrar)
+        if not plan.is_settled:
+            self._hide_channels(plan)
+        return plan
+
+    def learn(self, plan: StartPlan) -> StartPlan:
+        """Plan again with what the hub tells of the device, where the disk does not say.
+
+        Raises:
+            HubError: the hub did not answer.
+        """
+        if not plan.must_learn or plan.installation is None:
+            return plan
+        learnt = self.registrar.learn(
+            plan.installation,
+            plan.state.accepted,
+            plan.known_id,
+            listing=plan.listing,
+            complete=self.settings.given.is_complete,
+        )
+        plan = plan_start(plan.inputs.changed(now=self.session.now()), self.registrar, learnt)
+        self._hide_channels(plan)
+        return plan
+
+    def commit(self, plan: StartPlan) -> None:
+        """Write what must be on disk before anything is sent. Under the lock.
+
+        Raises:
+            StateUnwritable: it is not on disk.
+        """
+        memory, now = plan.inputs.memory, self.settings.clock
+        for name in memory.unreadable:
+            aside = self.store.keep_aside(name, now())
+            _log.warning("state file %s was corrupt and is kept as %s", name, aside)
+        if plan.is_cloned:
+            for name in (IDENTITY, STATE):
+                self.store.keep_aside(name, now())
+        # The state first: it holds what a first run has found, and an identity says that there was one.
+        state = plan.committed_state
+        if memory.unreadable or memory.unsaved or not memory.state.is_stored_as(state):
+            self.store.save_state(state)
+        if memory.identity != plan.identity:
+            self.store.save_identity(plan.identity)
+
+    def _hide_channels(self, plan: StartPlan) -> None:
+        states = (plan.inputs.memory.state, plan.state)
+        self.session.hide(channel for state in states for _, channel in known_channels(state))
