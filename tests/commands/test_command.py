@@ -95,7 +95,7 @@ def test_register_plan_status_unregister_enable(
     assert (code, report["outcome"], report["requests"], report["error"]) == (0, "registered", 3, None)
     assert set(report) == {
         "outcome", "error", "installation_id", "registration_ids", "requests", "steps", "channel_errors",
-        "failed_sources", "next_attempt", "clock_skew", "elapsed",
+        "failed_sources", "next_attempt", "clock_skew", "elapsed", "refresh_due",
     }  # fmt: skip
     assert command.run("register")[1].startswith(
         f"unchanged as installation {report['installation_id']} (0 req"
