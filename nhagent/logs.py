@@ -5,6 +5,8 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Callable
+    from typing import ClassVar
 
 
 class Log:
@@ -12,7 +14,13 @@ class Log:
 
     Args:
         name: the logger's name, as for `logging.getLogger`.
+
+    Attributes:
+        set_up: called once, before the first line of any of these loggers, or None: how a program sets up
+            ``logging`` without importing it at each start.
     """
+
+    set_up: ClassVar[Callable[[], object] | None] = None
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -33,4 +41,7 @@ class Log:
     def _logger(self) -> logging.Logger:
         import logging
 
+        set_up, Log.set_up = Log.set_up, None
+        if set_up is not None:
+            set_up()
         return logging.getLogger(self._name)

@@ -1,31 +1,29 @@
-"""The configuration file: TOML, read strictly, into an agent.
+"""The configuration file, and the agent that it describes.
 
-Every value is checked for its type, and a key that is not known is refused with the nearest one that is: a
-misspelt ``tags`` must not leave a fleet without tags. The file is the whole declaration: what is not in it is
-not declared.
+The file is the whole declaration: what is not in it is not declared. Paths in it are relative to its folder.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
 
 from nhagent import validation
-from nhagent.agent import Agent
 from nhagent.channels import simple
-from nhagent.channels.source import ChannelSource, as_source
+from nhagent.commands.toml_table import TomlTable, read_toml
 from nhagent.device import paths
 from nhagent.errors import ConfigurationError
-from nhagent.models import Platform, RawChannel, SecondaryTile, Template
-from nhagent.reconcile.declaration import PRIMARY, tile_name
+from nhagent.models import SecondaryTile, Template
 from nhagent.reconcile.settings import LONGEST
-from nhagent.session.credential_chain import CredentialChain
-from nhagent.session.hub_session import HubSession
+from nhagent.values import Value
+
+TYPE_CHECKING = False  # taken for typing's by type checkers; an unchanged start need not import that
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import timedelta
+    from typing import Any, Final
+
+    from nhagent.agent import Agent
+    from nhagent.models import RawChannel
 
 _TOP: Final = ("app", "hub", "device", "channel", "templates", "tiles", "refresh")
 _HUB: Final = ("name", "style", "endpoint", "ca_bundle", "allow_full_access")
@@ -43,100 +41,146 @@ _TEMPLATE: Final = ("body", "headers", "tags", "expiry")
 _TILE: Final = ("channel", "tags", "templates")
 _REFRESH: Final = ("every", "startup_spread")
 
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_REQUIRED: Final = object()
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+"""Seconds in each unit of a duration."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What a configuration file describes, to be looked at part by part; nothing is read or sent yet.
-
-    Attributes:
-        path: the file's.
-        agent: the agent.
-        access: a way to the hub of the same settings.
-        hub: the hub's name.
-        ca_bundle: the certificate authority to trust beside the usual ones, or None.
-        platform: the device's.
-        sources: the channel sources, by name.
-        channel_files: the files that some of them read, by name.
-    """
-
-    path: str
-    agent: Agent
-    access: HubSession
-    hub: str
-    ca_bundle: str | None
-    platform: Platform
-    sources: Mapping[str, ChannelSource]
-    channel_files: Mapping[str, str]
-
-
-def read_setup(given: str | None, **world: Any) -> Setup:
-    """Make the parts of what a configuration file describes.
+class ConfigurationFile:
+    """A configuration file that was read, and whose tables are looked at part by part.
 
     Args:
         given: the file's path; None: $NHAGENT_CONFIG, ``/etc/nhagent/config.toml``, or the user's.
-        world: ``clock``, ``sleep``, ``random``, as for `nhagent.agent.Agent`.
+
+    Attributes:
+        path: the file's.
+        top: all of it.
 
     Raises:
-        ConfigurationError: there is no such file, or something in it is wrong.
+        ConfigurationError: the file is missing, cannot be read, is not valid TOML, or has an unknown key.
+            The methods raise it for whatever else is wrong in it.
     """
-    with _naming(paths.config_file(given)) as path:
-        top, folder = _Table(_read(path), "", _TOP), _folder_of(path)
-        arguments = _arguments(top, folder)
-        agent = Agent(**arguments, **world)
-        platform = Platform.parse(arguments["platform"])
-        given_channels = {PRIMARY: arguments["channel"]}
-        tables = {PRIMARY: top.table("channel", _CHANNEL)}
-        for tile_id, tile in top.tables("tiles", _TILE).items():
-            given_channels[tile_name(tile_id)] = arguments["secondary_tiles"][tile_id].channel
-            tables[tile_name(tile_id)] = tile.table("channel", _CHANNEL)
-        return Setup(
-            path=path,
-            agent=agent,
-            access=HubSession(
-                CredentialChain(
-                    arguments["app"],
-                    arguments["hub"],
-                    None,
-                    endpoint=arguments["endpoint"],
-                    allow_full_access=arguments["allow_full_access"],
-                ),
-                arguments["hub"],
-                ca_bundle=arguments["ca_bundle"],
-                clock=lambda: datetime.now(UTC),
-            ),
-            hub=arguments["hub"],
-            ca_bundle=arguments["ca_bundle"],
-            platform=platform,
-            sources={name: as_source(platform, channel, name) for name, channel in given_channels.items()},
-            channel_files={
-                name: os.path.join(folder, table.text("file"))
-                for name, table in tables.items()
-                if "file" in table.given
+
+    def __init__(self, given: str | None) -> None:
+        self.path = paths.config_file(given)
+        self._folder = os.path.dirname(os.path.abspath(self.path))
+        try:
+            self.top = TomlTable(read_toml(self.path), "", _TOP)
+        except ConfigurationError as error:
+            raise self.located(error) from error.__cause__
+
+    def located(self, error: ConfigurationError) -> ConfigurationError:
+        """Give an error that names the file."""
+        return error.at(f"configuration file {self.path}")
+
+    def agent_arguments(self) -> dict[str, Any]:
+        """Read the arguments of `nhagent.agent.Agent`."""
+        top = self.top
+        hub = top.table("hub", _HUB)
+        device = top.table("device", _DEVICE)
+        refresh = top.table("refresh", _REFRESH, {})
+        return {
+            "app": top.text("app"),
+            "hub": hub.text("name"),
+            "style": hub.text("style", "installation"),
+            "endpoint": hub.text("endpoint", None),
+            "ca_bundle": self._path_in(hub, "ca_bundle"),
+            "allow_full_access": hub.boolean("allow_full_access", default=False),
+            "platform": device.text("platform"),
+            "tags": device.texts("tags"),
+            "user_id": device.text("user_id", ""),
+            "push_variables": device.text_map("push_variables"),
+            "expires_after": _duration(device, "expires_after", None),
+            "owns_tags": device.boolean("owns_tags", default=True),
+            "installation_id": device.text("installation_id", None),
+            "channel": self._channel(top.table("channel", _CHANNEL)),
+            "templates": _templates(top),
+            "secondary_tiles": {
+                tile_id: self._tile(tile) for tile_id, tile in top.tables("tiles", _TILE).items()
             },
-        )
+            "refresh_every": _duration(refresh, "every", "1d"),
+            "startup_spread": _duration(refresh, "startup_spread", "0s"),
+        }
+
+    def channel_files(self) -> Iterator[tuple[str | None, str]]:
+        """Give the files that push channels are read from.
+
+        Yields:
+            The id of the channel's tile, or None for the device's own channel, and the path.
+        """
+        owners: list[tuple[str | None, TomlTable]] = [(None, self.top)]
+        owners += self.top.tables("tiles", _TILE).items()
+        for tile_id, owner in owners:
+            path = self._path_in(owner.table("channel", _CHANNEL), "file")
+            if path is not None:
+                yield tile_id, path
+
+    def _path_in(self, table: TomlTable, key: str) -> str | None:
+        path = table.text(key, None)
+        return None if path is None else os.path.join(self._folder, path)
+
+    def _channel(self, table: TomlTable) -> RawChannel | Callable[[], RawChannel]:
+        """Read the one source that is given."""
+        if len(table.given) != 1:
+            said = " and ".join(table.given) or "nothing"
+            raise ConfigurationError(
+                f"{table.name}: there is {said}", f"give exactly one of {', '.join(_CHANNEL)}"
+            )
+        match table.given[0]:
+            case "file":
+                return simple.from_file(os.path.join(self._folder, table.text("file")))
+            case "command":
+                command = table.texts("command")
+                if not command:
+                    raise ConfigurationError(
+                        f"{table.name}.command: is empty", "give a program and its arguments"
+                    )
+                return simple.from_command(command)
+            case "env":
+                return simple.from_environment(table.text("env"))
+            case "credential":
+                return simple.from_credential(table.text("credential"))
+            case "plugin":
+                return simple.from_plugin(table.text("plugin"))
+            case _:
+                return table.channel("value")
+
+    def _tile(self, table: TomlTable) -> SecondaryTile:
+        channel = self._channel(table.table("channel", _CHANNEL))
+        if not isinstance(channel, str) and not callable(channel):
+            raise ConfigurationError(
+                f"{table.name}.channel.value: is a table", "give the push channel as text"
+            )
+        return SecondaryTile(channel=channel, tags=tuple(table.texts("tags")), templates=_templates(table))
 
 
 def read_agent(given: str | None) -> Agent:
-    """Make the agent that a configuration file describes; see `read_setup`.
+    """Make the agent that a configuration file describes.
+
+    Args:
+        given: the file's path; None: $NHAGENT_CONFIG, ``/etc/nhagent/config.toml``, or the user's.
+
+    Returns:
+        The agent; nothing was sent yet.
 
     Raises:
         ConfigurationError: there is no such file, or something in it is wrong.
         CredentialError: as `nhagent.agent.Agent`.
     """
-    with _naming(paths.config_file(given)) as path:
-        return Agent(**_arguments(_Table(_read(path), "", _TOP), _folder_of(path)))
+    from nhagent.agent import Agent
+
+    file = ConfigurationFile(given)
+    try:
+        return Agent(**file.agent_arguments())
+    except ConfigurationError as error:
+        raise file.located(error) from error.__cause__
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(Value):
     """What a connection string is stored for.
 
     Attributes:
-        app, hub: whose it is.
+        app: the app's name.
+        hub: the hub's name.
         allow_full_access: whether it may do more than listen.
     """
 
@@ -146,127 +190,82 @@ class Login:
 
 
 def read_login(given: str | None) -> Login:
-    """What a configuration file says of the connection string that belongs to it.
+    """Read for which app and hub a configuration file's connection string is stored.
 
     Args:
         given: the file's path; None: as `read_agent`.
 
+    Returns:
+        The app, the hub, and what the connection string may do.
+
     Raises:
         ConfigurationError: there is no such file, or something in what is read of it is wrong.
     """
-    with _naming(paths.config_file(given)) as path:
-        top = _Table(_read(path), "", _TOP)
-        hub = top.table("hub", _HUB)
+    file = ConfigurationFile(given)
+    try:
+        hub = file.top.table("hub", _HUB)
         return Login(
-            validation.checked_app_name(top.text("app")),
+            validation.checked_app_name(file.top.text("app")),
             validation.checked_hub_name(hub.text("name")),
             hub.boolean("allow_full_access", default=False),
         )
+    except ConfigurationError as error:
+        raise file.located(error) from error.__cause__
 
 
 def read_duration(text: str, name: str) -> timedelta:
     """Read a duration such as ``90d``, ``1d12h`` or ``0s``.
 
+    Args:
+        text: the duration: numbers, each with its unit: s, m, h, d or w.
+        name: what it is for, for the error.
+
+    Returns:
+        The duration.
+
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: it is not a duration, or is longer than a hundred years.
     """
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ConfigurationError(f'{name} "{text}": is not a duration; write 30s, 15m, 12h, 1d or 2w')
-    try:
-        duration = sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
-    except OverflowError:
-        duration = timedelta.max
-    if duration > LONGEST:
-        raise ConfigurationError(f'{name} "{text}": is longer than a hundred years; write a shorter one')
-    return duration
+    from datetime import timedelta
+
+    seconds = 0.0
+    parts = _numbers_and_units(text)
+    for number, unit in parts:
+        if not _is_decimal(number) or unit not in _SECONDS:
+            parts = []
+            break
+        seconds += float(number) * _SECONDS[unit]
+    if not parts:
+        raise ConfigurationError(f'{name} "{text}": is not a duration', "write 30s, 15m, 12h, 1d or 2w")
+    if seconds > LONGEST.total_seconds():
+        raise ConfigurationError(f'{name} "{text}": is longer than a hundred years', "write a shorter one")
+    return timedelta(seconds=seconds)
 
 
-@contextmanager
-def _naming(path: str) -> Iterator[str]:
-    """Name the file in whatever is wrong with it."""
-    try:
-        yield path
-    except ConfigurationError as error:
-        raise ConfigurationError(f"configuration file {path}: {error}") from error.__cause__
+def _numbers_and_units(text: str) -> list[tuple[str, str]]:
+    """Part text after each character that is not of a number; a regular expression costs more at a start."""
+    parts = []
+    number = ""
+    for character in text:
+        if character.isdecimal() or character == ".":
+            number += character
+        else:
+            parts.append((number, character))
+            number = ""
+    return [*parts, (number, "")] if number else parts
 
 
-def _folder_of(path: str) -> str:
-    return os.path.dirname(os.path.abspath(path))
+def _is_decimal(number: str) -> bool:
+    whole, point, fraction = number.partition(".")
+    return whole.isdecimal() and (fraction.isdecimal() if point else True)
 
 
-def _read(path: str) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:  # Windows' editors begin it with a mark
-            return tomllib.loads(file.read())
-    except FileNotFoundError:
-        raise ConfigurationError(
-            "is not there; write one, or name it with --config or $NHAGENT_CONFIG"
-        ) from None
-    except OSError as error:
-        raise ConfigurationError(f"cannot be read ({error.strerror}); check it") from error
-    except (ValueError, RecursionError) as error:
-        # A number of thousands of digits is refused by Python itself, with advice for programmers.
-        fact = str(error).partition("; use sys.")[0]
-        raise ConfigurationError(f"is not valid TOML: {fact}; correct the file") from None
+def _duration(table: TomlTable, key: str, default: str | None) -> timedelta | None:
+    text = table.text(key, default)
+    return None if text is None else read_duration(text, table.path(key))
 
 
-def _arguments(top: _Table, folder: str) -> dict[str, Any]:
-    """The agent's arguments; a path is relative to the configuration file's folder."""
-    hub = top.table("hub", _HUB)
-    device = top.table("device", _DEVICE)
-    refresh = top.table("refresh", _REFRESH, {})
-    ca_bundle = hub.text("ca_bundle", None)
-    return {
-        "app": top.text("app"),
-        "hub": hub.text("name"),
-        "style": hub.text("style", "installation"),
-        "endpoint": hub.text("endpoint", None),
-        "ca_bundle": None if ca_bundle is None else os.path.join(folder, ca_bundle),
-        "allow_full_access": hub.boolean("allow_full_access", default=False),
-        "platform": device.text("platform"),
-        "tags": device.texts("tags"),
-        "user_id": device.text("user_id", ""),
-        "push_variables": device.text_map("push_variables"),
-        "expires_after": device.duration("expires_after", None),
-        "owns_tags": device.boolean("owns_tags", default=True),
-        "installation_id": device.text("installation_id", None),
-        "channel": _channel(top.table("channel", _CHANNEL), folder),
-        "templates": _templates(top),
-        "secondary_tiles": {
-            tile_id: _tile(tile, folder) for tile_id, tile in top.tables("tiles", _TILE).items()
-        },
-        "refresh_every": refresh.duration("every", "1d"),
-        "startup_spread": refresh.duration("startup_spread", "0s"),
-    }
-
-
-def _channel(table: _Table, folder: str) -> RawChannel | Callable[[], RawChannel]:
-    """The one source that is given; a path is relative to the configuration file's folder."""
-    if len(table.given) != 1:
-        said = " and ".join(table.given) or "nothing"
-        raise ConfigurationError(f"{table.name}: give exactly one of {', '.join(_CHANNEL)}; there is {said}")
-    match table.given[0]:
-        case "file":
-            return simple.from_file(os.path.join(folder, table.text("file")))
-        case "command":
-            command = table.texts("command")
-            if not command:
-                raise ConfigurationError(f"{table.name}.command: is empty; give a program and its arguments")
-            return simple.from_command(command)
-        case "env":
-            return simple.from_environment(table.text("env"))
-        case "credential":
-            return simple.from_credential(table.text("credential"))
-        case "plugin":
-            return simple.from_plugin(table.text("plugin"))
-        case _:
-            return table.channel("value")
-
-
-def _templates(owner: _Table) -> dict[str, Template]:
+def _templates(owner: TomlTable) -> dict[str, Template]:
     return {
         name: Template(
             body=table.text("body"),
@@ -276,89 +275,3 @@ def _templates(owner: _Table) -> dict[str, Template]:
         )
         for name, table in owner.tables("templates", _TEMPLATE).items()
     }
-
-
-def _tile(table: _Table, folder: str) -> SecondaryTile:
-    channel = _channel(table.table("channel", _CHANNEL), folder)
-    if not isinstance(channel, str) and not callable(channel):
-        raise ConfigurationError(f"{table.name}.channel.value: a tile's push channel is text")
-    return SecondaryTile(channel=channel, tags=tuple(table.texts("tags")), templates=_templates(table))
-
-
-class _Table:
-    """A TOML table of known keys, read with their types."""
-
-    def __init__(self, values: Mapping[str, Any], name: str, known: tuple[str, ...]) -> None:
-        self.name = name
-        self.given = list(values)
-        self._values = values
-        for key in values:
-            if key not in known:
-                raise ConfigurationError(f'{self._path(key)}: unknown key "{key}"; {_nearest(key, known)}')
-
-    def text(self, key: str, default: Any = _REQUIRED) -> Any:
-        value = self._take(key, default)
-        if value is not default and not isinstance(value, str):
-            raise self._wrong(key, value, "text in quotes")
-        return value
-
-    def duration(self, key: str, default: Any) -> Any:
-        text = self.text(key, default)
-        return None if text is None else read_duration(text, self._path(key))
-
-    def boolean(self, key: str, *, default: bool) -> bool:
-        value = self._take(key, default)
-        if not isinstance(value, bool):
-            raise self._wrong(key, value, "true or false")
-        return value
-
-    def texts(self, key: str) -> list[str]:
-        value = self._take(key, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self._wrong(key, value, 'a list of texts, such as ["a", "b"]')
-        return value
-
-    def text_map(self, key: str) -> dict[str, str]:
-        value = self._take(key, {})
-        if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
-            raise self._wrong(key, value, 'a table of texts, such as { name = "value" }')
-        return value
-
-    def channel(self, key: str) -> str | dict[str, object]:
-        value = self._take(key, _REQUIRED)
-        if not isinstance(value, str | dict):
-            raise self._wrong(key, value, "a push channel: text, or a table for browser")
-        return value
-
-    def table(self, key: str, known: tuple[str, ...], default: Any = _REQUIRED) -> _Table:
-        value = self._take(key, default)
-        if not isinstance(value, dict):
-            raise self._wrong(key, value, "a table")
-        return _Table(value, self._path(key), known)
-
-    def tables(self, key: str, known: tuple[str, ...]) -> dict[str, _Table]:
-        """Tables whose names the user chooses, by name."""
-        value = self._take(key, {})
-        if not isinstance(value, dict):
-            raise self._wrong(key, value, "a table of tables")
-        names = _Table(value, self._path(key), tuple(value))
-        return {name: names.table(name, known) for name in value}
-
-    def _take(self, key: str, default: Any) -> Any:
-        value = self._values.get(key, default)
-        if value is _REQUIRED:
-            raise ConfigurationError(f"{self._path(key)}: is missing; it has no default")
-        return value
-
-    def _path(self, key: str) -> str:
-        return f"{self.name}.{key}" if self.name else key
-
-    def _wrong(self, key: str, value: object, right: str) -> ConfigurationError:
-        return ConfigurationError(f"{self._path(key)}: is of type {type(value).__name__}; write {right}")
-
-
-def _nearest(key: str, known: tuple[str, ...]) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(key.lower(), known, n=1, cutoff=0.5)
-    return f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"

@@ -1,9 +1,9 @@
 """``nhagent run``: the device kept fresh for as long as the machine is on.
 
-One thread: turns, waits and signs of life alternate, so that the watchdog watches what does the work. Files
-that channels come from, and those in which a command leaves its wish, are looked at every other second. A
-signal is obeyed wherever it strikes: what it cuts short is as after a power cut, which the device's memory is
-made for.
+One thread: passes, waits and messages to the watchdog alternate, so that the watchdog watches what does the
+work. The files that push channels come from, and the state files in which a command leaves what the user
+wants, are looked at every other second. A signal is obeyed wherever it strikes: what it cuts short is as
+after a power cut, which the device's memory is made for.
 """
 
 from __future__ import annotations
@@ -12,28 +12,38 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
 from select import select
 from time import monotonic, sleep
-from types import FrameType
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from nhagent.commands import systemd
-from nhagent.commands.config import Setup, read_setup
-from nhagent.device.store import IDENTITY, STATE
+from nhagent.commands.setup import Setup, read_setup
 from nhagent.errors import NhagentError
 from nhagent.redaction import in_prose
-from nhagent.report import Report
 from nhagent.retry.state import uptime
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import FrameType
+
+    from nhagent.report import Report
+
 LOOK_SECONDS: Final = 1.5
-"""Between two looks at the files that channels come from."""
-AGAIN_SECONDS: Final = 60.0
-"""The least between two turns for nothing but what another process has learnt."""
+"""Between two looks at the files that push channels come from."""
+
+MIN_PASS_SECONDS: Final = 60.0
+"""Minimum between two passes whose only reason is that another process has changed the state."""
+
+MAX_SHOWN_SECONDS: Final = 120
+"""From here on a span is shown in minutes."""
+
+MAX_SHOWN_MINUTES: Final = 120
+"""From here on a span is shown in hours."""
 
 _log = logging.getLogger(__name__)
 
 Seen = tuple[tuple[int, int, int] | None, ...]
+"""What tells whether files are still the same; see `_look`."""
 
 
 class Daemon:
@@ -42,7 +52,8 @@ class Daemon:
     Args:
         config: the file's path; None: the usual one.
         notify: tells systemd a state.
-        sleep: waits some seconds.
+        sleep: waits some seconds; left out: the real one, which a signal ends.
+        read: reads the configuration file.
 
     Raises:
         ConfigurationError: the file cannot be read, or something in it is wrong.
@@ -59,39 +70,38 @@ class Daemon:
         self._config = config
         self._notify = notify
         self._read = read
-        self._take(read(config))
-        self._sleep = sleep or self._doze
-        self._slept = 0.0  # by a sleep that takes no time
+        self._use(read(config))
+        self._sleep = sleep or self._sleep_until_signal
+        self._slept = 0.0  # by an injected sleep, which returns at once
         self._counts_sleep = sleep is not None
         self._is_ready = False
-        self._refused = ""  # why the newest configuration is not the one in force
-        self._wants_reload = self._wants_turn = False
+        self._refused = ""  # why the newest configuration is not the one in use
+        self._wants_reload = self._wants_pass = False
         self._listening, self._calling = os.pipe()
         self._watchdog = systemd.watchdog_seconds()
         self._went_well = True
-        self._looks_at_state_after = self._lived()
+        self._looks_at_state_after = self._elapsed()
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
-        self._obey()
+        self._handle_signals()
         try:
             while True:
                 try:
-                    self._setup.agent.live(wait=self._wait, lived=self._lived, told=self._told)
-                except _Renewed:
+                    self._setup.agent.live(wait=self._wait, lived=self._elapsed, told=self._tell)
+                except _Reloaded:
                     continue
         except _Stop:
             _log.info("stopping")
             self._notify("STOPPING=1")
 
-    def _take(self, setup: Setup) -> None:
-        """Let a configuration be the one in force."""
+    def _use(self, setup: Setup) -> None:
+        """Use a configuration from now on."""
         self._setup = setup
-        self._memory = tuple(os.path.join(setup.agent.state_folder, name) for name in (IDENTITY, STATE))
-        self._seen = _look(setup.channel_files.values())
-        self._remembered = _look(self._memory)
+        self._channels_seen = _look(setup.channel_files.values())
+        self._memory_seen = _look(setup.memory.files)
 
-    def _obey(self) -> None:
+    def _handle_signals(self) -> None:
         def stop(_: int, __: FrameType | None) -> NoReturn:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_IGN)  # once is enough
@@ -105,50 +115,55 @@ class Daemon:
 
             def reload(_: int, __: FrameType | None) -> None:
                 self._wants_reload = True
-                self._call()
+                self._end_wait()
 
             def poke(_: int, __: FrameType | None) -> None:
-                self._wants_turn = True
-                self._call()
+                self._wants_pass = True
+                self._end_wait()
 
             signal.signal(signal.SIGHUP, reload)
             signal.signal(signal.SIGUSR1, poke)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP, signal.SIGUSR1})  # see `cli`
+            # `nhagent.commands.actions.run` has blocked them.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP, signal.SIGUSR1})
 
-    def _told(self, came_to: Report | NhagentError, seconds: float) -> None:
-        """After a turn: it is ready once there was one, whatever came of it; a boot waits for no hub."""
-        again = f"next look in {_span(seconds)}"
-        if isinstance(came_to, NhagentError):
-            status = f"refused: {came_to}; tried again in {_span(seconds)}"
+    def _tell(self, outcome: Report | NhagentError, seconds: float) -> None:
+        """Tell systemd how a pass ended.
+
+        The daemon is ready after its first pass, however that ended: a boot waits for no hub.
+        """
+        again = f"tried again in {_span(seconds)}"
+        if isinstance(outcome, NhagentError):
+            status = f"refused: {outcome}; {again}"
             _log.error("%s", status)
-        elif came_to.error is not None:
-            status = f"waiting: {came_to.error}; tried again in {_span(seconds)}"
+        elif outcome.error is not None:
+            status = f"waiting: {outcome.error}; {again}"
             _log.warning("%s", status)
         else:
-            status = f"{came_to.outcome}, {came_to.requests} requests; {again}"
-        if self._refused:  # a turn follows a reload at once, and would hide it
+            status = f"{outcome.outcome}, {outcome.requests} requests; next look in {_span(seconds)}"
+        if self._refused:  # a pass follows a reload at once, and would hide it
             status = f"{status}; {self._refused}"
-        self._went_well = not isinstance(came_to, NhagentError) and came_to.error is None
+        self._went_well = not isinstance(outcome, NhagentError) and outcome.error is None
         ready = "" if self._is_ready else "READY=1\n"
         self._is_ready = True
         self._notify(f"{ready}WATCHDOG=1\nSTATUS={' '.join(status.split())}")
 
-    def _lived(self) -> float:
+    def _elapsed(self) -> float:
+        """The machine's uptime in seconds, with what an injected sleep has skipped."""
         return uptime() + self._slept
 
     def _wait(self, seconds: float) -> bool:
         """Wait; True as soon as there is something to look at."""
-        ends = self._lived() + seconds
-        self._remembered = _look(self._memory)  # up to here it was this daemon that wrote
+        ends = self._elapsed() + seconds
+        self._memory_seen = _look(self._setup.memory.files)  # up to here it was this daemon that wrote
         while True:
             if self._wants_reload:
                 self._wants_reload = False
                 self._reload()
                 return True
-            if self._wants_turn or self._has_changed() or self._is_remembered_otherwise():
-                self._wants_turn = False
+            if self._wants_pass or self._has_new_channel() or self._has_new_memory():
+                self._wants_pass = False
                 return True
-            left = ends - self._lived()
+            left = ends - self._elapsed()
             if left <= 0:
                 return False
             step = min(left, LOOK_SECONDS, (self._watchdog or LOOK_SECONDS * 2) / 2)
@@ -157,43 +172,42 @@ class Daemon:
                 self._slept += step
             self._notify("WATCHDOG=1")
 
-    def _call(self) -> None:
+    def _end_wait(self) -> None:
         try:
             os.write(self._calling, b".")
-        except BlockingIOError:  # it is full of calls already
+        except BlockingIOError:  # enough is in the pipe to end it
             pass
 
-    def _doze(self, seconds: float) -> None:
-        """Sleep, but not through a signal."""
-        if sys.platform == "win32":  # where there are none but the one that stops it
+    def _sleep_until_signal(self, seconds: float) -> None:
+        if sys.platform == "win32":  # where there are no signals but the one that stops it
             sleep(seconds)
         elif select([self._listening], [], [], seconds)[0]:
             os.read(self._listening, 4096)
 
-    def _has_changed(self) -> bool:
+    def _has_new_channel(self) -> bool:
         now = _look(self._setup.channel_files.values())
-        changed, self._seen = now != self._seen, now
-        return changed
+        has_changed, self._channels_seen = now != self._channels_seen, now
+        return has_changed
 
-    def _is_remembered_otherwise(self) -> bool:
+    def _has_new_memory(self) -> bool:
         """Whether another process has written: a command that enables the device, or unregisters it.
 
-        The identity has such a wish. The state has what else a command may find, a record that the hub has
-        lost; two daemons over one folder must not wake each other with it for ever.
+        What the user wants is in the identity file. The state file has what else a command may find, such as
+        a record that the hub has lost; two daemons over one folder must not wake each other with it for ever.
         """
-        now = _look(self._memory)
-        if now == self._remembered:
+        now = _look(self._setup.memory.files)
+        if now == self._memory_seen:
             return False
-        if now[0] != self._remembered[0]:
+        if now[0] != self._memory_seen[0]:
             return True
-        if not self._went_well or self._lived() < self._looks_at_state_after:
+        if not self._went_well or self._elapsed() < self._looks_at_state_after:
             return False
-        self._looks_at_state_after = self._lived() + AGAIN_SECONDS
+        self._looks_at_state_after = self._elapsed() + MIN_PASS_SECONDS
         return True
 
     def _reload(self) -> None:
-        """Read the configuration anew; a bad one changes nothing, and says so."""
-        self._notify(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic() * 1_000_000)}")
+        """Read the configuration again; one that is wrong is told, and changes nothing."""
+        self._notify(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic() * systemd.MICROSECONDS)}")
         try:
             setup = self._read(self._config)
         except Exception as error:  # noqa: BLE001 - whatever is in the file, the daemon has one that is good
@@ -202,23 +216,23 @@ class Daemon:
             self._refused = f"the new configuration is not used: {' '.join(why.split())}"
             self._notify(f"READY=1\nSTATUS={self._refused}")
             return
-        _log.info("the configuration was read anew")
+        _log.info("the configuration was read again")
         self._refused = ""
-        self._take(setup)
-        self._notify("READY=1\nSTATUS=configuration read anew")
-        raise _Renewed
+        self._use(setup)
+        self._notify("READY=1\nSTATUS=configuration read again")
+        raise _Reloaded
 
 
 class _Stop(BaseException):
     """Ends the daemon wherever it is; nothing catches it on the way."""
 
 
-class _Renewed(Exception):
-    """Ends the life of the agent whose configuration is in force no more."""
+class _Reloaded(Exception):
+    """Ends the run of an agent whose configuration is no longer in use."""
 
 
 def _look(files: Iterable[str]) -> Seen:
-    """What tells whether a file is still the same: replaced, written to, come or gone."""
+    """What tells whether each file is still the same: replaced, written to, come or gone."""
     seen: list[tuple[int, int, int] | None] = []
     for path in files:
         try:
@@ -230,6 +244,7 @@ def _look(files: Iterable[str]) -> Seen:
 
 
 def _span(seconds: float) -> str:
-    if seconds < 120:
+    if seconds < MAX_SHOWN_SECONDS:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < MAX_SHOWN_MINUTES else f"{minutes / 60:.1f} h"

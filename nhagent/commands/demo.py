@@ -1,9 +1,9 @@
-"""``nhagent demo``: the main job, on a hub that is embedded in the process.
+"""``nhagent demo``: what nhagent is for, shown on a hub that is embedded in the process.
 
-A device is registered as an installation, started again, given new channels, lost by the hub, and has its
-disk wiped; then another one is registered in the older style, where stale duplicates wait for it and the hub
-ends its registration. Every step shows the requests that the hub saw; the last shows what it holds. All of it
-is real: files in a temporary folder, TLS on loopback, a listen-only key.
+A device is registered as an installation, started again, given new push channels, lost by the hub, and has
+its disk wiped. Then another device is registered in the older style, where stale duplicates wait for it and
+the hub ends its registration. Every step shows the requests that the hub saw; the last shows what it holds.
+All of it is real: files in a temporary folder, TLS on loopback, a listen-only key.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 from nhagent.agent import Agent
 from nhagent.hub.client import HubClient
 from nhagent.models import Platform, Registration, SecondaryTile, Template
-from nhagent.registrars.protocol import INSTALLATION, REGISTRATION
 
 if TYPE_CHECKING:
     from nhagent.emulator import Emulator
     from nhagent.report import Report
 
 HUB: Final = "demo-hub"
+INSTALLATION: Final = "installation"
+REGISTRATION: Final = "registration"
 ALERT: Final = Template(
     "<toast><text id='1'>$(message)</text></toast>", {"X-WNS-Type": "wns/toast"}, ["alerts"]
 )
@@ -32,7 +33,17 @@ ALERT: Final = Template(
 
 @dataclass(slots=True)
 class Device:
-    """A device with a folder of its own, and the handles that its platform gives it."""
+    """A device with a folder of its own, and the PNS handles that its platform gives it.
+
+    Attributes:
+        hub: where it is registered.
+        app: the app's name.
+        style: how it is registered.
+        folder: its state folder.
+        channel: its PNS handle.
+        tile_channel: the PNS handle of its tile; None: it has no tile.
+        story: what its starts came to, one object for each.
+    """
 
     hub: Emulator
     app: str
@@ -43,7 +54,15 @@ class Device:
     story: list[dict[str, Any]] = field(default_factory=list)
 
     def start(self, title: str, why: str) -> Report:
-        """Start it as its app does, and tell what the hub saw."""
+        """Start it as its app does, and add what the hub saw to the story.
+
+        Args:
+            title: what has happened.
+            why: what that means for the start.
+
+        Returns:
+            The start's report.
+        """
         tile = SecondaryTile(channel=lambda: self.tile_channel, tags=["weather"])
         agent = Agent(
             app=self.app,
@@ -81,7 +100,7 @@ class Device:
 
 
 def run() -> tuple[dict[str, Any], str]:
-    """Play it.
+    """Run the whole demo.
 
     Returns:
         The object for ``--json``, and the text for people, in 80 columns.

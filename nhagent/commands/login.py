@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Final
 
 from nhagent import validation
 from nhagent.commands.config import read_login
+from nhagent.commands.setup import check_connection_string
 from nhagent.device import credential_sources, key_ring
 from nhagent.device.paths import vault_file
 from nhagent.errors import ConfigurationError
-from nhagent.session.credential_chain import checked_connection_string
 
-MAX_CHARACTERS = 16 * 1024
+MAX_CHARACTERS: Final = 16 * 1024
+"""No connection string is longer."""
 
 
 def log_in(config: str | None, *, allow_full_access: bool) -> tuple[dict[str, Any], str]:
     """Ask for the connection string, check it, and put it into the key ring.
 
-    It is asked for without echo, or read from standard input where that is no terminal; never an argument,
-    which every process of the machine could see.
+    It is asked for without echo, or read from standard input where that is not a terminal; it is never an
+    argument, which every process of the machine could see.
+
+    Args:
+        config: the configuration file's path; None: as `nhagent.commands.config.read_agent`.
+        allow_full_access: take a key that may do more than listen, whatever the configuration says.
 
     Returns:
         The object for ``--json``, and the text for people.
@@ -29,16 +34,13 @@ def log_in(config: str | None, *, allow_full_access: bool) -> tuple[dict[str, An
         CredentialError: it may do more than listen, or no key ring keeps it.
     """
     settings = read_login(config)
-    text = _asked()
-    connection = checked_connection_string(
-        text,
-        "the connection string",
-        settings.hub,
-        allow_full_access=allow_full_access or settings.allow_full_access,
+    text = _ask()
+    key_name, namespace = check_connection_string(
+        text, settings.hub, allow_full_access=allow_full_access or settings.allow_full_access
     )
     kept_in = key_ring.store_in_keyring(settings.app, settings.hub, text)
     shown = (
-        f"stored in the key ring {kept_in}: key {connection.key_name!r} at {connection.namespace}, "
+        f"stored in the key ring {kept_in}: key {key_name!r} at {namespace}, "
         f"for app {settings.app!r} and hub {settings.hub!r}"
     )
     before = next(iter(credential_sources.present()), None)
@@ -49,8 +51,8 @@ def log_in(config: str | None, *, allow_full_access: bool) -> tuple[dict[str, An
     document = {
         "app": settings.app,
         "hub": settings.hub,
-        "namespace": connection.namespace,
-        "key_name": connection.key_name,
+        "namespace": namespace,
+        "key_name": key_name,
         "key_ring": kept_in,
         "hidden_by": before,
         "error": None,
@@ -61,10 +63,14 @@ def log_in(config: str | None, *, allow_full_access: bool) -> tuple[dict[str, An
 def log_out(config: str | None) -> tuple[dict[str, Any], str]:
     """Take the connection string out of every key ring that holds it.
 
+    Args:
+        config: the configuration file's path; None: as `nhagent.commands.config.read_agent`.
+
     Returns:
         The object for ``--json``, and the text for people.
 
     Raises:
+        ConfigurationError: the configuration is wrong.
         CredentialError: a key ring is locked, or fails.
     """
     settings = read_login(config)
@@ -95,7 +101,7 @@ def make_vault() -> tuple[dict[str, Any], str]:
     return {"key_file": path, "vault_file": sealed, "error": None}, text
 
 
-def _asked() -> str:
+def _ask() -> str:
     try:
         if sys.stdin is not None and sys.stdin.isatty():
             from getpass import getpass
@@ -108,9 +114,11 @@ def _asked() -> str:
     except UnicodeDecodeError:
         text = "\udcff"  # as a standard input that is less strict gives it
     if not validation.is_text(text):
-        raise ConfigurationError("the connection string: is no text; copy it again")
+        raise ConfigurationError("the connection string: is not text", "copy it again")
     if not text.strip():
-        raise ConfigurationError("the connection string: nothing was given; paste it, or pipe it to stdin")
+        raise ConfigurationError("the connection string: nothing was given", "paste it, or pipe it to stdin")
     if len(text) > MAX_CHARACTERS:
-        raise ConfigurationError("the connection string: is longer than any; give it alone")
+        raise ConfigurationError(
+            "the connection string: is longer than any connection string", "give it alone"
+        )
     return text.strip()

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-# By syslog's priorities, which the journal reads from the beginning of a line.
-_PRIORITIES: Final = (
-    (logging.CRITICAL, 2),
-    (logging.ERROR, 3),
-    (logging.WARNING, 4),
-    (logging.INFO, 6),
-    (logging.NOTSET, 7),
-)
-
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_STATUS_BYTES: Final = 500
-"""systemd drops what is longer than 4096 in all, with the READY=1 that is in it."""
+"""Longer lines are cut: systemd drops a message of more than 4096 bytes, with the READY=1 that is in it."""
+
+MICROSECONDS: Final = 1_000_000
 
 
 def notify(state: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Tell systemd a state, such as ``READY=1``; several at once stand on lines of their own. Never raises.
+    """Tell systemd a state. Never raises.
+
+    Args:
+        state: such as ``READY=1``; several at once stand on lines of their own.
+        environ: where systemd's address is looked for.
 
     Returns:
         Whether anybody was there to hear it.
@@ -42,20 +39,12 @@ def notify(state: str, environ: Mapping[str, str] = os.environ) -> bool:
     return True
 
 
-def _bounded(line: str) -> str:
-    """A line as systemd takes it: text, of which half a character may be a file's name, and not too long."""
-    text = line.encode("utf-8", "backslashreplace")
-    if len(text) <= MAX_STATUS_BYTES:
-        return text.decode()
-    return text[: MAX_STATUS_BYTES - 3].decode("utf-8", "ignore") + "…"
-
-
 def watchdog_seconds(environ: Mapping[str, str] = os.environ) -> float | None:
-    """How often at the least systemd wants a sign of life from this process, or None."""
+    """Give the watchdog interval in seconds within which systemd expects a message; None: it expects none."""
     usec, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
     if not usec.isdecimal() or int(usec) == 0 or pid not in {"", str(os.getpid())}:
         return None
-    return int(usec) / 1_000_000
+    return int(usec) / MICROSECONDS
 
 
 def writes_to_journal(environ: Mapping[str, str] = os.environ) -> bool:
@@ -68,14 +57,14 @@ def writes_to_journal(environ: Mapping[str, str] = os.environ) -> bool:
         return False
 
 
-class JournalFormatter(logging.Formatter):
-    """Log lines with their priority before each."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        priority = next(number for level, number in _PRIORITIES if record.levelno >= level)
-        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
-
-
 def as_error(text: str) -> str:
-    """Text with the priority of an error before each line."""
+    """Give text with the priority of an error before each line."""
     return "\n".join(f"<3>{line}" for line in text.splitlines())
+
+
+def _bounded(line: str) -> str:
+    """A line as systemd takes it: UTF-8, though a file's name in it may be none, and not too long."""
+    text = line.encode("utf-8", "backslashreplace")
+    if len(text) <= MAX_STATUS_BYTES:
+        return text.decode()
+    return text[: MAX_STATUS_BYTES - 3].decode("utf-8", "ignore") + "…"

@@ -204,7 +204,7 @@ class Retries:
         left = self._left_of(wait)
         if left <= 0:
             return
-        self._latest, self.pause = wait, left
+        self._latest, self.pause = wait, max(left, backoff.FAULT_SECONDS)
         raise HeldBack(
             f"{why}: nothing is sent for {left:.0f} s",
             "wait: nhagent goes on by itself",

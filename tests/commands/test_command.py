@@ -192,7 +192,7 @@ def test_hub_that_is_away_is_waiting_and_one_that_refuses_the_key_is_not(
         (('every = "12h"', 'every = "3000000d"'), 'refresh.every "3000000d": is longer than a hundred years'),
         (('every = "12h"', f"every = {'1' * 5000}"), "is not valid TOML: Exceeds the limit (4300 digits)"),
         (('every = "12h"', "startup_spread = 5"), "startup_spread: is of type int"),
-        (('file = "channel"', ""), "channel: give exactly one of file"),
+        (('file = "channel"', ""), "channel: there is nothing; give exactly one of file"),
         (('file = "channel"', 'file = "channel"\nenv = "X"'), "there is file and env"),
         (('file = "channel"', "command = []"), "channel.command: is empty"),
         (('headers = { "X-WNS-Type" = "wns/toast" }', ""), "X-WNS-Type is missing"),
@@ -319,6 +319,19 @@ def test_options_are_taken_before_the_command_too(
     assert json.loads(capsys.readouterr().out)["state"] == "NEW"
     assert main(["--config", "absent.toml", "status", "--config", config]) == 0
     assert capsys.readouterr().out.startswith("NEW")
+
+
+def test_warning_is_logged_on_stderr_though_logging_is_set_up_by_the_first_line(
+    command: Command, folder: Path
+) -> None:
+    assert command.run("register")[0] == 0
+    [state] = (folder / "state").rglob("state.json")
+    state.write_text("{")
+    arguments = [sys.executable, "-m", "nhagent", "register", "--config", str(folder / "config.toml")]
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    [line] = ended.stderr.splitlines()
+    assert line.startswith("WARNING nhagent")
+    assert "state.json" in line
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise there")
@@ -481,11 +494,11 @@ def test_emulator_that_others_cannot_use_without_tls_says_so() -> None:
 
 
 def test_emulator_shows_every_certificate_that_it_has() -> None:
-    from nhagent.commands.cli import _parser
+    from nhagent.commands.parser import make_parser
     from nhagent.emulator.emulator import CERTIFICATES
 
     for kind in CERTIFICATES:
-        assert _parser().parse_args(["emulator", "--certificate", kind]).certificate == kind
+        assert make_parser().parse_args(["emulator", "--certificate", kind]).certificate == kind
     arguments = [sys.executable, "-m", "nhagent", "emulator", "--json", "--tls", "--certificate", "expired"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from nhagent.commands import systemd
-from nhagent.commands.config import Setup, read_setup
+from nhagent.commands import log_lines, systemd
 from nhagent.commands.daemon import Daemon
+from nhagent.commands.setup import Setup, read_setup
 from nhagent.emulator import Emulator
 from nhagent.errors import ConfigurationError
 from nhagent.retry import backoff
@@ -257,7 +257,7 @@ def test_reload_takes_a_good_configuration_and_keeps_the_old_one_for_a_bad(
     daemon.configure(("cellar",))
     daemon.send(signal.SIGHUP)
     assert "MONOTONIC_USEC=" in daemon.hears("RELOADING=1")
-    daemon.hears("STATUS=configuration read anew")
+    daemon.hears("STATUS=configuration read again")
     assert within(3, lambda: daemon.hub.contents()["installations"][0].get("tags") == ["cellar"])
     daemon.configure(text="app = 7")
     daemon.send(signal.SIGHUP)
@@ -269,7 +269,7 @@ def test_reload_takes_a_good_configuration_and_keeps_the_old_one_for_a_bad(
     assert within(3, lambda: bool(daemon.channel() == "handle-2"))
     daemon.configure()
     daemon.send(signal.SIGHUP)
-    daemon.hears("STATUS=configuration read anew")
+    daemon.hears("STATUS=configuration read again")
     assert "is not used" not in daemon.hears("STATUS=updated")
 
 
@@ -296,7 +296,7 @@ def test_configuration_under_a_name_that_is_no_text_is_reloaded(run: Callable[..
     assert "conf\\udcff" in daemon.hears("STATUS=the new configuration is not used")
     daemon.configure()
     daemon.send(signal.SIGHUP)
-    daemon.hears("STATUS=configuration read anew")
+    daemon.hears("STATUS=configuration read again")
 
 
 def test_watchdog_hears_from_the_loop_as_often_as_it_wants(run: Callable[..., Running]) -> None:
@@ -344,7 +344,7 @@ def test_journal_lines_carry_their_priorities(tmp_path: Path, notification_hub: 
 
 
 def test_priorities_stand_before_every_line() -> None:
-    form = systemd.JournalFormatter("%(message)s")
+    form = log_lines.JournalFormatter("%(message)s")
     for level, mark in ((logging.ERROR, "<3>"), (logging.INFO, "<6>"), (logging.DEBUG, "<7>")):
         record = logging.LogRecord("n", level, "f", 1, "a\nb", (), None)
         assert form.format(record) == f"{mark}a\n{mark}b"

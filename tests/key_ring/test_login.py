@@ -32,7 +32,7 @@ def device(machine: Machine, notification_hub: Emulator) -> Machine:
         ("Endpoint=sb://x;SharedAccessKey=KEY", "ConfigurationError", "SharedAccessKeyName is missing"),
         ("Endpoint=http://x/;SharedAccessKeyName=a;SharedAccessKey=KEY", "ConfigurationError", "plain http"),
         ("LISTEN;" + "x" * 20_000, "ConfigurationError", "is longer than any"),
-        (b"Endpoint=\xff\xfe", "ConfigurationError", "is no text; copy it again"),
+        (b"Endpoint=\xff\xfe", "ConfigurationError", "is not text; copy it again"),
     ],
     ids=["full", "hub", "empty", "blank", "nonsense", "part", "http", "long", "bytes"],
 )
@@ -58,7 +58,7 @@ def test_login_refuses_what_a_device_must_not_have_and_stores_nothing(
 def test_bytes_that_are_no_text_are_refused_by_a_strict_standard_input_too(device: Machine) -> None:
     device.environment["PYTHONIOENCODING"] = "utf-8:strict"
     login = device.run("login", "--json", stdin=b"Endpoint=\xff\xfe")
-    assert (login.code, "is no text; copy it again" in login.error["message"]) == (78, True)
+    assert (login.code, "is not text; copy it again" in login.error["message"]) == (78, True)
 
 
 def test_full_access_is_taken_when_it_is_asked_for_or_configured(

@@ -17,7 +17,7 @@ from nhagent import (
     SecondaryTile,
     errors,
 )
-from nhagent.commands.cli import to_json
+from nhagent.commands.output import to_json
 from nhagent.emulator import Emulator
 from tests.device_under_test import TOAST
 

@@ -118,7 +118,7 @@ BROKEN: list[Any] = [
     (channel_missing, {}, "channel", "who writes it"),
     (channel_empty, {}, "channel", "see that"),
     (channel_of_lines, {}, "channel", "one push channel"),
-    (channel_stale, {}, "channel", "ask the platform anew"),
+    (channel_stale, {}, "channel", "ask the platform again"),
     (channel_plugin, {}, "channel", "is it installed"),
     (channel_command, {}, "channel", "run it by hand"),
     (channel_expired, {}, "channel", "until the platform gives another"),

@@ -1,21 +1,31 @@
-"""The units of nhagent, where systemd knows them: how they fare, and which credential is theirs alone."""
+"""The units of nhagent that systemd knows: how they fare, and which credential is theirs alone."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from nhagent.device.credential_sources import SYSTEMD_CREDENTIAL
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 UNITS: Final = ("nhagent.service", "nhagent@*.service", "nhagent-refresh.service", "nhagent-refresh.timer")
 MANAGERS: Final = ((), ("--user",))
-SECONDS: Final = 5.0
-PLAIN: Final = "/etc/credstore"
-ENCRYPTED: Final = "/etc/credstore.encrypted"
+"""systemctl's options for the system's manager and the user's own."""
+
+SYSTEMCTL_SECONDS: Final = 5.0
+"""How long systemctl may take."""
+
+PLAIN_CREDENTIALS: Final = "/etc/credstore"
+ENCRYPTED_CREDENTIALS: Final = "/etc/credstore.encrypted"
 """Where systemd looks for a credential that a unit names without a path."""
+
+MAX_FILE_CHARACTERS: Final = 64 * 1024
+"""How much of a unit's file is read."""
+
 _PROPERTIES: Final = "Id,LoadState,ActiveState,Result,ExecMainStatus,FragmentPath,DropInPaths"
 # An empty assignment, as in a drop-in, takes back the ones before it.
 _LOADED: Final = re.compile(
@@ -46,21 +56,22 @@ class Unit:
 
     @property
     def has_failed(self) -> bool:
+        """Whether it failed, now or at its last run."""
         return self.state == "failed" or self.result not in {"", "success"}
 
     @property
     def credential_file(self) -> str | None:
-        """Where systemd finds the connection string that it hands to this unit alone; None: it hands none."""
+        """Where systemd finds the connection string that it shows to this unit alone; None: it shows none."""
         *_, last = (None, *_LOADED.finditer("\n".join(map(_text_of, self.files))))
         if last is None or last["name"] is None:
             return None
         instance = self.name.partition("@")[2].removesuffix(".service")
         source = (last["source"] or SYSTEMD_CREDENTIAL).replace("%i", instance)
-        return os.path.join(ENCRYPTED if last["how"] else PLAIN, source)
+        return os.path.join(ENCRYPTED_CREDENTIALS if last["how"] else PLAIN_CREDENTIALS, source)
 
 
 def installed() -> Iterator[Unit]:
-    """The units of the system's manager, and of the user's own."""
+    """Give the units of the system's manager, and of the user's own; none where there is no systemd."""
     from shutil import which
     from subprocess import DEVNULL, SubprocessError, run
 
@@ -73,16 +84,16 @@ def installed() -> Iterator[Unit]:
                 [systemctl, *manager, "show", *UNITS, f"--property={_PROPERTIES}"],
                 stdin=DEVNULL,
                 capture_output=True,
-                timeout=SECONDS,
+                timeout=SYSTEMCTL_SECONDS,
                 check=False,
             )
         except (OSError, SubprocessError):
             continue
-        yield from units_of(done.stdout.decode(errors="replace"), is_users=bool(manager))
+        yield from _units_of(done.stdout.decode(errors="replace"), is_users=bool(manager))
 
 
-def units_of(shown: str, *, is_users: bool = False) -> Iterator[Unit]:
-    """What ``systemctl show`` says of the units that are there."""
+def _units_of(shown: str, *, is_users: bool) -> Iterator[Unit]:
+    """Read what ``systemctl show`` says of the units that are there."""
     for block in shown.split("\n\n"):
         facts = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if facts.get("LoadState", "not-found") == "not-found":
@@ -95,6 +106,6 @@ def units_of(shown: str, *, is_users: bool = False) -> Iterator[Unit]:
 def _text_of(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(64 * 1024)
+            return file.read(MAX_FILE_CHARACTERS)
     except OSError:
         return ""

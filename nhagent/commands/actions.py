@@ -1,0 +1,204 @@
+"""What each command does: one function per command, from its options to its result."""
+
+from __future__ import annotations
+
+import sys
+
+from nhagent.commands.output import (
+    DISABLED_TEXT,
+    Result,
+    age_of,
+    text_of_report,
+    text_of_status,
+    to_json,
+)
+from nhagent.report import Outcome, StartState
+
+TYPE_CHECKING = False  # taken for typing's by type checkers; an unchanged start need not import that
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+    from typing import Final
+
+    from nhagent.agent import Agent
+    from nhagent.report import Report
+
+OK: Final = 0
+FOUND: Final = 1  # drift, or something red
+TEMPFAIL: Final = 75  # EX_TEMPFAIL
+
+
+def register(options: argparse.Namespace) -> Result:
+    """Start the device once."""
+    return _result_of(_agent(options).start(timeout=options.timeout), options)
+
+
+def unregister(options: argparse.Namespace) -> Result:
+    """Take the device off the hub."""
+    return _result_of(_agent(options).unregister(timeout=options.timeout), options)
+
+
+def plan(options: argparse.Namespace) -> Result:
+    """Show what a start would do."""
+    agent = _agent(options)
+    steps = agent.plan()
+    shown = [
+        {
+            "method": step.method,
+            "record": step.record,
+            "id": step.id,
+            "reason": step.reason,
+            "operations": [f"{part['op']} {part['path']}" for part in step.operations],
+        }
+        for step in steps
+    ]
+    is_disabled = agent.status().state is StartState.DISABLED
+    nothing = DISABLED_TEXT if is_disabled else "nothing to do: the hub holds what is true"
+    text = "\n".join(str(step) for step in steps) or nothing
+    return Result(OK, {"steps": shown, "disabled": is_disabled, "error": None}, text)
+
+
+def status(options: argparse.Namespace) -> Result:
+    """Show what the device remembers."""
+    status = _agent(options).status()
+    moments = {"accepted": status.accepted_at, "verified": status.verified_at}
+    ages = {name: age_of(moment) for name, moment in moments.items()}
+    return Result(OK, {**to_json(status), "ages": ages, "error": None}, text_of_status(status))
+
+
+def verify(options: argparse.Namespace) -> Result:
+    """Ask the hub whether it holds what it accepted."""
+    seen = _agent(options).verify()
+    lines = [
+        "in sync: the hub holds what it accepted" if seen.in_sync else "drifted: the next start mends it"
+    ]
+    lines += [f"  {drift}" for drift in seen.drift]
+    lines += [f"  {name}: the hub has marked this push channel as dead" for name in seen.expired]
+    return Result(OK if seen.in_sync else FOUND, {**to_json(seen), "error": None}, "\n".join(lines))
+
+
+def enable(options: argparse.Namespace) -> Result:
+    """Let an unregistered device be registered again."""
+    agent = _agent(options)
+    agent.enable()
+    document = {**to_json(agent.status()), "error": None}
+    return Result(OK, document, 'enabled: the next "nhagent register" registers the device')
+
+
+def log_in(options: argparse.Namespace) -> Result:
+    """Put the connection string into the key ring."""
+    from nhagent.commands import login
+
+    return Result(OK, *login.log_in(options.config, allow_full_access=options.allow_full_access))
+
+
+def log_out(options: argparse.Namespace) -> Result:
+    """Take the connection string out of the key ring."""
+    from nhagent.commands import login
+
+    return Result(OK, *login.log_out(options.config))
+
+
+def make_vault(_: argparse.Namespace) -> Result:
+    """Make the vault's key."""
+    from nhagent.commands import login
+
+    return Result(OK, *login.make_vault())
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Keep the device fresh until a signal ends it."""
+    if sys.platform != "win32":
+        import signal
+
+        # Both would end a process that does not listen yet: they are kept until the daemon does.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGUSR1})
+    from nhagent.commands.daemon import Daemon
+
+    Daemon(options.config).run()
+    return Result(OK, {"error": None}, "")
+
+
+def examine(options: argparse.Namespace) -> Result:
+    """Look for what is wrong."""
+    from nhagent.commands import doctor
+
+    is_healthy, document, text = doctor.examine(options.config)
+    return Result(OK if is_healthy else FOUND, document, text)
+
+
+def demonstrate(_: argparse.Namespace) -> Result:
+    """Show the main job on an embedded hub."""
+    from nhagent.commands import demo
+
+    return Result(OK, *demo.run())
+
+
+def emulate(options: argparse.Namespace) -> Result:
+    """Serve a hub until a signal ends it."""
+    from nhagent.commands.emulate import EmulatorOptions, serve
+
+    settings = EmulatorOptions(
+        hub=options.hub,
+        host=options.host,
+        port=options.port,
+        data=options.data,
+        tls=options.tls,
+        certificate=options.certificate,
+        rate=options.rate,
+        lenient=options.lenient,
+    )
+    serve(settings, as_json=options.json)
+    return Result(OK, None, "")  # the line that said it was ready is the one object
+
+
+def failure_keys(command: str) -> tuple[str, ...]:
+    """Give the keys that a command's object has beside ``error`` when it fails, all of them null."""
+    if command in {"register", "unregister"}:
+        from dataclasses import fields
+
+        from nhagent.report import Report
+
+        return tuple(part.name for part in fields(Report))
+    return _FAILURE_KEYS.get(command, ())
+
+
+ACTIONS: Final[dict[str, Callable[[argparse.Namespace], Result]]] = {
+    "demo": demonstrate,
+    "emulator": emulate,
+    "register": register,
+    "plan": plan,
+    "status": status,
+    "run": run,
+    "verify": verify,
+    "unregister": unregister,
+    "enable": enable,
+    "login": log_in,
+    "logout": log_out,
+    "doctor": examine,
+    "vault init": make_vault,
+}
+"""What each command does, by its name."""
+
+_FAILURE_KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "plan": ("steps",),
+    "status": ("state",),
+    "verify": ("in_sync", "drift"),
+    "enable": ("state",),
+    "logout": ("removed_from",),
+    "doctor": ("healthy", "checks"),
+    "vault init": ("key_file",),
+}
+
+
+def _agent(options: argparse.Namespace) -> Agent:
+    from nhagent.commands.config import read_agent
+
+    return read_agent(options.config)
+
+
+def _result_of(report: Report, options: argparse.Namespace) -> Result:
+    code = TEMPFAIL if report.outcome is Outcome.WAITING else OK
+    if options.json:
+        return Result(code, to_json(report), "")
+    return Result(code, None, text_of_report(report))

@@ -1,0 +1,68 @@
+"""``nhagent doctor``: what is wrong with a set-up, and what to do next.
+
+The checks are in such an order that the first red one is the cause: a later one that cannot be made because
+of it is left open. Nothing is changed: the disk is only read, and the hub is only asked for the device's own
+installation. Of keys and push channels no more than names and fingerprints are shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from nhagent.commands.doctor import channels, credentials, hub, local, network
+from nhagent.commands.doctor.findings import Check, Findings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHECKS: Final = (
+    ("configuration", local.check_configuration),
+    ("state folder", local.check_state_folder),
+    ("lock", local.check_lock),
+    ("state", local.check_state),
+    ("credentials", credentials.check_credentials),
+    ("dns", network.check_dns),
+    ("tcp", network.check_tcp),
+    ("tls", network.check_tls),
+    ("clock", hub.check_clock),
+    ("hub", hub.check_hub),
+)
+"""The checks of every set-up, by name. Those of its push channels and units follow."""
+
+_COLOURS: Final = {True: "green", False: "red", None: "-"}
+
+
+def examine(config: str | None) -> tuple[bool, dict[str, Any], str]:
+    """Check all that a device needs to stay known to its hub.
+
+    Args:
+        config: the configuration file's path; None: as `nhagent.commands.config.read_agent`.
+
+    Returns:
+        Whether nothing is wrong, the object for ``--json``, and the text for people.
+    """
+    checks = list(_checks(Findings(config)))
+    red = [check for check in checks if check.ok is False]
+    width = max(len(check.name) for check in checks)
+    lines = [_line(check, width) for check in checks]
+    lines.append(f"first: {red[0].name}: {red[0].next}" if red else "healthy")
+    document = {"healthy": not red, "checks": [asdict(check) for check in checks], "error": None}
+    return not red, document, "\n".join(lines)
+
+
+def _checks(findings: Findings) -> Iterator[Check]:
+    for name, look in CHECKS:
+        yield findings.check(name, partial(look, findings))
+    if findings.has_setup:
+        # These follow the hub's check, because only the hub's clock tells how old a channel is.
+        for name in findings.setup.sources:
+            yield findings.check(name, partial(channels.check_channel, findings, name))
+    for unit in findings.units:
+        yield credentials.check_of_unit(unit)
+
+
+def _line(check: Check, width: int) -> str:
+    step = f" -> {check.next}" if check.next else ""
+    return f"{_COLOURS[check.ok]:<5}  {check.name:<{width}}  {check.fact}{step}"

@@ -1,0 +1,134 @@
+"""What commands print: values of nhagent as JSON, and as text for people."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime
+
+from nhagent.errors import ChannelError, NhagentError
+from nhagent.report import Outcome
+from nhagent.values import Value
+
+TYPE_CHECKING = False  # taken for typing's by type checkers; an unchanged start need not import that
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+    from nhagent.report import Report, Status
+
+DISABLED_TEXT: Final = 'unregistered by request; "nhagent enable" lifts it'
+MINUTE_SECONDS: Final = 60
+HOUR_SECONDS: Final = 3600
+MAX_MINUTES: Final = 90
+"""From so many minutes on a span is told in hours."""
+
+
+class Result(Value):
+    """What a command came to.
+
+    Attributes:
+        code: the exit code.
+        document: the object for ``--json``; None where there is nothing to print.
+        text: what people read; "" for nothing.
+    """
+
+    code: int
+    document: dict[str, Any] | None
+    text: str
+
+
+def error_to_json(error: BaseException | None) -> dict[str, Any] | None:
+    """Give an error as ``--json`` shows it."""
+    if error is None:
+        return None
+    if not isinstance(error, NhagentError):
+        from nhagent.redaction import in_prose
+
+        return {"type": type(error).__name__, "message": in_prose(error), "retryable": False}
+    return {"type": type(error).__name__, "message": str(error), "retryable": error.retryable}
+
+
+def to_json(value: object) -> Any:
+    """Give a value of nhagent as JSON: dataclasses by field, times in ISO 8601."""
+    from collections.abc import Mapping
+    from dataclasses import fields, is_dataclass
+
+    if isinstance(value, Exception):
+        return error_to_json(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {part.name: to_json(getattr(value, part.name)) for part in fields(value)}
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, Mapping):
+        return {str(key): to_json(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(part) for part in value]
+    return value
+
+
+def text_of_report(report: Report) -> str:
+    """Tell people what a start came to."""
+    requests = f"{report.requests} request{'' if report.requests == 1 else 's'}"
+    who = f" as installation {report.installation_id}" if report.installation_id else ""
+    if report.registration_ids:
+        who = f" as {', '.join(report.registration_ids)}"
+    lines = [f"{report.outcome}{who} ({requests}, {report.elapsed:.2f} s)"]
+    if report.error is not None:
+        lines.append(f"  why:           {report.error}")
+    if report.outcome is Outcome.DISABLED:
+        lines.append(f"  {DISABLED_TEXT}")
+    lines += [f"  done:          {step}" for step in report.steps]
+    # A start waits for no other channel than the device's own: that error was shown already.
+    shown = "channel" if isinstance(report.error, ChannelError) else None
+    lines += [f"  channel:       {why}" for name, why in report.channel_errors.items() if name != shown]
+    moments = {"try again after:": report.next_attempt, "refresh due:": report.refresh_due}
+    lines += [f"  {label:<16} {_time_and_age(moment)}" for label, moment in moments.items() if moment]
+    return "\n".join(lines)
+
+
+def text_of_status(status: Status) -> str:
+    """Tell people what a device remembers."""
+    lines = [f"{status.state}: app {status.app!r}, hub {status.hub!r}, platform {status.platform}"]
+    facts: dict[str, object] = {
+        "installation": status.installation_id,
+        "namespace": status.namespace,
+        "channels": ", ".join(f"{name} {mark}" for name, mark in status.channels.items()),
+        "accepted": _time_and_age(status.accepted_at),
+        "verified": _time_and_age(status.verified_at),
+        "refresh due": _time_and_age(status.refresh_due),
+        "pending": "; ".join(status.pending),
+        "in doubt": ", ".join(status.in_doubt),
+        "leaving": ", ".join(status.leaving),
+        "unreadable": ", ".join(status.unreadable),
+        "last error": status.last_error and f"{status.last_error}, {status.failures} consecutive failures",
+        "next attempt": _time_and_age(status.next_attempt),
+        "writes": status.writes and f"{status.writes} accepted so far",
+        "losses": status.losses and f"{status.losses} records that the hub no longer knew",
+        "kept in": status.folder,
+    }
+    lines += [f"  {name + ':':<14}{fact}" for name, fact in facts.items() if fact]
+    return "\n".join(lines)
+
+
+def age_of(moment: datetime | None) -> float | None:
+    """Give the seconds since a moment by this device's clock; None for None."""
+    return None if moment is None else (datetime.now(UTC) - moment).total_seconds()
+
+
+def complain(text: str) -> None:
+    """Print an error on stderr; where that is the journal, with the priority of one."""
+    if "JOURNAL_STREAM" in os.environ:
+        from nhagent.commands.systemd import as_error, writes_to_journal
+
+        if writes_to_journal():
+            text = as_error(text)
+    print(text, file=sys.stderr)
+
+
+def _time_and_age(moment: datetime | None) -> str:
+    age = age_of(moment)
+    if moment is None or age is None:
+        return ""
+    minutes = abs(age) / MINUTE_SECONDS
+    span = f"{abs(age) / HOUR_SECONDS:.1f} h" if minutes >= MAX_MINUTES else f"{minutes:.0f} min"
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S UTC} ({f'{span} ago' if age >= 0 else f'in {span}'})"

@@ -1,0 +1,299 @@
+"""What a configuration file sets up, to be looked at part by part: the agent, its memory, its way to the hub.
+
+The daemon, ``nhagent doctor`` and ``nhagent login`` look further into the library than an app does. What
+they use of its core is here.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from nhagent.agent import Agent
+from nhagent.channels.source import as_source, ask
+from nhagent.commands.config import ConfigurationFile
+from nhagent.device.store import IDENTITY, LOCK, STATE, Store
+from nhagent.errors import ConfigurationError, NhagentError, RecordNotFound
+from nhagent.hub.connection import ConnectionString
+from nhagent.models import Platform
+from nhagent.reconcile.declaration import PRIMARY, tile_name
+from nhagent.reconcile.identity import new_installation_id
+from nhagent.reconcile.readings import WAIT_FOR_ANOTHER, known_channels, why_refused
+from nhagent.registrars.protocol import INSTALLATION
+from nhagent.session.credential_chain import CredentialChain, checked_connection_string
+from nhagent.session.hub_session import HubSession
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from nhagent.channels.source import ChannelSource
+    from nhagent.models import PushChannel
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a configuration file describes. Making it reads no state, and sends nothing.
+
+    Attributes:
+        path: the file's.
+        agent: the agent.
+        hub: the same agent's way to its hub, of the setup's own.
+        memory: what the device remembers.
+        ca_bundle: PEM file of a certificate authority to trust beside the usual ones, or None.
+        platform: the device's.
+        sources: the channel sources, by name.
+        channel_files: the files that some of them read, by name.
+    """
+
+    path: str
+    agent: Agent
+    hub: WayToHub
+    memory: Memory
+    ca_bundle: str | None
+    platform: Platform
+    sources: Mapping[str, ChannelSource]
+    channel_files: Mapping[str, str]
+
+    def ask_source(self, name: str) -> PushChannel | None:
+        """Ask one of the channel sources once.
+
+        Args:
+            name: the source's name.
+
+        Returns:
+            The push channel, or None where there is none yet.
+
+        Raises:
+            ChannelError: the source failed, or gave something that is not a push channel of this platform.
+        """
+        return ask(self.sources[name], self.platform, name)
+
+
+def read_setup(given: str | None, **world: Any) -> Setup:
+    """Make the parts of what a configuration file describes.
+
+    Args:
+        given: the file's path; None: $NHAGENT_CONFIG, ``/etc/nhagent/config.toml``, or the user's.
+        world: ``clock``, ``sleep``, ``random``, as for `nhagent.agent.Agent`.
+
+    Returns:
+        The parts.
+
+    Raises:
+        ConfigurationError: there is no such file, or something in it is wrong.
+        CredentialError: as `nhagent.agent.Agent`.
+    """
+    file = ConfigurationFile(given)
+    try:
+        arguments = file.agent_arguments()
+        agent = Agent(**arguments, **world)
+        platform = Platform.parse(arguments["platform"])
+        channels = {_channel_name(None): arguments["channel"]}
+        for tile_id, tile in arguments["secondary_tiles"].items():
+            channels[_channel_name(tile_id)] = tile.channel
+        return Setup(
+            path=file.path,
+            agent=agent,
+            hub=WayToHub(arguments),
+            memory=Memory(agent.state_folder),
+            ca_bundle=arguments["ca_bundle"],
+            platform=platform,
+            sources={name: as_source(platform, channel, name) for name, channel in channels.items()},
+            channel_files={_channel_name(tile_id): path for tile_id, path in file.channel_files()},
+        )
+    except ConfigurationError as error:
+        raise file.located(error) from error.__cause__
+
+
+def check_connection_string(text: str, hub: str, *, allow_full_access: bool) -> tuple[str, str]:
+    """Check a connection string that somebody gives for a hub.
+
+    Args:
+        text: the connection string.
+        hub: the hub's name.
+        allow_full_access: take a key that may do more than listen.
+
+    Returns:
+        The names of its key and its namespace.
+
+    Raises:
+        ConfigurationError: it is malformed, or another hub's.
+        CredentialError: it may do more than listen.
+    """
+    connection = checked_connection_string(
+        text, "the connection string", hub, allow_full_access=allow_full_access
+    )
+    return connection.key_name, connection.namespace
+
+
+class Memory:
+    """What a device remembers, read again at each question. Nothing is written.
+
+    Args:
+        folder: the device's state folder.
+
+    Attributes:
+        files: the files that change with what is remembered: the identity's, which has what a command was
+            asked for, and the state's.
+        lock: the file that whoever writes holds locked.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.files = (os.path.join(folder, IDENTITY), os.path.join(folder, STATE))
+        self.lock = os.path.join(folder, LOCK)
+        self._store = Store(folder)
+
+    def has_installation(self) -> bool:
+        """Whether the hub has accepted the device as an installation, and is not known to have lost it."""
+        return INSTALLATION in self._store.load().state.accepted.records
+
+    def channels(self) -> list[PushChannel]:
+        """Give the push channels that the device has, or had."""
+        return [channel for _, channel in known_channels(self._store.load().state)]
+
+    def refusal_of(self, platform: Platform, channel: PushChannel) -> tuple[str, str] | None:
+        """Say why a push channel must not be sent, and what to do; None where it may be."""
+        fact = why_refused(platform, channel, self._store.load().state)
+        return None if fact is None else (fact, WAIT_FOR_ANOTHER)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """The connection string, or whatever else signs, without its key.
+
+    Attributes:
+        source: where it was found.
+        namespace: where it belongs.
+        key_name: the name of its key; None where it has none.
+        allows_more_than_listen: whether its key, by its name, may do more than listen.
+    """
+
+    source: str
+    namespace: str
+    key_name: str | None
+    allows_more_than_listen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the hub said when it was asked for the device.
+
+    Attributes:
+        is_held: whether it holds the device as an installation; None where it did not say.
+        error: why it did not say, or None.
+        clock_skew: seconds that the hub's clock is ahead of ours; None where no reply told.
+        refused: the source of a key that the hub refused before it took another, or None.
+        accepted: the source of the key that it took instead, or None.
+    """
+
+    is_held: bool | None
+    error: NhagentError | None
+    clock_skew: float | None
+    refused: str | None
+    accepted: str | None
+
+
+class WayToHub:
+    """The agent's way to its hub: which credential, which address, and what the hub answers.
+
+    Args:
+        arguments: the agent's.
+
+    Raises:
+        ConfigurationError: one of them is wrong.
+    """
+
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        self._chain = CredentialChain(
+            arguments["app"],
+            arguments["hub"],
+            None,
+            endpoint=arguments["endpoint"],
+            allow_full_access=arguments["allow_full_access"],
+        )
+        self._session = HubSession(
+            self._chain,
+            arguments["hub"],
+            ca_bundle=arguments["ca_bundle"],
+            clock=lambda: datetime.now(UTC),
+        )
+        self._last_address: str | None = None
+
+    @property
+    def address(self) -> str | None:
+        """The namespace's base URL; None where nothing has told it yet."""
+        return self._chain.address or self._last_address
+
+    def find_credential(self) -> Credential:
+        """Find the credential, in the key ring if nowhere else.
+
+        Returns:
+            What may be shown of it.
+
+        Raises:
+            ConfigurationError: the connection string that was found is malformed, or another hub's.
+            CredentialError: there is none, or it is not acceptable.
+        """
+        namespace = self._chain.namespace_at_any_cost()
+        source = self._chain.current
+        assert source is not None
+        if isinstance(source.key, ConnectionString):
+            key_name, allows_more = source.key.key_name, source.key.allows_more_than_listen
+        else:
+            key_name, allows_more = None, False
+        return Credential(source.name, namespace, key_name, allows_more)
+
+    def ask_for_device(
+        self, installation_id: str | None, hidden: Iterable[PushChannel], seconds: float
+    ) -> Answer:
+        """Ask the hub for the device once. After a 401 it is asked again, as at every start.
+
+        Args:
+            installation_id: the device's; None: that of no device.
+            hidden: push channels that no error may show.
+            seconds: how long one exchange may take.
+
+        Returns:
+            What it said.
+        """
+        session, first = self._session, self._chain.current
+        self._last_address = self._chain.address  # it is forgotten with the connection
+        installation_id = installation_id or new_installation_id()
+        session.hide(hidden)
+        skews: list[float | None] = []
+
+        def get() -> bool:
+            client = session.open(seconds)
+            try:
+                client.get_installation(installation_id)
+            except RecordNotFound:
+                return False
+            finally:
+                skews.append(client.clock_skew)
+            return True
+
+        is_held: bool | None = None
+        error = None
+        try:
+            is_held = session.authorized(get)
+        except NhagentError as failure:
+            error = failure
+        finally:
+            second = self._chain.current
+            session.close()
+        has_changed = first is not None and second is not None and first.key != second.key
+        return Answer(
+            is_held=is_held,
+            error=error,
+            # The first that is known: later ones may be seen by a clock that was corrected.
+            clock_skew=next((skew for skew in skews if skew is not None), None),
+            refused=first.name if first is not None and has_changed and error is None else None,
+            accepted=second.name if second is not None and has_changed and error is None else None,
+        )
+
+
+def _channel_name(tile_id: str | None) -> str:
+    """The name of the device's own push channel, or of a tile's."""
+    return PRIMARY if tile_id is None else tile_name(tile_id)

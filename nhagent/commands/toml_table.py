@@ -1,0 +1,142 @@
+"""Strict reading of TOML: tables of known keys, whose values are checked for their types.
+
+A key that is not known is refused, with the nearest one that is: a misspelt ``tags`` must not leave a fleet
+without tags.
+"""
+
+from __future__ import annotations
+
+from nhagent.errors import ConfigurationError
+
+TYPE_CHECKING = False  # taken for typing's by type checkers; an unchanged start need not import that
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Final
+
+REQUIRED: Final = object()
+"""Stands for a default where a key has none."""
+
+
+def read_toml(path: str) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Args:
+        path: the file's path.
+
+    Returns:
+        Its keys and values.
+
+    Raises:
+        ConfigurationError: there is no such file, or it cannot be read, or is not valid TOML.
+    """
+    import tomllib
+
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:  # Windows' editors begin it with a mark
+            return tomllib.loads(file.read())
+    except FileNotFoundError:
+        raise ConfigurationError(
+            "is not there", "write one, or name it with --config or $NHAGENT_CONFIG"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(f"cannot be read ({error.strerror})", "check it") from error
+    except (ValueError, RecursionError) as error:
+        # Python itself refuses a number of thousands of digits, with advice for programmers after the fact.
+        fact = str(error).partition("; use sys.")[0]
+        raise ConfigurationError(f"is not valid TOML: {fact}", "correct the file") from None
+
+
+class TomlTable:
+    """A table whose keys are known, read with their types.
+
+    Args:
+        values: the table, as ``tomllib`` gives it.
+        name: its name, for errors; "" for the whole file.
+        known: the keys that it may have.
+
+    Attributes:
+        name: as given.
+        given: the keys that it has.
+
+    Raises:
+        ConfigurationError: it has another key. The methods raise it for a key that is missing and has no
+            default, and for a value of another type.
+    """
+
+    def __init__(self, values: Mapping[str, Any], name: str, known: tuple[str, ...]) -> None:
+        self.name = name
+        self.given = list(values)
+        self._values = values
+        for key in values:
+            if key not in known:
+                raise ConfigurationError(f'{self.path(key)}: unknown key "{key}"', _nearest(key, known))
+
+    def text(self, key: str, default: Any = REQUIRED) -> Any:
+        """Read text, or give the default."""
+        value = self._take(key, default)
+        if value is not default and not isinstance(value, str):
+            raise self._wrong(key, value, "text in quotes")
+        return value
+
+    def boolean(self, key: str, *, default: bool) -> bool:
+        """Read true or false."""
+        value = self._take(key, default)
+        if not isinstance(value, bool):
+            raise self._wrong(key, value, "true or false")
+        return value
+
+    def texts(self, key: str) -> list[str]:
+        """Read a list of texts, empty by default."""
+        value = self._take(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self._wrong(key, value, 'a list of texts, such as ["a", "b"]')
+        return value
+
+    def text_map(self, key: str) -> dict[str, str]:
+        """Read a table of texts, empty by default."""
+        value = self._take(key, {})
+        if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+            raise self._wrong(key, value, 'a table of texts, such as { name = "value" }')
+        return value
+
+    def channel(self, key: str) -> str | dict[str, object]:
+        """Read a push channel: text, or the table that a browser's is."""
+        value = self._take(key, REQUIRED)
+        if not isinstance(value, str | dict):
+            raise self._wrong(key, value, "a push channel: text, or a table for browser")
+        return value
+
+    def table(self, key: str, known: tuple[str, ...], default: Any = REQUIRED) -> TomlTable:
+        """Read a table with these keys."""
+        value = self._take(key, default)
+        if not isinstance(value, dict):
+            raise self._wrong(key, value, "a table")
+        return TomlTable(value, self.path(key), known)
+
+    def tables(self, key: str, known: tuple[str, ...]) -> dict[str, TomlTable]:
+        """Read tables with these keys, whose names the user chooses; none by default."""
+        value = self._take(key, {})
+        if not isinstance(value, dict):
+            raise self._wrong(key, value, "a table of tables")
+        names = TomlTable(value, self.path(key), tuple(value))
+        return {name: names.table(name, known) for name in value}
+
+    def path(self, key: str) -> str:
+        """Give a key's full name in the file, such as ``hub.name``."""
+        return f"{self.name}.{key}" if self.name else key
+
+    def _take(self, key: str, default: Any) -> Any:
+        value = self._values.get(key, default)
+        if value is REQUIRED:
+            raise ConfigurationError(f"{self.path(key)}: is missing", "add it: it has no default")
+        return value
+
+    def _wrong(self, key: str, value: object, right: str) -> ConfigurationError:
+        return ConfigurationError(f"{self.path(key)}: is of type {type(value).__name__}", f"write {right}")
+
+
+def _nearest(key: str, known: tuple[str, ...]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(key.lower(), known, n=1, cutoff=0.5)
+    return f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"
