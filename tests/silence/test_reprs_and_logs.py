@@ -17,7 +17,7 @@ from nhagent import (
     SecondaryTile,
     Template,
 )
-from nhagent.commands.cli import to_json
+from nhagent.commands.output import to_json
 from nhagent.device.accepted import Sweep
 from nhagent.device.credential_sources import FoundCredential
 from nhagent.device.state import State
