@@ -8,6 +8,7 @@ from nhagent.errors import Curve, NhagentError, is_failure
 from nhagent.logs import Log
 from nhagent.retry import backoff
 from nhagent.retry.loop import passed_by
+from nhagent.retry.state import uptime
 from nhagent.values import Value
 
 TYPE_CHECKING = False
@@ -151,8 +152,6 @@ class Endless:
                 self._hold_on(began + backoff.doubled(SOON_SECONDS, self._hurried, most))
                 return
         self._hurried = 0
-        # Over by the wall clock alone, it may have been set: what the hub asked for still holds.
-        self._failures.slept(pause - max(0.0, left))
 
     def _hold_on(self, until: float) -> None:
         """After a poke: wait for the least that must lie between two attempts, whoever pokes meanwhile."""
@@ -201,11 +200,14 @@ class Endless:
 
     def _rest(self, seconds: float) -> bool:
         """Wait, but not for long at once: a clock that jumped is then seen soon. Whether somebody poked."""
+        lived, began = self._time.lived(), uptime()
         try:
             return self._time.wait(min(seconds, backoff.LONGEST_WAIT_SECONDS))
         except BaseException as ending:
             self._ending = ending
             raise
+        finally:
+            self._failures.slept(self._time.lived() - lived, uptime() - began)
 
 
 class _Unforeseen(NhagentError):

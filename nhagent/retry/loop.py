@@ -36,8 +36,8 @@ class Failures(Protocol):
         """Record a failure, where it is met: draw when the next attempt may be made."""
         ...
 
-    def slept(self, seconds: float) -> None:
-        """Record the seconds slept. An injected sleep returns at once, so the clock does not show them."""
+    def slept(self, seconds: float, took: float) -> None:
+        """Record a sleep of so many seconds, and how long it took: an injected one returns at once."""
         ...
 
     def succeeded(self) -> None:
@@ -84,9 +84,10 @@ def run_until_done(
         if spent + pause > timeout:
             return report
         # Counted as asked, not as measured: an injected sleep then ends at its deadline as a real one does.
+        began = uptime()
         slept = _slept_through(pause, clock, sleep)
         spent += slept
-        failures.slept(slept)
+        failures.slept(slept, uptime() - began)
 
 
 def _slept_through(pause: float, clock: Callable[[], datetime], sleep: Callable[[float], None]) -> float:

@@ -77,6 +77,7 @@ class Retries:
         """Seconds from the latest failure to the next attempt."""
         self._held: _Wait | None = None  # for what is on disk
         self._slept = 0.0
+        self._skipped = 0.0  # by sleeps that were injected, and returned at once
 
     def recall(self, stored: RetryState | None) -> None:
         """Take over what is on disk."""
@@ -109,7 +110,7 @@ class Retries:
         """
         if not spread:
             return
-        left = spread.total_seconds() * backoff.slot(identity) - uptime() - self._slept
+        left = spread.total_seconds() * backoff.slot(identity) - uptime() - self._skipped
         if left > 0:
             now = self._clock()
             state = RetryState("HeldBack", 0, _after(now, left), Curve.FAULT.value, now)
@@ -160,9 +161,15 @@ class Retries:
         if self._latest is not None and self._latest.state == state:
             self._held = self._latest
 
-    def slept(self, seconds: float) -> None:
-        """Record the seconds slept. An injected sleep returns at once, so the clock does not show them."""
+    def slept(self, seconds: float, took: float) -> None:
+        """Record a sleep. An injected one returns at once, so that the uptime does not show it.
+
+        Args:
+            seconds: how long was slept, as asked.
+            took: how long it took by the uptime.
+        """
         self._slept += seconds
+        self._skipped += max(0.0, seconds - took)
 
     def succeeded(self) -> None:
         """Forget what stood in the way."""
