@@ -9,6 +9,7 @@ from nhagent.errors import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Final, TypeAlias
 
     JsonObject: TypeAlias = dict[str, Any]
@@ -23,6 +24,25 @@ NOTHING: Final[JsonObject] = {}
 
 class Malformed(ValueError):
     """A document is not what this device would have written."""
+
+
+class Latest:
+    """Keeps what was made of the document that was read last: a pass reads the same one several times.
+
+    Args:
+        read: makes a value of a document, which nobody changes.
+    """
+
+    def __init__(self, read: Callable[[Any], Any]) -> None:
+        self._read = read
+        self._latest: tuple[object, Any] = (self, None)
+
+    def __call__(self, document: object) -> Any:
+        """Give what the document holds; errors are those of ``read``."""
+        latest = self._latest
+        if latest[0] is not document:
+            latest = self._latest = (document, self._read(document))  # replaced at once: threads may share it
+        return latest[1]
 
 
 def read_schema(fields: JsonObject) -> int:
