@@ -17,7 +17,7 @@ from typing import Final
 from nhagent.errors import ConfigurationError
 from nhagent.hub.markup import Element, NotMarkup, escaped, parse
 from nhagent.hub.times import read_moment
-from nhagent.models import BrowserChannel, Platform, PushChannel, Registration, Template
+from nhagent.models import BrowserChannel, Platform, PushChannel, Registration, Template, unvalidated
 
 _ATOM: Final = "http://www.w3.org/2005/Atom"
 _CONNECT: Final = "http://schemas.microsoft.com/netservices/2010/10/servicebus/connect"
@@ -161,7 +161,8 @@ def _from_entry(entry: Element) -> Registration:
     if platform is None or kind == name:
         raise NotARegistration(f"no registration that is known: {name!r}")
     try:
-        return Registration(
+        return unvalidated(
+            Registration,
             platform=platform,
             channel=_channel(description, platform),
             tags=_tags(description.child_text("Tags")),
@@ -172,7 +173,6 @@ def _from_entry(entry: Element) -> Registration:
             registration_id=description.child_text("RegistrationId") or None,
             etag=_etag(entry, description),
             expiration_time=read_moment(description.child_text("ExpirationTime")),
-            from_hub=True,
         )
     except NotARegistration:
         raise
@@ -188,7 +188,7 @@ def _channel(description: Element, platform: Platform) -> PushChannel:
     texts = [part or "" for part in parts]
     if platform is Platform.BROWSER:
         endpoint, p256dh, auth = texts
-        return BrowserChannel(endpoint, p256dh, auth, from_hub=True)
+        return unvalidated(BrowserChannel, endpoint=endpoint, p256dh=p256dh, auth=auth)
     return "-".join(texts)
 
 
@@ -199,11 +199,11 @@ def _template(description: Element, platform: Platform) -> Template:
         header.child_text("Header") or "": header.child_text("Value") or ""
         for header in (() if holder is None else holder.children)
     }
-    return Template(
+    return unvalidated(
+        Template,
         body=description.child_text("BodyTemplate") or "",
         headers=headers,
         expiry=description.child_text("Expiry") if platform is Platform.APNS else None,
-        from_hub=True,
     )
 
 

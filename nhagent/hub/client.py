@@ -25,7 +25,7 @@ from nhagent.hub.exchange import HubExchange, TokenSource
 from nhagent.hub.installations import NotAnInstallation, compact, from_json, to_json
 from nhagent.hub.replies import HubReply
 from nhagent.hub.transport import Response
-from nhagent.models import BrowserChannel, Installation, PushChannel, Registration
+from nhagent.models import BrowserChannel, Installation, PushChannel, Registration, unvalidated_subscription
 
 PAGE_SIZE: Final = 100
 """Registrations asked for at once: what the service gives by itself."""
@@ -382,7 +382,7 @@ class HubClient:
 def _channel_in(value: object) -> PushChannel:
     """The push channel that a PATCH sends: text, or a subscription, which goes as JSON text too."""
     try:
-        return BrowserChannel.parse(value, from_hub=True)
+        return unvalidated_subscription(value)
     except ConfigurationError:
         return str(value)
 

@@ -23,6 +23,8 @@ from nhagent.models import (
     PushChannel,
     SecondaryTile,
     Template,
+    unvalidated,
+    unvalidated_subscription,
 )
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -99,10 +101,9 @@ def from_json(document: object) -> Installation:
     try:
         platform = Platform(str(parts["platform"]).lower())
         raw = parts["pushchannel"]
-        channel: PushChannel = (
-            BrowserChannel.parse(raw, from_hub=True) if platform is Platform.BROWSER else str(raw)
-        )
-        return Installation(
+        channel: PushChannel = unvalidated_subscription(raw) if platform is Platform.BROWSER else str(raw)
+        return unvalidated(
+            Installation,
             installation_id=str(parts["installationid"]),
             platform=platform,
             push_channel=channel,
@@ -115,7 +116,6 @@ def from_json(document: object) -> Installation:
             },
             expiration_time=read_moment(parts.get("expirationtime")),
             push_channel_expired=parts.get("pushchannelexpired") is True,
-            from_hub=True,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise NotAnInstallation(f"no installation: {type(error).__name__} at {error}") from None
@@ -128,23 +128,23 @@ def templates_from_json(documents: Mapping[str, object]) -> dict[str, Template]:
 
 def _template_from_json(document: object) -> Template:
     parts = _caseless(document)
-    return Template(
+    return unvalidated(
+        Template,
         body=parts["body"],
         headers=dict(parts.get("headers", {})),
         tags=_tags(parts),
         expiry=parts.get("expiry"),
-        from_hub=True,
     )
 
 
 def _tile_from_json(document: object) -> SecondaryTile:
     parts = _caseless(document)
-    return SecondaryTile(
+    return unvalidated(
+        SecondaryTile,
         channel=parts["pushchannel"],
         tags=_tags(parts),
         templates=templates_from_json(parts.get("templates", {})),
         push_channel_expired=parts.get("pushchannelexpired") is True,
-        from_hub=True,
     )
 
 

@@ -22,9 +22,11 @@ from nhagent.models import (
     PushChannel,
     SecondaryTile,
     Template,
+    altered,
     check_templates,
     check_tiles,
     read_channel,
+    unvalidated,
 )
 
 PRIMARY: Final = "channel"
@@ -105,7 +107,7 @@ class Declaration:
         """This declaration where the backend owns all tags: of the device, of tiles and of templates."""
 
         def bare(templates: Mapping[str, Template]) -> dict[str, Template]:
-            return {name: replace(template, tags=(), from_hub=True) for name, template in templates.items()}
+            return {name: altered(template, tags=()) for name, template in templates.items()}
 
         tiles = self.secondary_tiles
         return replace(
@@ -115,7 +117,7 @@ class Declaration:
             secondary_tiles=None
             if tiles is None
             else {
-                tile_id: replace(tile, tags=(), templates=bare(tile.templates), from_hub=True)
+                tile_id: altered(tile, tags=(), templates=bare(tile.templates))
                 for tile_id, tile in tiles.items()
             },
         )
@@ -178,10 +180,10 @@ class Declaration:
                 secondary_tiles=None
                 if tiles is None
                 else {
-                    tile_id: SecondaryTile(
+                    tile_id: unvalidated(
+                        SecondaryTile,
                         tags=_texts(tile.get("tags", ())),
                         templates=_templates(tile.get("templates", {})),
-                        from_hub=True,
                     )
                     for tile_id, tile in tiles.items()
                 },
@@ -198,8 +200,7 @@ class Declaration:
             user_id=installation.user_id or "",
             push_variables=installation.push_variables,
             secondary_tiles={
-                tile_id: replace(tile, channel=None, from_hub=True)
-                for tile_id, tile in installation.secondary_tiles.items()
+                tile_id: altered(tile, channel=None) for tile_id, tile in installation.secondary_tiles.items()
             },
         )
 
@@ -215,7 +216,7 @@ class Declaration:
         for tile_id, tile in (self.secondary_tiles or {}).items():
             channel = channels.get(tile_name(tile_id))
             if isinstance(channel, str):
-                tiles[tile_id] = replace(tile, channel=channel, from_hub=True)
+                tiles[tile_id] = altered(tile, channel=channel)
         return Installation(
             installation_id=installation_id,
             platform=platform,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from nhagent.device.state import Accepted, Leaving
 from nhagent.errors import HubError, InvalidRequest, RecordNotFound
 from nhagent.hub.installations import NotAnInstallation, Patch, compact, from_json, patch_between, to_json
-from nhagent.models import Installation, Registration, SecondaryTile, Template
+from nhagent.models import Installation, Registration, SecondaryTile, Template, altered
 from nhagent.registrars import (
     CHANNEL,
     INSTALLATION,
@@ -269,7 +269,7 @@ def _with_tags_of(before: Installation, after: Installation) -> Installation:
 
     def retagged(old: dict[str, Template], new: dict[str, Template]) -> dict[str, Template]:
         return {
-            name: replace(template, tags=old[name].tags if name in old else template.tags, from_hub=True)
+            name: altered(template, tags=old[name].tags if name in old else template.tags)
             for name, template in new.items()
         }
 
@@ -278,14 +278,13 @@ def _with_tags_of(before: Installation, after: Installation) -> Installation:
         if old is None:
             return tile
         templates = retagged(dict(old.templates), dict(tile.templates))
-        return replace(tile, tags=old.tags, templates=templates, from_hub=True)
+        return altered(tile, tags=old.tags, templates=templates)
 
-    return replace(
+    return altered(
         after,
         tags=before.tags,
         templates=retagged(dict(before.templates), dict(after.templates)),
         secondary_tiles={
             tile_id: tile_kept(tile_id, tile) for tile_id, tile in after.secondary_tiles.items()
         },
-        from_hub=True,
     )

@@ -22,7 +22,7 @@ from nhagent.errors import (
     RegistrationGone,
 )
 from nhagent.hub.installations import channel_to_json, templates_to_json
-from nhagent.models import Installation, Registration, SecondaryTile, Template, check_templates
+from nhagent.models import Installation, Registration, SecondaryTile, Template, altered, check_templates
 from nhagent.registrars import (
     INSTALLATION,
     REGISTRATION,
@@ -67,7 +67,7 @@ class RegistrationRegistrar:
         wanted = desired.installation
         if declared is not None:  # what is not wanted in the end is retired by the plan that follows
             templates = {**declared.templates, **wanted.templates}
-            wanted = replace(wanted, templates=templates, from_hub=True)
+            wanted = altered(wanted, templates=templates)
         return Learnt(known_id, adopted(rows_of(wanted), found, accepted, known_id), declared)
 
     def observe(self, accepted: Accepted) -> Observed:
@@ -124,7 +124,7 @@ class RegistrationRegistrar:
         assert isinstance(step.becomes, Registration)
         row, registration_id, read_before = step.becomes, str(record["id"]), record.get("read")
         if step.conditional and read_before is not None:
-            row = replace(row, tags=tuple(read_before["tags"]), from_hub=True)
+            row = altered(row, tags=tuple(read_before["tags"]))
             _, reply = hub.update_registration(registration_id, row, read_before["etag"] or "*")
         else:
             _, reply = hub.create_or_update_registration(registration_id, row)
@@ -191,12 +191,11 @@ def rows_of(installation: Installation) -> dict[str, Registration]:
         )
         rows[f"{prefix}{NATIVE}"] = native
         for name, template in part.templates.items():
-            rows[f"{prefix}template:{name}"] = replace(
+            rows[f"{prefix}template:{name}"] = altered(
                 native,
                 tags=tuple(dict.fromkeys((*part.tags, *template.tags))),
-                template=replace(template, tags=(), from_hub=True),
+                template=altered(template, tags=()),
                 template_name=name,
-                from_hub=True,
             )
     return rows
 
@@ -314,20 +313,17 @@ def _declared(installation: Installation, rows: list[Registration]) -> Installat
     for row in ours:
         if row.template is None or row.template_name is None:
             continue
-        template = replace(
-            row.template, tags=tuple(tag for tag in row.tags if tag not in tags), from_hub=True
-        )
+        template = altered(row.template, tags=tuple(tag for tag in row.tags if tag not in tags))
         try:
             check_templates("templates", {row.template_name: template}, installation.platform)
         except ConfigurationError:  # nobody could have declared it here
             continue
         templates[row.template_name] = template
-    return replace(
+    return altered(
         installation,
         tags=tags,
         templates=templates,
         push_variables={} if native is None else dict(native.push_variables),
-        from_hub=True,
     )
 
 
