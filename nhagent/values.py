@@ -83,6 +83,7 @@ class Frozen:
     """
 
     _fields: ClassVar[tuple[str, ...]] = ()
+    _names: ClassVar[frozenset[str]] = frozenset()
     _defaults: ClassVar[dict[str, Any]] = {}
     _hidden: ClassVar[frozenset[str]] = frozenset()
     if not TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Frozen:
             if not name.startswith("_") and not kind.startswith("ClassVar")
         )
         cls._fields = (*cls._fields, *own)
+        cls._names = frozenset(cls._fields)
         cls._defaults = {
             **cls._defaults,
             **{name: vars(cls)[name] for name in own if name in vars(cls)},
@@ -111,7 +113,7 @@ class Frozen:
             fields.update(zip(self._fields, values))  # noqa: B905 - one too many is refused below
             fields.update(named)
             if (
-                len(fields) != len(self._fields)
+                fields.keys() != self._names
                 or len(values) > len(self._fields)
                 or (values and named and not named.keys().isdisjoint(self._fields[: len(values)]))
             ):
