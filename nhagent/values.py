@@ -1,9 +1,9 @@
 """Frozen values with named fields, like frozen dataclasses, which cost next to nothing at import.
 
 An unchanged start spends most of its time importing; making one frozen dataclass costs as much as importing
-a small module, and ``dataclasses`` itself imports ``inspect``. A subclass of `Value` or `Validated` is
-written like a dataclass, is checked like one by type checkers, and is one to `dataclasses.fields`,
-``asdict`` and ``replace``, which are imported by whoever calls them.
+a small module, and ``dataclasses`` itself imports ``inspect``. A subclass of `Frozen`,
+`Value` or `Validated` is written like a dataclass, is checked like one by type checkers, and is one to
+`dataclasses.fields`, ``asdict`` and ``replace``, which are imported by whoever calls them.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _described(kind: type[Frozen], no_default: object) -> list[tuple[str, str, A
 
 @dataclass_transform(frozen_default=True)
 class Frozen:
-    """What every frozen value has in common; derive from `Value` or `Validated`.
+    """The base of frozen values: they hold whatever they are given.
 
     Annotated names of a subclass are its fields, in their order; a value assigned to one is its default.
     Those that begin with an underscore, or are annotated as ``ClassVar``, are not. ``_hidden`` names the
@@ -167,7 +167,7 @@ class Frozen:
 
 
 class Value(Frozen):
-    """The base of internal values: they hold whatever they are given."""
+    """The base of internal values, which are often changed."""
 
     changed = Frozen._changed
 
