@@ -26,8 +26,8 @@ FLOORS = [
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 THIRD_PARTIES = {
-    "requests": {"hub.transport"},
-    "urllib3": {"hub.transport"},
+    "requests": {"hub.adapter", "hub.transport"},
+    "urllib3": {"hub.adapter", "hub.transport"},
     "appdirs": {"device.paths"},
     "keyring": {"device.key_ring", "device.vault"},
     "cryptography": {"device.vault", "emulator.tls"},
