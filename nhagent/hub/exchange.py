@@ -88,34 +88,26 @@ class HubExchange:
     ) -> None:
         self._hub = validation.checked_hub_name(hub)
         self._clock = clock
-        self._key = ""
         self._redact: Callable[[str], str] = redacted
         self.channels: tuple[PushChannel, ...] = ()
+        self.requests_sent = 0
+        self.clock_skew: float | None = None
         if isinstance(connection_string, str):
             connection_string = ConnectionString.parse(connection_string)
         if isinstance(connection_string, ConnectionString):
             connection_string.check_hub(hub)
-            key = connection_string
-            self._endpoint, self._key = key.endpoint, key.key
-            self._token: Callable[[str], str] = lambda resource: key.token(resource, self._clock())
-        else:
-            source = connection_string
-            if not callable(source):
-                raise ConfigurationError(
-                    f"connection_string: is {type(source).__name__}",
-                    "give text, or a callable that gives a SAS token",
-                )
-            if endpoint is None:
-                raise ConfigurationError(
-                    "endpoint: needed with a token callable", "give the namespace's address"
-                )
-            self._token = lambda _: _token_of(source, self.channels)
-        if endpoint is not None:
-            self._endpoint = read_endpoint(endpoint, "endpoint")
+            endpoint = connection_string.endpoint if endpoint is None else endpoint
+        elif not callable(connection_string):
+            raise ConfigurationError(
+                f"connection_string: is {type(connection_string).__name__}",
+                "give text, or a callable that gives a SAS token",
+            )
+        elif endpoint is None:
+            raise ConfigurationError("endpoint: needed with a token callable", "give the namespace's address")
+        self._credential = connection_string
+        self._endpoint = read_endpoint(endpoint, "endpoint")
         validation.check_seconds("timeout", timeout)
         self._transport = Transport(ca_bundle=ca_bundle, timeout=timeout)
-        self.requests_sent = 0
-        self.clock_skew: float | None = None
 
     def allow(self, seconds: float) -> None:
         """Set the timeout of every exchange from now on, in seconds."""
@@ -149,10 +141,10 @@ class HubExchange:
             ConfigurationError: the token cannot be sent.
         """
         resource = f"{self._endpoint}/{quote(self._hub)}/{request.path}"
-        token = self._token(resource)
+        token, key = self._signed(resource)
         self._redact = partial(
             redacted,
-            secrets=(self._key, *_secrets_of(token)),
+            secrets=(key, *_secrets_of(token)),
             marks=marks_of((*request.channels, *self.channels)),
         )
         query = "&".join((f"api-version={API_VERSION}", *request.query))
@@ -165,6 +157,12 @@ class HubExchange:
         self.clock_skew = facts.clock_skew
         raise_for_error(response, facts, hub=self._hub, record=request.record, redact=self._redact)
         return response, facts
+
+    def _signed(self, resource: str) -> tuple[str, str]:
+        """Give a token for a resource, and the key that signed it: empty where a callable gave the token."""
+        if isinstance(self._credential, ConnectionString):
+            return self._credential.token(resource, self._clock()), self._credential.key
+        return _token_of(self._credential, self.channels), ""
 
     def unreadable(self, reply: HubReply, why: str) -> HubUnavailable:
         """Make the error of a 2xx reply whose body cannot be used.
