@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from nhagent import validation
 from nhagent.errors import ConfigurationError
+from nhagent.values import EMPTY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ SCHEMA: Final = 1
 MAX_NUMBER: Final = 10**12
 """Largest whole number that a state file may hold; a larger one was never written."""
 
-NOTHING: Final[JsonObject] = {}
-"""The empty object that stands where nothing was stored; never changed."""
+NOTHING: Final[Any] = EMPTY
+"""The object that stands where nothing was stored; nobody can change it."""
 
 
 class Malformed(ValueError):
