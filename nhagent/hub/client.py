@@ -75,13 +75,13 @@ class HubClient(InstallationOperations, RegistrationOperations):
         """Seconds that the hub's clock was ahead of ours at its last reply, or None before the first."""
         return self._exchange.clock_skew
 
-    def hide(self, channels: Iterable[PushChannel]) -> None:
+    def hide(self, channels: Callable[[], Iterable[PushChannel]]) -> None:
         """Keep push channels out of every error, whoever quotes them.
 
         Args:
-            channels: those to hide; the ones of a request are hidden in any case.
+            channels: gives those to hide; the ones of a request are hidden in any case.
         """
-        self._exchange.channels = tuple(channels)
+        self._exchange.channels = channels
 
     def close(self) -> None:
         """Close the connection to the hub."""

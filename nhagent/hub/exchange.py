@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -68,7 +67,8 @@ class HubExchange:
         connection_string, hub, endpoint, ca_bundle, timeout, clock: as for `nhagent.hub.client.HubClient`.
 
     Attributes:
-        channels: push channels that no error may show, beside those of the request itself.
+        channels: gives the push channels that no error may show, beside those of the request itself; called
+            only where there is something to redact.
         requests_sent: how many requests were sent.
         clock_skew: seconds that the hub's clock was ahead of ours at its last reply, or None.
 
@@ -89,7 +89,7 @@ class HubExchange:
         self._hub = validation.checked_hub_name(hub)
         self._clock = clock
         self._redact: Callable[[str], str] = redacted
-        self.channels: tuple[PushChannel, ...] = ()
+        self.channels: Callable[[], Iterable[PushChannel]] = tuple
         self.requests_sent = 0
         self.clock_skew: float | None = None
         if isinstance(connection_string, str):
@@ -142,10 +142,10 @@ class HubExchange:
         """
         resource = f"{self._endpoint}/{quote(self._hub)}/{request.path}"
         token, key = self._signed(resource)
-        self._redact = partial(
-            redacted,
+        self._redact = lambda text: redacted(
+            text,
             secrets=(key, *_secrets_of(token)),
-            marks=marks_of((*request.channels, *self.channels)),
+            marks=marks_of((*request.channels, *self.channels())),
         )
         query = "&".join((f"api-version={API_VERSION}", *request.query))
         sent = self._clock()
@@ -196,12 +196,12 @@ def _headers_of(request: HubRequest, token: str) -> dict[str, str]:
     return headers
 
 
-def _token_of(source: TokenSource, channels: Iterable[PushChannel]) -> str:
+def _token_of(source: TokenSource, channels: Callable[[], Iterable[PushChannel]]) -> str:
     """Ask a token callable for a token, and refuse what cannot be one: it goes into a header.
 
     Args:
         source: the callable, which is the app's own code.
-        channels: push channels that no error may show.
+        channels: gives the push channels that no error may show.
 
     Returns:
         The token.
@@ -214,7 +214,7 @@ def _token_of(source: TokenSource, channels: Iterable[PushChannel]) -> str:
     try:
         token = source()
     except NhagentError as error:
-        raise _redacted_error(error, channels) from None
+        raise _redacted_error(error, channels()) from None
     except BaseException as error:
         if not is_failure(error):
             raise
