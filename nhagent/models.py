@@ -152,20 +152,26 @@ class Installation(Validated):
         validation.check_push_variables(self.push_variables)
         check_templates("templates", self.templates, self.platform, self.tags)
         check_tiles(self.platform, self.secondary_tiles)
-        self._check_channels_differ()
+        check_channels_differ(self)
         _check_moment("expiration_time", self.expiration_time)
 
-    def _check_channels_differ(self) -> None:
-        owners: dict[PushChannel, str] = {self.push_channel: "the device"}
-        for tile_id, tile in self.secondary_tiles.items():
-            name = f"secondary_tiles[{tile_id!r}]"
-            channel = read_channel(self.platform, tile.channel, f"{name}.channel")
-            if channel in owners:
-                raise ConfigurationError(
-                    f"{name}.channel {fingerprint(channel)}: is the push channel of {owners[channel]} too",
-                    "every tile has one of its own",
-                )
-            owners[channel] = name
+
+def check_channels_differ(installation: Installation) -> None:
+    """Check that the device and each of its tiles have a push channel of their own.
+
+    Raises:
+        ConfigurationError: two of them are equal.
+    """
+    owners: dict[PushChannel, str] = {installation.push_channel: "the device"}
+    for tile_id, tile in installation.secondary_tiles.items():
+        name = f"secondary_tiles[{tile_id!r}]"
+        channel = read_channel(installation.platform, tile.channel, f"{name}.channel")
+        if channel in owners:
+            raise ConfigurationError(
+                f"{name}.channel {fingerprint(channel)}: is the push channel of {owners[channel]} too",
+                "every tile has one of its own",
+            )
+        owners[channel] = name
 
 
 class Registration(Validated):

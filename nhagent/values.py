@@ -195,7 +195,8 @@ class Validated(Frozen):
 
     def _freeze(self) -> None:
         for name in self._mappings:
-            self.__dict__[name] = frozen(self.__dict__[name])
+            if type(self.__dict__[name]) is not _FrozenDict:
+                self.__dict__[name] = _FrozenDict(self.__dict__[name])
 
 
 def unvalidated(kind: Callable[_P, _T], *_: _P.args, **fields: _P.kwargs) -> _T:
@@ -212,7 +213,9 @@ def unvalidated(kind: Callable[_P, _T], *_: _P.args, **fields: _P.kwargs) -> _T:
         TypeError: the class has other fields.
     """
     made: Any = object.__new__(kind)  # type: ignore[arg-type]
-    Frozen.__init__(made, **fields)
+    made.__dict__.update(made._defaults, **fields)
+    if made.__dict__.keys() != made._names:
+        made._refuse((), fields)
     made._freeze()
     value: _T = made
     return value

@@ -5,16 +5,17 @@ from __future__ import annotations
 from zlib import crc32
 
 from nhagent.device.document import (
+    MAX_NUMBER,
     NOTHING,
     SCHEMA,
     Malformed,
     read_id,
-    read_list,
     read_moment,
     read_object,
     read_schema,
     read_text,
-    take_whole_number,
+    read_texts,
+    take_fields,
     to_iso,
 )
 from nhagent.values import Value
@@ -23,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-    from typing import Any
+    from typing import Any, Final
 
     from nhagent.device.document import JsonObject
 
@@ -66,7 +67,7 @@ class Accepted(Value):
         records: the accepted documents by record name.
         in_doubt: names of records whose last write has no answer: the hub may hold either.
         to_delete: records that must go.
-        sweep: push channels for which the hub must be asked what else is left of the device, before it is off.
+        sweep: push channels for which the hub must be asked what else is left of the device.
         accepted_at: the hub's time of the last acceptance, aware.
         whole_at: the hub's time of the last acceptance of the whole, from which a refresh falls due.
         ahead: seconds that the hub's clock was ahead of ours then; 0 where the two were close.
@@ -150,27 +151,38 @@ class Accepted(Value):
         Raises:
             Malformed: a part of the document was never written so.
         """
-        records = {
-            name: read_object(record) for name, record in read_object(fields.pop("records", {})).items()
-        }
+        taken = take_fields(fields, _KINDS, _NULLABLE)
+        records, ahead = taken["records"], taken["ahead"]
+        for record in records.values():
+            if type(record) is not dict:
+                raise Malformed("a record is not an object")
         # What else a flipped bit changes is mended as a difference; another id would make an orphan.
-        if fields.pop("sum", _sum_of_ids(records)) != _sum_of_ids(records):
+        if taken["sum"] is not None and taken["sum"] != _sum_of_ids(records):
             raise Malformed("a registration id is not as it was written")
+        if ahead is not None and abs(ahead) > MAX_NUMBER:
+            raise Malformed("ahead is not a number that was ever written")
         return cls(
-            style=read_text(fields.pop("style", "")),
+            style=taken["style"],
             records=records,
-            in_doubt=frozenset(read_text(name) for name in read_list(fields.pop("in_doubt", []))),
-            to_delete=tuple(_deletion(entry) for entry in read_list(fields.pop("leaving", []))),
-            sweep=tuple(_sweep(entry) for entry in read_list(fields.pop("sweep", []))),
-            accepted_at=read_moment(fields.pop("accepted_at", None)),
-            whole_at=read_moment(fields.pop("whole_at", None)),
-            ahead=take_whole_number(fields, "ahead"),
+            in_doubt=frozenset(read_texts(taken["in_doubt"])),
+            to_delete=tuple(map(_deletion, taken["leaving"])),
+            sweep=tuple(map(_sweep, taken["sweep"])),
+            accepted_at=read_moment(taken["accepted_at"]),
+            whole_at=read_moment(taken["whole_at"]),
+            ahead=ahead or 0,
             partial=read_schema(fields) > SCHEMA,
         )
 
 
+_KINDS: Final[Mapping[str, Any]] = {
+    "style": "", "records": NOTHING, "in_doubt": [], "leaving": [], "sweep": [],
+}  # fmt: skip
+_NULLABLE: Final = {"sum": int, "accepted_at": str, "whole_at": str, "ahead": int}
+
+
 def _sum_of_ids(records: Mapping[str, JsonObject]) -> int:
-    return crc32("\n".join(sorted(str(record.get("id", "")) for record in records.values())).encode())
+    ids = sorted([str(record.get("id", "")) for record in records.values()])
+    return crc32("\n".join(ids).encode())
 
 
 def _deletion(value: object) -> Deletion:

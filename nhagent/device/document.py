@@ -10,7 +10,7 @@ from nhagent.values import EMPTY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any, Final, TypeAlias
 
     JsonObject: TypeAlias = dict[str, Any]
@@ -61,34 +61,33 @@ def take_unknown(fields: JsonObject) -> JsonObject:
     return fields
 
 
-def take_text_or_none(fields: JsonObject, name: str) -> str | None:
-    """Take a text, or None, out of a document."""
-    text = fields.pop(name, None)
-    return None if text is None else read_text(text)
+def take_fields(fields: JsonObject, defaults: Mapping[str, Any], nullable: Mapping[str, type]) -> JsonObject:
+    """Take fields of known types out of a document.
 
+    Args:
+        fields: the document; what is taken is taken out of it.
+        defaults: the fields by name, and what an absent one counts as; its type is the field's. A whole
+            number is a count.
+        nullable: further fields, which may be null or absent, and their types.
 
-def take_flag(fields: JsonObject, name: str) -> bool:
-    """Take true or false out of a document."""
-    flag = fields.pop(name, False)
-    if not isinstance(flag, bool):
-        raise Malformed(f"{name} is neither true nor false")
-    return flag
+    Returns:
+        What was taken, by name.
 
-
-def take_count(fields: JsonObject, name: str) -> int:
-    """Take a count out of a document."""
-    count = take_whole_number(fields, name)
-    if count < 0:
-        raise Malformed(f"{name} is negative")
-    return count
-
-
-def take_whole_number(fields: JsonObject, name: str) -> int:
-    """Take a whole number out of a document."""
-    number = fields.pop(name, 0)
-    if not isinstance(number, int) or isinstance(number, bool) or abs(number) > MAX_NUMBER:
-        raise Malformed(f"{name} is not a number that was ever written")
-    return number
+    Raises:
+        Malformed: one of them is of another type, or too large a number.
+    """
+    taken: JsonObject = {}
+    for name, default in defaults.items():
+        value = taken[name] = fields.pop(name, default)
+        if value is not default and type(value) is not (dict if default is NOTHING else type(default)):
+            raise Malformed(f"{name} is of type {type(value).__name__}")
+        if type(value) is int and not 0 <= value <= MAX_NUMBER:
+            raise Malformed(f"{name} is not a count that was ever written")
+    for name, kind in nullable.items():
+        value = taken[name] = fields.pop(name, None)
+        if value is not None and type(value) is not kind:
+            raise Malformed(f"{name} is of type {type(value).__name__}")
+    return taken
 
 
 def read_object(value: object) -> JsonObject:
@@ -98,18 +97,19 @@ def read_object(value: object) -> JsonObject:
     return dict(value)
 
 
-def read_list(value: object) -> list[Any]:
-    """Read a JSON list."""
-    if not isinstance(value, list):
-        raise Malformed(f"{type(value).__name__} where a list belongs")
-    return value
-
-
 def read_text(value: object) -> str:
     """Read a text."""
     if not isinstance(value, str):
         raise Malformed(f"{type(value).__name__} where text belongs")
     return value
+
+
+def read_texts(values: list[Any]) -> list[str]:
+    """Read a list of texts."""
+    for value in values:
+        if type(value) is not str:
+            raise Malformed(f"{type(value).__name__} where text belongs")
+    return values
 
 
 def read_id(value: object) -> str:

@@ -118,7 +118,7 @@ def _is_placeholder(serial: str) -> bool:
     """Tell whether this is what makers leave in place of a serial number; all their boards then have it."""
     text = serial.lower()
     return (
-        not any(character.isalnum() and character != "0" for character in text)
+        not "".join(filter(str.isalnum, text)).strip("0")
         or text.lstrip("0").startswith("123456789")
         or text in {"none", "unknown"}
         or text.startswith(("default", "to be "))
@@ -132,9 +132,9 @@ def _is_machine_id(text: str) -> bool:
 def _is_transient(root: str, path: str) -> bool:
     """Tell whether a machine id was made for this boot alone: systemd then mounts it from ``/run``."""
     try:
-        device, volatile, lasting = (
+        device, volatile, lasting = [
             os.stat(os.path.join(root, part)).st_dev for part in (path.lstrip("/"), "run", "etc")
-        )
+        ]
     except OSError:
         return False
     return device == volatile != lasting

@@ -16,14 +16,11 @@ from nhagent.device.document import (
     SCHEMA,
     Malformed,
     read_id,
-    read_list,
     read_moment,
     read_object,
     read_schema,
-    read_text,
-    take_count,
-    take_flag,
-    take_text_or_none,
+    read_texts,
+    take_fields,
     take_unknown,
     to_iso,
 )
@@ -33,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-    from typing import Any
+    from typing import Any, Final
 
     from nhagent.device.document import JsonObject
 
@@ -86,10 +83,9 @@ class Identity(Value):
         """
         fields = read_object(document)
         installation_id = read_id(fields.pop("installation_id", None))
-        namespace, disabled = take_text_or_none(fields, "namespace"), take_flag(fields, "disabled")
-        machine = take_text_or_none(fields, "machine")
+        taken = take_fields(fields, {"disabled": False}, {"namespace": str, "machine": str})
         is_ours, written = read_schema(fields) <= SCHEMA, fields.pop("sum", None)
-        identity = cls(installation_id, namespace, disabled, machine, take_unknown(fields))
+        identity = cls(installation_id, **taken, extra=take_unknown(fields))
         if is_ours and written is not None and written != identity._sum():
             raise Malformed("the identity is not as it was written")
         return identity
@@ -131,17 +127,13 @@ class RetryState(Value):
         """
         if document is None:
             return None
-        fields = read_object(document)
-        at, until = read_moment(fields.get("at")), read_moment(fields.get("until"))
+        taken = take_fields(
+            read_object(document), {"kind": "", "curve": "", "tries": 0}, {"at": str, "until": str}
+        )
+        at, until = read_moment(taken["at"]), read_moment(taken["until"])
         if at is None or until is None:
             raise Malformed("a retry state without its times")
-        return cls(
-            read_text(fields.get("kind")),
-            take_count(fields, "tries"),
-            until,
-            read_text(fields.get("curve")),
-            at,
-        )
+        return cls(taken["kind"], taken["tries"], until, taken["curve"], at)
 
 
 class State(Value):
@@ -214,19 +206,26 @@ class State(Value):
         """
         fields = read_object(document)
         accepted = Accepted.take_from(fields)
+        taken = take_fields(fields, _KINDS, {"namespace": str, "verified_at": str})
         return cls(
-            declaration=read_object(fields.pop("declaration", {})),
-            channels=read_object(fields.pop("channels", {})),
             accepted=accepted,
-            namespace=take_text_or_none(fields, "namespace"),
-            disabled=take_flag(fields, "disabled"),
-            listed=take_flag(fields, "listed"),
-            foreign=tuple(read_text(entry) for entry in read_list(fields.pop("foreign", []))),
-            expired=tuple(read_text(entry) for entry in read_list(fields.pop("expired", []))),
-            early_starts=take_count(fields, "early_starts"),
-            verified_at=read_moment(fields.pop("verified_at", None)),
-            writes=take_count(fields, "writes"),
-            losses=take_count(fields, "losses"),
             retry=RetryState.from_json(fields.pop("trouble", None)),
+            foreign=tuple(read_texts(taken.pop("foreign"))),
+            expired=tuple(read_texts(taken.pop("expired"))),
+            verified_at=read_moment(taken.pop("verified_at")),
+            **taken,
             extra=take_unknown(fields),
         )
+
+
+_KINDS: Final[Mapping[str, Any]] = {
+    "declaration": NOTHING,
+    "channels": NOTHING,
+    "disabled": False,
+    "listed": False,
+    "foreign": [],
+    "expired": [],
+    "early_starts": 0,
+    "writes": 0,
+    "losses": 0,
+}

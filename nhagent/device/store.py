@@ -236,18 +236,16 @@ class Store:
 
 def _memory_of(identity: bytes | None, state: bytes | None) -> Memory:
     """Parse the two files; one that is corrupt is named, and counts as never written."""
-    memory = Memory()
+    known, kept, unreadable = None, _NEVER_WRITTEN, []
     try:
-        if identity is not None:
-            memory = memory.changed(identity=Identity.from_json(_document(identity)))
+        known = None if identity is None else Identity.from_json(_document(identity))
     except Malformed:
-        memory = memory.changed(unreadable=(IDENTITY,))
+        unreadable.append(IDENTITY)
     try:
-        if state is not None:
-            memory = memory.changed(state=State.from_json(_document(state)))
+        kept = _NEVER_WRITTEN if state is None else State.from_json(_document(state))
     except Malformed:
-        memory = memory.changed(unreadable=(*memory.unreadable, STATE))
-    return memory
+        unreadable.append(STATE)
+    return Memory(known, kept, tuple(unreadable))
 
 
 def _document(content: bytes) -> object:

@@ -25,7 +25,6 @@ TOKEN_SECONDS: Final = 300
 
 MAX_KEY_CHARACTERS: Final = 256
 _COPY_AGAIN: Final = "copy it again"
-_FULL_ACCESS: Final = ("full", "manage")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _LOOPBACK_NETWORK: Final = "127"
 _PARTS_OF_IPV4: Final = 4
@@ -93,7 +92,8 @@ class ConnectionString(Frozen):
     @property
     def allows_more_than_listen(self) -> bool:
         """Whether the key's name says that it may do more than a device needs."""
-        return any(word in self.key_name.lower() for word in _FULL_ACCESS)
+        name = self.key_name.lower()
+        return "full" in name or "manage" in name
 
     def check_hub(self, hub: str) -> None:
         """Check that a connection string which names its hub names this one.
@@ -193,8 +193,12 @@ def is_loopback(url: str) -> bool:
 
 
 def _is_loopback_address(parts: list[str]) -> bool:
+    digits = "".join(parts)
     return (
         len(parts) == _PARTS_OF_IPV4
         and parts[0] == _LOOPBACK_NETWORK
-        and all(part.isascii() and part.isdecimal() and len(part) <= _DIGITS_OF_BYTE for part in parts)
+        and "" not in parts
+        and max(map(len, parts)) <= _DIGITS_OF_BYTE
+        and digits.isascii()
+        and digits.isdecimal()
     )

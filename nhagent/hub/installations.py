@@ -81,7 +81,10 @@ def channel_to_json(channel: PushChannel) -> Any:
 
 def templates_to_json(templates: Mapping[str, Template]) -> JsonObject:
     """Write templates by name as the service's JSON holds them."""
-    return {name: _template_to_json(template) for name, template in templates.items()}
+    documents: JsonObject = {}
+    for name, template in templates.items():
+        documents[name] = _template_to_json(template)
+    return documents
 
 
 def _template_to_json(template: Template) -> JsonObject:
@@ -147,7 +150,10 @@ def templates_from_json(documents: Mapping[str, object]) -> dict[str, Template]:
     Raises:
         KeyError, TypeError, ValueError, AttributeError: they are not such a document.
     """
-    return {name: _template_from_json(template) for name, template in documents.items()}
+    templates: dict[str, Template] = {}
+    for name, template in documents.items():
+        templates[name] = _template_from_json(template)
+    return templates
 
 
 def _template_from_json(document: object) -> Template:
@@ -175,14 +181,18 @@ def _tile_from_json(document: object) -> SecondaryTile:
 def _caseless(document: object) -> JsonObject:
     if not isinstance(document, Mapping):
         raise NotAnInstallation("not an installation: not a JSON object")
-    return {str(name).lower(): value for name, value in document.items() if value is not None}
+    parts: JsonObject = {}
+    for name, value in document.items():
+        if value is not None:
+            parts[str(name).lower()] = value
+    return parts
 
 
 def _tags(parts: JsonObject) -> tuple[str, ...]:
     tags = parts.get("tags", ())
     if not isinstance(tags, list | tuple):
         raise NotAnInstallation("not an installation: its tags are not a list")
-    return tuple(str(tag) for tag in tags)
+    return tuple(map(str, tags))
 
 
 def patch_between(before: Installation, after: Installation, *, with_tags: bool = True) -> Patch | None:
@@ -207,16 +217,18 @@ def patch_between(before: Installation, after: Installation, *, with_tags: bool 
         patch.append(_set("/pushChannel", _text(channel_to_json(after.push_channel))))
     if (before.user_id or None) != (after.user_id or None):
         patch.append(_set("/userId", after.user_id) if after.user_id else _drop("/userId"))
-    if with_tags:
+    if with_tags and before.tags != after.tags:
         patch += _tag_operations("", before.tags, after.tags)
-    patch += _template_operations("", before.templates, after.templates, with_tags)
+    if before.templates != after.templates:
+        patch += _template_operations("", before.templates, after.templates, with_tags)
     for tile_id, tile in after.secondary_tiles.items():
         old, path = before.secondary_tiles[tile_id], f"/secondaryTiles/{tile_id}"
         if old.channel != tile.channel:
             patch.append(_set(f"{path}/pushChannel", tile.channel))
-        if with_tags:
+        if with_tags and old.tags != tile.tags:
             patch += _tag_operations(path, old.tags, tile.tags)
-        patch += _template_operations(path, old.templates, tile.templates, with_tags)
+        if old.templates != tile.templates:
+            patch += _template_operations(path, old.templates, tile.templates, with_tags)
     return patch
 
 
@@ -246,6 +258,8 @@ def _template_operations(
     patch = [_drop(f"{path}/templates/{name}") for name in before if name not in after]
     for name, template in after.items():
         place, old = f"{path}/templates/{name}", before.get(name)
+        if old == template:
+            continue
         whole = [{"op": "add", "path": place, "value": _text(_template_to_json(template))}]
         if old is None:
             patch += whole

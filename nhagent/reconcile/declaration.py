@@ -16,11 +16,12 @@ from nhagent.models import (
     Installation,
     SecondaryTile,
     altered,
+    check_channels_differ,
     check_templates,
     check_tiles,
     unvalidated,
 )
-from nhagent.values import Value
+from nhagent.values import EMPTY, Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,12 +102,12 @@ class Declaration(Value):
 
     def rechecked(self, platform: Platform) -> Declaration:
         """Give this declaration, checked; as `checked`."""
-        return Declaration.checked(platform, **self._values())
+        return Declaration.checked(platform, **vars(self))
 
     @property
     def is_complete(self) -> bool:
         """Whether nothing in it means "as declared before"."""
-        return None not in self._values().values()
+        return None not in vars(self).values()
 
     @property
     def has_tags(self) -> bool:
@@ -118,15 +119,20 @@ class Declaration(Value):
 
     def over(self, stored: Declaration) -> Declaration:
         """Give this declaration, with what it leaves open taken from what was declared before."""
-        given = {name: part for name, part in self._values().items() if part is not None}
+        given = {name: part for name, part in vars(self).items() if part is not None}
         return stored.changed(**given) if given else stored
+
+    def adds_to(self, given: Declaration) -> bool:
+        """Whether it holds parts that another declaration leaves open."""
+        parts = vars(given)
+        return None in [parts[name] for name, part in vars(self).items() if part is not None]
 
     def left_to_disk(self, changes: Declaration) -> Declaration:
         """Give this declaration, once changes to it are on disk: what they touch means "as declared before".
 
         Tiles stay, since their channel sources cannot be stored.
         """
-        touched = {name: None for name, part in changes._values().items() if part is not None}
+        touched = {name: None for name, part in vars(changes).items() if part is not None}
         if "secondary_tiles" in touched:
             return self.changed(**{**touched, "secondary_tiles": changes.secondary_tiles})
         return self.changed(**touched)
@@ -156,7 +162,7 @@ class Declaration(Value):
     def to_json(self) -> JsonObject:
         """Give the stored form: what is declared, without channels."""
         document: JsonObject = {}
-        for name, part in self._values().items():
+        for name, part in vars(self).items():
             if part is not None:
                 document[_STORED[name]] = _to_json(name, part)
         return document
@@ -197,19 +203,19 @@ class Declaration(Value):
             channel = channels.get(tile_name(tile_id))
             if isinstance(channel, str):
                 tiles[tile_id] = altered(tile, channel=channel)
-        return Installation(
+        installation = unvalidated(  # its parts were checked as they were declared, and given
+            Installation,
             installation_id=installation_id,
             platform=platform,
             push_channel=channels[PRIMARY],
             tags=self.tags or (),
             user_id=self.user_id or None,
-            push_variables=self.push_variables or {},
-            templates=self.templates or {},
+            push_variables=self.push_variables or EMPTY,
+            templates=self.templates or EMPTY,
             secondary_tiles=tiles,
         )
-
-    def _values(self) -> dict[str, Any]:
-        return dict(vars(self))
+        check_channels_differ(installation)
+        return installation
 
 
 def _read(document: Mapping[str, Any]) -> Declaration:
@@ -260,7 +266,7 @@ def _to_json(name: str, part: Any) -> Any:
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(validation.is_text(item) for item in value):
+    if not isinstance(value, list | tuple) or not all(map(validation.is_text, value)):
         raise Malformed("not a list of texts")
     return tuple(value)
 

@@ -26,12 +26,10 @@ if TYPE_CHECKING:
     from typing import Final
 
     from nhagent.device.accepted import Accepted
-    from nhagent.device.state import RetryState
-    from nhagent.device.store import Store
+    from nhagent.device.state import RetryState, State
     from nhagent.errors import NhagentError
+    from nhagent.reconcile.inspector import Inspector
     from nhagent.reconcile.planner import StartPlan
-    from nhagent.registrars.protocol import Registrar
-    from nhagent.session.hub_session import HubSession
     from nhagent.steps import Step
 
 STRUCK_OUT_TOGETHER: Final = 25
@@ -44,10 +42,9 @@ class Executor:
     """Carries out one plan. Under the lock.
 
     Args:
-        plan: what to do; what it shall remember is on disk.
-        store: the device's files.
-        session: its way to the hub.
-        registrar: makes the exchanges.
+        plan: what to do.
+        saved: what is on disk.
+        inspector: the device's files, its way to the hub, and its registrar.
         deadline: when the time is up, by `time.monotonic`.
 
     Attributes:
@@ -56,16 +53,14 @@ class Executor:
         recreated: whether the hub was found to have lost a record.
     """
 
-    def __init__(
-        self, plan: StartPlan, store: Store, session: HubSession, registrar: Registrar, deadline: float
-    ) -> None:
+    def __init__(self, plan: StartPlan, saved: State, inspector: Inspector, deadline: float) -> None:
         self._plan = plan
-        self._store = store
-        self._session = session
-        self._registrar = registrar
+        self._store = inspector.store
+        self._session = inspector.session
+        self._registrar = inspector.registrar
         self._deadline = deadline
         self._steps = list(plan.steps)
-        self._saved = plan.committed_state
+        self._saved = saved
         self._refused: NhagentError | None = None
         self._recovered: set[tuple[str, str]] = set()
         self._earned = False

@@ -47,14 +47,11 @@ def identify(inputs: StartInputs, learnt: Learnt | None) -> tuple[Identity, Stat
     elif settings.installation_id not in {None, identity.installation_id}:
         state = state.changed(accepted=delete_all(state.accepted, identity.installation_id))
         identity = identity.changed(installation_id=settings.installation_id)
-    return (
-        identity.changed(
-            namespace=identity.namespace or namespace,
-            disabled=inputs.memory.is_disabled,
-            machine=identity.machine or inputs.machine,
-        ),
-        state,
-    )
+    known_at, known_on = identity.namespace or namespace, identity.machine or inputs.machine
+    is_disabled = inputs.memory.is_disabled
+    if (identity.namespace, identity.machine, identity.disabled) != (known_at, known_on, is_disabled):
+        identity = identity.changed(namespace=known_at, machine=known_on, disabled=is_disabled)
+    return identity, state
 
 
 def is_from_another_machine(memory: Memory, machine: str | None) -> bool:
@@ -109,7 +106,7 @@ def _of_a_clone(state: State) -> State:
     return State(
         declaration=state.declaration,
         foreign=tuple(dict.fromkeys((*state.foreign, *theirs))),
-        # Where the other machine's channels are not known, what is found on one may be its own, and is let be.
+        # Where the other machine's channels are not known, what is found on one may be its own.
         listed=not theirs,
     )
 

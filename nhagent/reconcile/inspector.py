@@ -153,8 +153,11 @@ class Inspector:
         self._hide_channels(plan)
         return plan
 
-    def commit(self, plan: StartPlan) -> None:
+    def commit(self, plan: StartPlan) -> State:
         """Write what must be on disk before anything is sent. Under the lock.
+
+        Returns:
+            The state that is on disk then.
 
         Raises:
             StateUnwritable: it is not on disk.
@@ -172,6 +175,7 @@ class Inspector:
             self.store.save_state(state)
         if memory.identity != plan.identity:
             self.store.save_identity(plan.identity)
+        return state
 
     def _hide_channels(self, plan: StartPlan) -> None:
         states = (plan.inputs.memory.state, plan.state)

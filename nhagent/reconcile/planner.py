@@ -1,4 +1,7 @@
-"""From what is known at a start to what has to be written down and sent. Pure; `nhagent.agent` names the states."""
+"""From what is known at a start to what has to be written down and sent. Pure.
+
+The states that a device can be in are named in `nhagent.agent`.
+"""
 
 from __future__ import annotations
 
@@ -162,10 +165,12 @@ def plan_start(inputs: StartInputs, registrar: Registrar, learnt: Learnt | None 
     is_cloned = is_from_another_machine(memory, inputs.machine)
     identity, state = identify(inputs, learnt)
     accepted = state.accepted
-    if STATE in memory.unreadable and memory.identity is not None:
-        if identity.installation_id == memory.identity.installation_id:
-            accepted = registrar.doubt_all(accepted)
-    state = state.changed(accepted=accepted, namespace=identity.namespace, disabled=identity.disabled)
+    before = memory.identity
+    is_same_id = before is not None and before.installation_id == identity.installation_id
+    if STATE in memory.unreadable and is_same_id:
+        accepted = registrar.doubt_all(accepted)
+    if (accepted, state.namespace, state.disabled) != (state.accepted, identity.namespace, identity.disabled):
+        state = state.changed(accepted=accepted, namespace=identity.namespace, disabled=identity.disabled)
     if identity.disabled:
         accepted = delete_all(accepted, identity.installation_id)
         state = state.changed(accepted=accepted)
@@ -236,10 +241,13 @@ def state_of(plan: StartPlan, registrar: Registrar) -> StartState:
 
 def _declared(inputs: StartInputs, registrar: Registrar, state: State, learnt: Learnt | None) -> Declaration:
     """What is declared: given now, else declared before, else what the hub was found to hold."""
-    declaration = inputs.settings.given.over(Declaration.from_json(state.declaration))
+    settings = inputs.settings
+    declaration = settings.given.over(Declaration.from_json(state.declaration))
     if learnt is not None and learnt.declared is not None:
         declaration = declaration.over(Declaration.of(learnt.declared))
-    if not inputs.settings.owns_tags:
+    if declaration.adds_to(settings.given):  # what was declared before, on another platform perhaps
+        declaration = declaration.rechecked(settings.platform)
+    if not settings.owns_tags:
         declaration = declaration.without_tags()
     return declaration if registrar.carries_user_id else declaration.without_user_id()
 
@@ -250,7 +258,8 @@ def _channels(
     """The channels by name: given now, else given before, else found at the hub; but none that is refused."""
     platform = inputs.settings.platform
     found = {} if learnt is None or learnt.declared is None else channels_of(learnt.declared)
-    channels = {**found, **remembered_channels(platform, state.channels), **readings.given}
+    remembered = remembered_channels(platform, state.channels, besides=readings.given)
+    channels = {**found, **remembered, **readings.given}
     return {
         name: channel for name, channel in channels.items() if why_refused(platform, channel, state) is None
     }

@@ -12,7 +12,7 @@ from nhagent.values import EMPTY, Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from typing import Any, Final
 
     from nhagent.channels.source import ChannelSource
@@ -97,11 +97,15 @@ def why_refused(platform: Platform, channel: PushChannel, state: State) -> str |
     return None
 
 
-def remembered_channels(platform: Platform, stored: Mapping[str, Any]) -> dict[str, PushChannel]:
-    """Give the channels of this platform that the sources gave before."""
+def remembered_channels(
+    platform: Platform, stored: Mapping[str, Any], *, besides: Collection[str] = ()
+) -> dict[str, PushChannel]:
+    """Give the channels of this platform that the sources gave before, besides some."""
     channels: dict[str, PushChannel] = {}
     handles = stored.get(platform)
     for name, raw in handles.items() if isinstance(handles, dict) else ():
+        if name in besides:
+            continue
         try:
             channels[name] = read_channel(platform, raw, name)
         except ConfigurationError:  # a damaged entry is no channel; its source will give it again

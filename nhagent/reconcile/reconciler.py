@@ -1,7 +1,7 @@
-"""One pass: inspect, plan, and only if something is to be done, take the lock, learn, commit, execute, report.
+"""One pass: inspect, plan, and only if something is to be done lock, learn, commit, execute; then report.
 
-A pass plans once (`nhagent.reconcile.planner`); under the lock memory is read again, and planned again only if
-it, or what the hub told, has changed. Nothing here waits for a hub or retries.
+A pass plans once (`nhagent.reconcile.planner`). Under the lock memory is read again, and planned again only
+if it, or what the hub told, has changed. Nothing here waits for a hub or retries.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nhagent.report import Outcome, Report
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nhagent.device.accepted import Accepted
-    from nhagent.device.state import RetryState
+    from nhagent.device.state import RetryState, State
     from nhagent.device.store import Memory
     from nhagent.reconcile.inspector import Inspector
     from nhagent.reconcile.planner import Mode, StartPlan
@@ -110,9 +110,9 @@ class _Pass:
             if plan.steps:
                 # What is wrong with the settings is told before anything is written.
                 self._session.open(seconds_until(self._deadline))
-            plan = self._plan = self._commit(self._learn(plan))
-            self._installation_id = plan.identity.installation_id
-            self._execute(plan)
+            plan, saved = self._commit(self._learn(plan))
+            self._plan, self._installation_id = plan, plan.identity.installation_id
+            self._execute(plan, saved)
         return self._report(self._outcome(plan))
 
     def _inspect(self) -> StartPlan:
@@ -131,13 +131,18 @@ class _Pass:
         return plan
 
     def _let_out(self, plan: StartPlan) -> StartPlan:
-        """Check that it is time to send, and find the key: a key ring may take its time, so not under the lock."""
+        """Check that it is time to send, and find the key.
+
+        A key ring may take its time, so this is not done under the lock.
+        """
         inputs = plan.inputs
         self._retries.check(plan.state.retry)
         known = inputs.memory.identity
         identity = inputs.machine or "" if known is None else known.installation_id
         self._retries.check_spread(inputs.settings.startup_spread, identity)
-        namespace = self._session.chain.namespace_at_any_cost(seconds_until(self._deadline))
+        namespace = inputs.namespace
+        if namespace is None or self._session.chain.current is None:
+            namespace = self._session.chain.namespace_at_any_cost(seconds_until(self._deadline))
         _warn_of_move(inputs.memory, namespace)
         if namespace == inputs.namespace:
             return plan
@@ -150,27 +155,28 @@ class _Pass:
             self._store.save_state(memory.state)
         return self._inspector.learn(plan)
 
-    def _commit(self, plan: StartPlan) -> StartPlan:
+    def _commit(self, plan: StartPlan) -> tuple[StartPlan, State]:
         """Commit; where the disk does not take it, a device whose identity is there goes on from memory.
 
         What it then knows of the hub may be older than what another process of it wrote from memory: what is
         sent is the whole.
         """
         try:
-            self._inspector.commit(plan)
+            return plan, self._inspector.commit(plan)
         except StateUnwritable:
             if not plan.knows_identity:
                 raise
             accepted, now = plan.state.accepted.changed(partial=True), self._session.now()
             steps = next_steps(self._registrar, plan.installation, plan.policy, accepted, now)
             plan = plan.changed(state=plan.state.changed(accepted=accepted), steps=steps)
-            self._store.remember(plan.committed_state)
-        return plan
+            saved = plan.committed_state
+            self._store.remember(saved)
+            return plan, saved
 
-    def _execute(self, plan: StartPlan) -> None:
+    def _execute(self, plan: StartPlan, saved: State) -> None:
         from nhagent.reconcile.executor import Executor
 
-        executor = Executor(plan, self._store, self._session, self._registrar, self._deadline)
+        executor = Executor(plan, saved, self._inspector, self._deadline)
         try:
             executor.execute()
         except Unauthorized:  # the clock of the hub, or another key, may still help

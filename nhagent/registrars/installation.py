@@ -136,7 +136,13 @@ class InstallationRegistrar:
         return after
 
     def recover(
-        self, step: Step, error: HubError, accepted: Accepted, now: datetime, *, again: bool
+        self,
+        step: Step,
+        error: HubError,
+        accepted: Accepted,
+        now: datetime,  # noqa: ARG002 - part of the port
+        *,
+        again: bool,
     ) -> tuple[Accepted, Sequence[Step] | None]:
         """A PATCH of what is not there, or that the hub does not take, is followed by the whole."""
         if again or not isinstance(step, PatchRecord):

@@ -94,7 +94,6 @@ class Registrar(Protocol):
         Raises:
             ConfigurationError: they cannot carry what is given.
         """
-        ...
 
     def learn(
         self,
@@ -117,7 +116,6 @@ class Registrar(Protocol):
         Raises:
             HubError: the hub did not answer.
         """
-        ...
 
     def observe(self, accepted: Accepted) -> Observed:
         """Ask the hub what it holds of what it accepted.
@@ -125,29 +123,23 @@ class Registrar(Protocol):
         Raises:
             HubError: the hub did not answer.
         """
-        ...
 
     def compared(self, record: JsonObject) -> JsonObject:
         """Give the part of a stored record that `observe` gives too. Pure."""
-        ...
 
     def doubt_all(self, accepted: Accepted) -> Accepted:
         """Mark what the hub may hold under an id that is known, where all else was lost. Pure."""
-        ...
 
     def retire(self, installation: Installation, accepted: Accepted) -> Accepted:
         """Write down as to be deleted whatever is held and not wanted; records of the other style. Pure."""
-        ...
 
     def plan(
         self, installation: Installation, policy: WritePolicy, accepted: Accepted, now: datetime
     ) -> Sequence[Step]:
         """Plan the exchanges that make the hub hold an installation, and nothing that must go. Pure."""
-        ...
 
     def plans_again_after(self, step: Step) -> bool:
         """Whether the steps after this one depend on its answer."""
-        ...
 
     def apply(self, step: Step, accepted: Accepted, now: datetime) -> Accepted:
         """Make one exchange.
@@ -158,7 +150,6 @@ class Registrar(Protocol):
         Raises:
             HubError: the hub did not accept it.
         """
-        ...
 
     def recover(
         self, step: Step, error: HubError, accepted: Accepted, now: datetime, *, again: bool
@@ -179,19 +170,15 @@ class Registrar(Protocol):
         Raises:
             HubError: the same error: nothing can be done.
         """
-        ...
 
     def holds_device(self, accepted: Accepted) -> bool:
         """Whether the hub has accepted anything of the device. Pure."""
-        ...
 
     def due_at(self, policy: WritePolicy, accepted: Accepted) -> datetime | None:
-        """Tell when something will be written again unchanged, by our clock; None before a whole write. Pure."""
-        ...
+        """Tell when something is written again unchanged, by our clock; None before a whole write. Pure."""
 
     def registration_ids(self, accepted: Accepted) -> Mapping[str, str]:
         """Registration ids by record name. Pure."""
-        ...
 
 
 def registrar_of(style: str, open_hub: Callable[[], HubClient]) -> Registrar:

@@ -34,15 +34,12 @@ class Failures(Protocol):
 
     def failed(self, error: NhagentError) -> RetryState:
         """Record a failure, where it is met: draw when the next attempt may be made."""
-        ...
 
     def slept(self, seconds: float, took: float) -> None:
         """Record a sleep of so many seconds, and how long it took: an injected one returns at once."""
-        ...
 
     def succeeded(self) -> None:
         """Forget what stood in the way."""
-        ...
 
 
 def run_until_done(

@@ -206,7 +206,7 @@ class CredentialChain:
 
     def _was_refused(self, source: Source) -> bool:
         """Whether a source's key was refused, or belongs elsewhere than the key that was."""
-        return any(source.key == out.key for out in (*self._refused, *self._passed_over))
+        return source.key in [out.key for out in (*self._refused, *self._passed_over)]
 
     def _parsed(self, found: FoundCredential) -> Source:
         connection = checked_connection_string(
@@ -237,7 +237,8 @@ def checked_connection_string(
         raise error.at(source) from None
     if connection.allows_more_than_listen and not allow_full_access:
         raise CredentialError(
-            f"{source}: key {connection.key_name!r} may do more than listen, and would be lost with the device",
+            f"{source}: key {connection.key_name!r} may do more than listen, and would be lost with the "
+            "device",
             "take a policy with the Listen right alone, or set allow_full_access",
         )
     return connection
