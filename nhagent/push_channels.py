@@ -155,7 +155,7 @@ def read_channel(platform: Platform, raw: object, name: str) -> PushChannel:
         The push channel, without blanks around it.
 
     Raises:
-        ConfigurationError: it is no push channel of this platform.
+        ConfigurationError: not a push channel of this platform.
     """
     if platform is Platform.BROWSER:
         return raw if isinstance(raw, BrowserChannel) else BrowserChannel.parse(raw)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import inspect
+import pickle
 from datetime import datetime
 from typing import Any
 
@@ -9,9 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nhagent import BrowserChannel, Installation, Platform, SecondaryTile, Template
+from nhagent import (
+    BrowserChannel,
+    ConnectionString,
+    Installation,
+    Platform,
+    Registration,
+    SecondaryTile,
+    Template,
+)
 from nhagent.errors import ConfigurationError
-from nhagent.models import fingerprint
+from nhagent.models import altered, fingerprint, unvalidated
 
 WNS: dict[str, Any] = {
     "installation_id": "device",
@@ -94,8 +106,9 @@ def test_platforms_are_read_without_regard_to_case(text: str) -> None:
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
 def test_wrong_installation_is_refused(changes: dict[str, Any], names: str) -> None:
-    with pytest.raises(ConfigurationError, match=names):
+    with pytest.raises(ConfigurationError, match=names) as caught:
         Installation(**{**WNS, **changes})
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -108,8 +121,9 @@ def test_wrong_installation_is_refused(changes: dict[str, Any], names: str) -> N
     ],
 )
 def test_wrong_template_is_refused(arguments: dict[str, Any], names: str) -> None:
-    with pytest.raises(ConfigurationError, match=names):
+    with pytest.raises(ConfigurationError, match=names) as caught:
         Template(**arguments)
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -176,3 +190,58 @@ def test_whatever_text_is_given_as_a_tag_is_taken_as_it_is_or_refused(text: str)
 def test_what_only_looks_like_a_key_is_taken() -> None:
     for name in ("signal=5", "design=2", "SharedAccessKeys", "sig"):
         assert Installation(**{**WNS, "installation_id": name}).installation_id == name
+
+
+VALUES = [
+    Template(XML, WNS_TOAST, ["a"]),
+    SecondaryTile("x", ["a"], {"t": Template(XML, WNS_TOAST)}),
+    Installation(
+        **WNS, push_variables={"a": "b"}, secondary_tiles={"w": SecondaryTile("x", ["a"])}, tags=["a", "b"]
+    ),
+    Registration(Platform.WNS, "x", template=Template(XML, WNS_TOAST), template_name="t"),
+    BrowserChannel("https://push.example/1", "cHVi", "c2Vj"),
+    ConnectionString("https://ns.example", "listen", "key"),
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_public_value_is_a_frozen_dataclass(value: Any) -> None:
+    assert dataclasses.is_dataclass(type(value))
+    names = [part.name for part in dataclasses.fields(value)]
+    assert list(inspect.signature(type(value)).parameters) == names
+    assert dataclasses.asdict(value).keys() == set(names)
+    for again in (
+        dataclasses.replace(value),
+        copy.copy(value),
+        copy.deepcopy(value),
+        pickle.loads(pickle.dumps(value)),
+    ):
+        assert (again, hash(again), repr(again)) == (value, hash(value), repr(value))
+    for name in names:
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(value, name, None)
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            delattr(value, name)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [((), {}), ((), {"x": 1}), ((XML,), {"x": 1}), ((XML,), {"body": XML}), ((XML, {}, (), None, 5), {})],
+)
+def test_constructor_takes_its_fields_alone(values: Any, named: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="Template"):
+        Template(*values, **named)
+
+
+def test_what_was_not_declared_here_is_not_judged_by_our_rules() -> None:
+    of_a_hub = unvalidated(Template, body="", tags=("two words",), headers={"x": "y"})
+    assert (of_a_hub.body, of_a_hub.expiry) == ("", None)
+    changed = altered(of_a_hub, tags=("a b", "c"), headers={"x": "z"})
+    assert (changed.tags, changed.headers, of_a_hub.tags) == (("a b", "c"), {"x": "z"}, ("two words",))
+    for value in (of_a_hub, changed):
+        with pytest.raises(TypeError):
+            value.headers["x"] = "changed"  # type: ignore[index]
+        with pytest.raises(ConfigurationError):
+            dataclasses.replace(value)
+    with pytest.raises(TypeError, match="no such fields"):
+        altered(of_a_hub, color="red")
