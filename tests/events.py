@@ -1,4 +1,4 @@
-"""How tests wait: for what happens, not for how long it takes. A busy machine makes them slower, nothing else.
+"""How tests wait: for what happens, not for how long it takes. A busy machine only makes them slower.
 
 What must not be waited for is held back by a peer for ``HELD_SECONDS``. Whoever comes back before
 ``HANG_SECONDS`` are over has not waited for it; on the busiest machine only what hangs takes so long.

@@ -60,7 +60,7 @@ def little_memory() -> Iterator[None]:
         ({"cut_after": 30}, "no answer from .*: the reply broke off within its head; tried again later"),
         ({"cut_after": 420}, "no answer from .*: the reply broke off; tried again later"),
         ({"drip": 0.1}, OUT_OF_TIME),
-        ({"status": 200, "headers": {"Content-Length": "999999"}, "body": "{", "drip": 0.001, "size": 999_999},
+        ({"status": 200, "headers": {"Content-Length": "999999"}, "body": "{", "drip": 0.001, "size": 999999},
          OUT_OF_TIME),
         ({"chunked": "garbage"}, "no answer from .*: the reply broke off; tried again later"),
         ({"chunked": "endless"}, "the reply is larger than 4194304 bytes"),
