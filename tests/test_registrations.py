@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -342,7 +341,8 @@ def test_deletions_end_when_the_time_is_up_and_go_on_at_the_next_start(
     report = device.agent(style="registration", first_run_list=True, secondary_tiles={}).start(timeout=1)
     assert report.outcome == "waiting"
     assert "exchanges are left" in str(report.error)
-    assert report.elapsed < 9
+    deletions = [entry for entry in device.hub.log() if entry.method == "DELETE"]
+    assert 1 <= len(deletions) <= 4, "none begins after 5 s, the least that a start is given"
     device.hub.clear_faults()
     assert register(device, secondary_tiles={}).outcome == "updated"
     assert len(device.hub.contents()["registrations"]) == 2
@@ -375,9 +375,8 @@ def test_user_id_from_before_the_change_of_style_is_dropped_with_a_warning(
 def test_registration_style_ends_with_its_deadline_and_goes_on_at_the_next_start(device: Device) -> None:
     device.hub.fail("*", delay=1.2, times=99)
     agent = device.agent(style="registration", sleep=None)
-    began = time.monotonic()
     report = agent.start(timeout=1)
-    assert time.monotonic() - began < 9
+    assert 1 <= len(device.hub.log()) <= 5, "none begins after 5 s, the least that a start is given"
     assert (report.outcome, "the time is up" in str(report.error)) == ("waiting", True)
     device.hub.clear_faults()
     assert agent.start().error is None
