@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -24,7 +24,7 @@ from nhagent.emulator import Emulator
 from nhagent.errors import ConfigurationError
 from nhagent.service import systemd
 from nhagent.service.config import Setup, read_setup
-from nhagent.service.daemon import Daemon
+from nhagent.service.daemon import LOOK_SECONDS, Daemon
 from tests.events import HANG_SECONDS, HELD_SECONDS, happens
 
 if sys.platform == "win32":
@@ -199,7 +199,32 @@ def test_daemon_does_not_exit_for_credentials_that_are_missing_or_refused(
     assert daemon.process.poll() is None
 
 
-def test_poke_is_obeyed_at_once(run: Callable[..., Running]) -> None:
+def test_signal_ends_the_wait_between_two_looks(run: Callable[..., Running]) -> None:
+    """Eight signals are obeyed before somebody who waits as long between two looks has looked four times."""
+    daemon = run(WATCHDOG_USEC="0")
+    daemon.hears("READY=1")
+    looks, ended = 0, Event()
+
+    def look() -> None:
+        nonlocal looks
+        while not ended.wait(LOOK_SECONDS):
+            looks += 1
+
+    looker = Thread(target=look)
+    looker.start()
+    for _ in range(4):
+        daemon.send(signal.SIGHUP)
+        daemon.hears("STATUS=configuration read anew")
+        daemon.hears("STATUS=unchanged")
+        daemon.send(signal.SIGUSR1)
+        daemon.hears("STATUS=unchanged")
+    seen = looks
+    ended.set()
+    looker.join()
+    assert seen < 4
+
+
+def test_poke_is_obeyed_whatever_is_due(run: Callable[..., Running]) -> None:
     """Its channel is of a kind that it does not look at: the next turn without a poke is minutes away."""
     daemon = run()
     daemon.hears("READY=1")
