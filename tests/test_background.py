@@ -20,7 +20,6 @@ from typing import Any
 import pytest
 
 from nhagent import Agent, Report, SecondaryTile, pacing
-from nhagent.background import Background
 from nhagent.emulator import Emulator
 from nhagent.errors import ChannelError, ConfigurationError, HubUnavailable, NhagentError, Unauthorized
 from tests.events import HANG_SECONDS, HELD_SECONDS, comes_back, happens
@@ -163,7 +162,7 @@ def test_it_stops_at_once_in_the_middle_of_an_exchange(device: Device, settings:
     assert device.start(**PLAIN).outcome in {"registered", "updated"}
 
 
-def set_once_stopping(answer: threading.Event, background: Background) -> None:
+def set_once_stopping(answer: threading.Event, background: Any) -> None:
     """Let an answer come while the background is being stopped, and not before."""
 
     def wait() -> None:
