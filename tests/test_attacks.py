@@ -231,6 +231,7 @@ def test_channel_source_that_calls_its_agent_is_told_so(device: Device) -> None:
     assert "called its own agent" in str(report.error)
 
 
+@pytest.mark.slow
 def test_timeout_bounds_an_exchange(device: Device) -> None:
     device.hub.fail("PUT", delay=HELD_SECONDS)
     report = comes_back(lambda: device.agent().start(timeout=1))

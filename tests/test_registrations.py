@@ -204,6 +204,7 @@ def test_stale_duplicates_leave_after_the_write(
     assert register(device, secondary_tiles={}).requests == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["installation", "registration"])
 def test_thousand_registrations_over_many_pages_end_as_one_for_each_name(
     device: Device, backend: HubClient, style: str
@@ -333,6 +334,7 @@ def test_device_that_was_unregistered_before_its_first_run_lists_when_it_is_enab
     assert device.hub.contents()["registrations"] == []
 
 
+@pytest.mark.slow
 def test_deletions_end_when_the_time_is_up_and_go_on_at_the_next_start(
     device: Device, backend: HubClient
 ) -> None:
@@ -372,6 +374,7 @@ def test_user_id_from_before_the_change_of_style_is_dropped_with_a_warning(
         agent.update(user_id="bob")
 
 
+@pytest.mark.slow
 def test_registration_style_ends_with_its_deadline_and_goes_on_at_the_next_start(device: Device) -> None:
     device.hub.fail("*", delay=1.2, times=99)
     agent = device.agent(style="registration", sleep=None)

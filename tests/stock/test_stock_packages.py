@@ -16,6 +16,8 @@ from typing import Any, NoReturn
 
 import pytest
 
+from tests.events import HANG_SECONDS
+
 ROOT = Path(__file__).parents[2]
 PYTHON = Path("/usr/bin/python3")
 PACKAGES = Path("/usr/lib/python3/dist-packages")
@@ -24,6 +26,8 @@ HUB = "stock-hub"
 
 VERSIONS = """
 import importlib, importlib.metadata, json, sys
+
+pytestmark = pytest.mark.slow
 names = sys.argv[1:]
 print(json.dumps({n: (importlib.import_module(n).__file__, importlib.metadata.version(n)) for n in names}))
 """
@@ -84,7 +88,7 @@ class Stock:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=HANG_SECONDS,
             cwd=self.folder,
             env={**self.environment, **environment},
         )
