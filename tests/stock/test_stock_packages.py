@@ -18,6 +18,8 @@ import pytest
 
 from tests.events import HANG_SECONDS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PYTHON = Path("/usr/bin/python3")
 PACKAGES = Path("/usr/lib/python3/dist-packages")
@@ -26,8 +28,6 @@ HUB = "stock-hub"
 
 VERSIONS = """
 import importlib, importlib.metadata, json, sys
-
-pytestmark = pytest.mark.slow
 names = sys.argv[1:]
 print(json.dumps({n: (importlib.import_module(n).__file__, importlib.metadata.version(n)) for n in names}))
 """
