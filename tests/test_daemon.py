@@ -471,7 +471,7 @@ def test_two_daemons_over_one_folder_do_not_wake_each_other_for_ever(run: Callab
     first.give("handle-2")
     first.hears("STATUS=waiting")
     for each in (first, second):
-        each.looks_around(20)
+        each.looks_around(12)
     assert len(first.hub.log()) <= 8
 
 

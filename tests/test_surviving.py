@@ -208,6 +208,7 @@ DAMAGES = [_torn, _flipped, _zeroed, _future, None]
     damage=st.sampled_from(DAMAGES),
     place=st.integers(0, 100_000),
 )
+@pytest.mark.slow
 def test_damaged_file_loses_nothing_that_the_hub_still_knows(
     device: Device, style: str, name: str, damage: Any, place: int
 ) -> None:
@@ -438,6 +439,7 @@ print(report.outcome, report.installation_id, report.error)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["installation", "registration"])
 def test_sixteen_processes_at_once_make_one_record_with_one_write(device: Device, style: str) -> None:
     arguments = [device.hub.hub, device.hub.listen, str(device.folder), style, ""]
