@@ -201,6 +201,7 @@ def _future(content: bytes, place: int) -> bytes:
 DAMAGES = [_torn, _flipped, _zeroed, _future, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["installation", "registration"])
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
@@ -208,7 +209,6 @@ DAMAGES = [_torn, _flipped, _zeroed, _future, None]
     damage=st.sampled_from(DAMAGES),
     place=st.integers(0, 100_000),
 )
-@pytest.mark.slow
 def test_damaged_file_loses_nothing_that_the_hub_still_knows(
     device: Device, style: str, name: str, damage: Any, place: int
 ) -> None:
