@@ -10,6 +10,7 @@ import pytest
 
 from nhagent import HubClient, Installation, Platform, Registration, SecondaryTile, Template
 from nhagent.errors import ConfigurationError, HubNotFound, InvalidRequest, RegistrationGone
+from tests.events import HELD_SECONDS
 
 from .conftest import PLAIN, TOAST, Device, first_run, plant, register
 
@@ -216,7 +217,7 @@ def test_thousand_registrations_over_many_pages_end_as_one_for_each_name(
     backend.put_installation(own)
     backend.create_registration(Registration(Platform.WNS, "https://push.example/other"))
     device.seen()
-    device.start(style=style, first_run_list=True, secondary_tiles={})
+    device.agent(style=style, first_run_list=True, secondary_tiles={}).start(timeout=HELD_SECONDS)
     methods = device.seen()
     left = device.hub.contents()
     rows = sorted(row.get("templateName", "native") for row in left["registrations"])
