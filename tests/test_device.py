@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -361,12 +362,22 @@ def test_command_that_leaves_a_child_with_its_output_is_not_waited_for(alive: Al
     assert alive.ends()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises, though whoever started the tests in the background had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_ends_the_command_and_what_it_started(alive: Alive) -> None:
     command = ["sh", "-c", f"{alive.holding}; sleep {HANG_SECONDS}; echo x"]
     source = channels.from_command(command, HELD_SECONDS)
 
     def interrupt() -> None:
         alive.begins()
+        time.sleep(0.2)  # it is waited for by then
         os.kill(os.getpid(), signal.SIGINT)
 
     interrupter = threading.Thread(target=interrupt)
