@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nhagent.emulator import Emulator
+from tests.events import HANG_SECONDS
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -31,7 +32,7 @@ def run(notification_hub: Emulator, tmp_path: Path) -> Callable[..., subprocess.
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=HANG_SECONDS,
         )
 
     return run
@@ -43,6 +44,7 @@ def test_every_example_is_run() -> None:
         assert f'"{path.name}"' in source
 
 
+@pytest.mark.slow
 def test_fleet_simulation_gives_the_figures_of_every_policy(
     run_simulation: Callable[..., str],
 ) -> None:
@@ -69,7 +71,9 @@ def test_fleet_simulation_prints_a_table_for_any_fleet_and_hub(run_simulation: C
 def run_simulation() -> Callable[..., str]:
     def run(*arguments: str) -> str:
         command = [sys.executable, "-W", "error", str(EXAMPLES / "fleet_simulation.py"), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=HANG_SECONDS
+        ).stdout
 
     return run
 

@@ -10,20 +10,22 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 
 from nhagent.commands import log_lines, systemd
-from nhagent.commands.daemon import Daemon
+from nhagent.commands.daemon import LOOK_SECONDS, Daemon
 from nhagent.commands.setup import Setup, read_setup
 from nhagent.emulator import Emulator
 from nhagent.errors import ConfigurationError
 from nhagent.retry import backoff
+from tests.events import HANG_SECONDS, HELD_SECONDS, happens
 
 if sys.platform == "win32":
     pytest.skip("the daemon is steered by signals that Windows has not", allow_module_level=True)
@@ -35,6 +37,8 @@ device = {{ platform = "gcm", tags = {tags} }}
 channel = {{ file = "channel" }}
 """
 DAY = 86400.0
+LOOKS_OFTEN = {"WATCHDOG_USEC": "100000"}
+"""A daemon looks at its files as often as it tells its watchdog that it lives, twice in its time."""
 
 
 class Running:
@@ -55,7 +59,9 @@ class Running:
         self.folder, self.hub = folder, hub
         self._door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._door.bind(str(door))
-        self._door.settimeout(10)
+        self._said: SimpleQueue[str] = SimpleQueue()
+        self._listener = Thread(target=self._listen, daemon=True)
+        self._listener.start()
         self.heard: list[str] = []
         self.configure()
         self.give("handle-1")
@@ -63,6 +69,7 @@ class Running:
             **os.environ,
             "NHAGENT_STATE_DIR": str(folder / "state"),
             "NHAGENT_CONNECTION_STRING": hub.listen,
+            **LOOKS_OFTEN,
             **environment,
         }
         with open(self.log, "w") as log:
@@ -81,23 +88,29 @@ class Running:
         """A new channel, written as others do: beside it, then in its place."""
         self._replace("channel", handle)
 
-    def hears(self, words: str, seconds: float = 10) -> str:
+    def hears(self, words: str) -> str:
         """Wait until it says this."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            self._door.settimeout(max(0.01, deadline - time.monotonic()))
+        while True:
             try:
-                self.heard.append(self._door.recv(4096).decode())
-            except TimeoutError:
-                break
+                self.heard.append(self._said.get(timeout=HANG_SECONDS))
+            except Empty:
+                raise AssertionError(f"{words!r} was not said: {self.heard} {self.log.read_text()}") from None
             if words in self.heard[-1]:
                 return self.heard[-1]
-        raise AssertionError(f"{words!r} was not said: {self.heard} {self.log.read_text()}")
+
+    def looks_around(self, times: int) -> None:
+        """Wait until it has looked at its files so often from now on."""
+        while not self._said.empty():
+            self.heard.append(self._said.get())
+        for _ in range(times):
+            self.hears("WATCHDOG=1")
 
     def command(self, *arguments: str) -> int:
         """Give a command of nhagent beside it."""
         given = [sys.executable, "-m", "nhagent", *arguments, "--config", str(self.folder / "config.toml")]
-        ended = subprocess.run(given, env=self.environment, capture_output=True, timeout=20, check=False)
+        ended = subprocess.run(
+            given, env=self.environment, capture_output=True, timeout=HANG_SECONDS, check=False
+        )
         return ended.returncode
 
     def send(self, number: signal.Signals) -> None:
@@ -110,7 +123,19 @@ class Running:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
+        self.listens_no_more()
+
+    def listens_no_more(self) -> None:
+        """The manager is gone."""
+        if self._listener.is_alive():
+            self._door.shutdown(socket.SHUT_RD)
+            self._listener.join()
         self._door.close()
+
+    def _listen(self) -> None:
+        """Take what it says at once: a daemon that nobody hears waits until somebody does."""
+        while said := self._door.recv(4096):
+            self._said.put(said.decode())
 
     def _replace(self, name: str, text: str) -> None:
         (self.folder / f"{name}.new").write_text(text)
@@ -141,15 +166,8 @@ def listening() -> Iterator[tuple[socket.socket, dict[str, str]]]:
 
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
         door.bind(f"{folder}/notify")
-        door.settimeout(5)
+        door.settimeout(HANG_SECONDS)
         yield door, {"NOTIFY_SOCKET": f"{folder}/notify"}
-
-
-def within(seconds: float, holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and not holds():
-        time.sleep(0.02)
-    return holds()
 
 
 def test_daemon_is_ready_after_its_first_turn_and_follows_the_channel_file(
@@ -159,7 +177,7 @@ def test_daemon_is_ready_after_its_first_turn_and_follows_the_channel_file(
     said = daemon.hears("READY=1")
     assert "STATUS=registered, 2 requests" in said
     daemon.give("handle-2")
-    assert within(3, lambda: bool(daemon.channel() == "handle-2"))
+    assert happens(lambda: bool(daemon.channel() == "handle-2"))
     daemon.hears("STATUS=updated, 1 requests")
 
 
@@ -181,14 +199,45 @@ def test_daemon_does_not_exit_for_credentials_that_are_missing_or_refused(
     assert daemon.process.poll() is None
 
 
-def test_poke_is_obeyed_at_once(run: Callable[..., Running]) -> None:
+def test_signal_ends_the_wait_between_two_looks(run: Callable[..., Running]) -> None:
+    """Eight signals are obeyed before somebody who waits as long between two looks has looked four times."""
+    daemon = run(WATCHDOG_USEC="0")
+    daemon.hears("READY=1")
+    looks, ended = 0, Event()
+
+    def look() -> None:
+        nonlocal looks
+        while not ended.wait(LOOK_SECONDS):
+            looks += 1
+
+    looker = Thread(target=look)
+    looker.start()
+    for _ in range(4):
+        daemon.send(signal.SIGHUP)
+        daemon.hears("STATUS=configuration read anew")
+        daemon.hears("STATUS=unchanged")
+        daemon.send(signal.SIGUSR1)
+        daemon.hears("STATUS=unchanged")
+    seen = looks
+    ended.set()
+    looker.join()
+    assert seen < 4
+
+
+def test_poke_is_obeyed_whatever_is_due(run: Callable[..., Running]) -> None:
+    """Its channel is of a kind that it does not look at: the next turn without a poke is minutes away."""
     daemon = run()
     daemon.hears("READY=1")
-    time.sleep(0.2)
+    command = json.dumps(["cat", str(daemon.folder / "channel")])
+    text = CONFIG.format(hub=daemon.hub.hub, tags="[]").replace('file = "channel"', f"command = {command}")
+    daemon.configure(text=text)
+    daemon.send(signal.SIGHUP)
+    daemon.hears("STATUS=updated")
     daemon.give("handle-2")
-    began = time.monotonic()
+    daemon.looks_around(2)
+    assert daemon.channel() == "handle-1"
     daemon.send(signal.SIGUSR1)
-    assert within(1, lambda: bool(daemon.channel() == "handle-2")), time.monotonic() - began
+    assert happens(lambda: bool(daemon.channel() == "handle-2"))
 
 
 def test_signals_that_come_before_the_daemon_listens_are_kept_until_then(tmp_path: Path) -> None:
@@ -202,38 +251,41 @@ def test_signals_that_come_before_the_daemon_listens_are_kept_until_then(tmp_pat
             for number in (signal.SIGUSR1, signal.SIGHUP):
                 process.send_signal(number)
             pipe.write("app = 7")
-        _, said = process.communicate(timeout=10)
+        _, said = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 78, said
     assert "hub: is missing" in said
 
 
-def test_stop_is_obeyed_within_a_second_in_the_middle_of_an_exchange_too(run: Callable[..., Running]) -> None:
+def test_stop_is_obeyed_in_the_middle_of_an_exchange_too(run: Callable[..., Running]) -> None:
     daemon = run()
     daemon.hears("READY=1")
-    daemon.hub.fail("*", delay=20)
+    daemon.hub.fail("*", delay=HELD_SECONDS)
     daemon.hub.clear_log()
     daemon.give("handle-2")
     daemon.send(signal.SIGUSR1)
-    assert within(3, lambda: len(daemon.hub.log()) == 1)
-    began = time.monotonic()
+    assert happens(lambda: len(daemon.hub.log()) == 1)
+    heard_before = len(daemon.heard)
     daemon.send(signal.SIGTERM)
-    assert daemon.process.wait(5) == 0
-    assert time.monotonic() - began < 1
+    assert daemon.process.wait(HANG_SECONDS) == 0
     daemon.hears("STOPPING=1")
+    assert not any("STATUS=" in said for said in daemon.heard[heard_before:]), "the exchange came to an end"
 
 
 def test_stop_does_not_wait_for_a_channel_command(run: Callable[..., Running]) -> None:
     daemon = run()
     daemon.hears("READY=1")
     begun = daemon.folder / "begun"
-    command = json.dumps(["sh", "-c", f"echo >'{begun}'; exec sleep 20"])
+    command = json.dumps(["sh", "-c", f"echo >'{begun}'; exec sleep {HELD_SECONDS}"])
     text = CONFIG.format(hub=daemon.hub.hub, tags="[]").replace('file = "channel"', f"command = {command}")
     daemon.configure(text=text)
     daemon.send(signal.SIGHUP)
-    assert within(5, begun.exists)
+    assert happens(begun.exists)
     daemon.send(signal.SIGTERM)
-    assert daemon.process.wait(10) == 0
+    assert daemon.process.wait(HANG_SECONDS) == 0
+    daemon.hears("STATUS=configuration read anew")
+    heard_before = len(daemon.heard)
     daemon.hears("STOPPING=1")
+    assert not any("STATUS=" in said for said in daemon.heard[heard_before:]), "the command came to an end"
 
 
 def test_daemon_that_is_killed_comes_back_as_itself(run: Callable[..., Running]) -> None:
@@ -242,7 +294,7 @@ def test_daemon_that_is_killed_comes_back_as_itself(run: Callable[..., Running])
     first.send(signal.SIGKILL)
     first.process.wait()
     [before] = first.hub.contents()["installations"]
-    first._door.close()
+    first.listens_no_more()
     (first.folder / "notify").unlink()
     second = run()
     assert "STATUS=unchanged, 0 requests" in second.hears("READY=1")
@@ -258,7 +310,7 @@ def test_reload_takes_a_good_configuration_and_keeps_the_old_one_for_a_bad(
     daemon.send(signal.SIGHUP)
     assert "MONOTONIC_USEC=" in daemon.hears("RELOADING=1")
     daemon.hears("STATUS=configuration read again")
-    assert within(3, lambda: daemon.hub.contents()["installations"][0].get("tags") == ["cellar"])
+    assert happens(lambda: daemon.hub.contents()["installations"][0].get("tags") == ["cellar"])
     daemon.configure(text="app = 7")
     daemon.send(signal.SIGHUP)
     assert "is not used" in daemon.hears("STATUS=the new configuration")
@@ -266,7 +318,7 @@ def test_reload_takes_a_good_configuration_and_keeps_the_old_one_for_a_bad(
     assert daemon.process.poll() is None
     assert "the old one stays" in daemon.log.read_text()
     daemon.give("handle-2")
-    assert within(3, lambda: bool(daemon.channel() == "handle-2"))
+    assert happens(lambda: bool(daemon.channel() == "handle-2"))
     daemon.configure()
     daemon.send(signal.SIGHUP)
     daemon.hears("STATUS=configuration read again")
@@ -285,7 +337,7 @@ def test_reload_of_whatever_makes_no_sense_keeps_the_old_configuration(
     daemon.send(signal.SIGHUP)
     assert "is not valid TOML" in daemon.hears("STATUS=the new configuration is not used")
     daemon.give("handle-2")
-    assert within(3, lambda: bool(daemon.channel() == "handle-2"))
+    assert happens(lambda: bool(daemon.channel() == "handle-2"))
 
 
 def test_configuration_under_a_name_that_is_no_text_is_reloaded(run: Callable[..., Running]) -> None:
@@ -300,12 +352,40 @@ def test_configuration_under_a_name_that_is_no_text_is_reloaded(run: Callable[..
 
 
 def test_watchdog_hears_from_the_loop_as_often_as_it_wants(run: Callable[..., Running]) -> None:
-    daemon = run(WATCHDOG_USEC="600000")
+    daemon = run()
     daemon.hears("READY=1")
-    for _ in range(4):
-        began = time.monotonic()
-        daemon.hears("WATCHDOG=1", 0.6)
-        assert time.monotonic() - began < 0.6
+    daemon.looks_around(4)
+
+
+def test_watchdog_is_told_after_each_wait_and_none_is_longer_than_half_its_time(
+    tmp_path: Path, notification_hub: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG.format(hub=notification_hub.hub, tags="[]"))
+    (tmp_path / "channel").write_text("handle-1")
+    monkeypatch.setenv("NHAGENT_CONNECTION_STRING", notification_hub.listen)
+    monkeypatch.setenv("NHAGENT_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("WATCHDOG_USEC", "600000")
+    said: list[str] = []
+    waits: list[float] = []
+    unheard = 0
+
+    def sleep(seconds: float) -> None:
+        nonlocal unheard
+        unheard += not any("WATCHDOG=1" in each for each in said)
+        said.clear()
+        waits.append(seconds)
+        if len(waits) == 50:
+            raise _Over
+
+    daemon = Daemon(str(config), notify=said.append, sleep=sleep)
+    try:
+        with pytest.raises(_Over):
+            daemon.run()
+    finally:
+        as_before()
+    assert unheard == 0
+    assert max(waits) <= 0.3
 
 
 def test_configuration_that_cannot_be_read_at_the_start_is_78(tmp_path: Path) -> None:
@@ -313,7 +393,7 @@ def test_configuration_that_cannot_be_read_at_the_start_is_78(tmp_path: Path) ->
     config.write_text("app = 7")
     result = subprocess.run(
         [sys.executable, "-m", "nhagent", "run", "--config", str(config)],
-        capture_output=True, text=True, check=False, timeout=20,
+        capture_output=True, text=True, check=False, timeout=HANG_SECONDS,
     )  # fmt: skip
     assert result.returncode == 78
     assert "hub: is missing" in result.stderr
@@ -335,9 +415,9 @@ def test_journal_lines_carry_their_priorities(tmp_path: Path, notification_hub: 
             },
             stderr=stream,
         )
-    assert within(10, lambda: "nhagent.commands.daemon: waiting" in log.read_text())
+    assert happens(lambda: "nhagent.commands.daemon: waiting" in log.read_text())
     process.send_signal(signal.SIGTERM)
-    process.wait(5)
+    process.wait(HANG_SECONDS)
     lines = log.read_text().splitlines()
     assert all(line.startswith(("<3>", "<4>", "<6>")) for line in lines)
     assert any(line.startswith("<4>nhagent.commands.daemon: waiting") for line in lines)
@@ -359,11 +439,12 @@ def test_nobody_listening_is_no_failure(tmp_path: Path) -> None:
     assert not systemd.writes_to_journal({"JOURNAL_STREAM": "nonsense"})
 
 
-def test_wish_that_a_command_leaves_is_obeyed_within_seconds(run: Callable[..., Running]) -> None:
+def test_wish_that_a_command_leaves_is_obeyed_at_the_next_look(run: Callable[..., Running]) -> None:
     daemon = run()
     daemon.hears("READY=1")
-    daemon.hub.fail("DELETE", status=503)
+    daemon.hub.fail("DELETE", status=503, times=999)  # whichever of the two is first to send it
     assert daemon.command("unregister", "--timeout", "0") == 75
+    daemon.hub.clear_faults()
     daemon.hears("STATUS=disabled")
     assert daemon.channel() is None
     assert daemon.command("enable") == 0
@@ -371,32 +452,34 @@ def test_wish_that_a_command_leaves_is_obeyed_within_seconds(run: Callable[..., 
     assert daemon.channel() == "handle-1"
 
 
-def test_record_that_a_command_finds_lost_is_written_anew_within_seconds(run: Callable[..., Running]) -> None:
+def test_record_that_a_command_finds_lost_is_written_anew_at_the_next_look(
+    run: Callable[..., Running],
+) -> None:
     daemon = run()
     daemon.hears("READY=1")
     daemon.hub.forget(installation=daemon.hub.contents()["installations"][0]["installationId"])
     assert daemon.command("verify") == 1
     daemon.hears("STATUS=")
-    assert within(3, lambda: bool(daemon.channel() == "handle-1"))
+    assert happens(lambda: bool(daemon.channel() == "handle-1"))
 
 
 def test_two_daemons_over_one_folder_do_not_wake_each_other_for_ever(run: Callable[..., Running]) -> None:
-    first = run()
+    first, second = run(), run("other")
     first.hears("READY=1")
-    second = run("other")
     second.hears("READY=1")
     first.hub.fail("*", status=503, times=99)
     first.hub.clear_log()
     first.give("handle-2")
     first.hears("STATUS=waiting")
-    time.sleep(2)
+    for each in (first, second):
+        each.looks_around(12)
     assert len(first.hub.log()) <= 8
 
 
 def test_what_the_daemon_itself_writes_wakes_nobody(run: Callable[..., Running]) -> None:
     daemon = run()
     daemon.hears("READY=1")
-    time.sleep(2)
+    daemon.looks_around(10)
     daemon.send(signal.SIGTERM)
     daemon.hears("STOPPING=1")
     assert sum("STATUS=" in said for said in daemon.heard) == 1
@@ -435,6 +518,7 @@ def as_before() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.mark.slow
 def test_a_day_of_the_daemon_costs_what_it_should(tmp_path: Path, notification_hub: Emulator) -> None:
     """Ten days in fake time: one registration, one look at it, a refresh a day; no busy loop."""
     (tmp_path / "config.toml").write_text(CONFIG.format(hub=notification_hub.hub, tags="[]"))
@@ -514,11 +598,12 @@ def test_daemon_needs_a_configuration_that_can_be_read(tmp_path: Path) -> None:
 @pytest.mark.skipif(
     sys.platform == "win32" or os.geteuid() != 0, reason="only root gives a process its own DNS"
 )
+@pytest.mark.slow
 def test_name_server_that_is_dead_holds_up_neither_a_stop_nor_a_deadline(tmp_path: Path) -> None:
     config, resolver, log = tmp_path / "config.toml", tmp_path / "resolv.conf", tmp_path / "log"
     config.write_text(CONFIG.format(hub="my-hub", tags="[]"))
     (tmp_path / "channel").write_text("handle")
-    resolver.write_text("nameserver 127.9.9.9\n")
+    resolver.write_text("nameserver 127.9.9.9\noptions timeout:30 attempts:5\n")  # a look-up lasts minutes
     listen = "Endpoint=sb://nowhere.servicebus.windows.net/;SharedAccessKeyName=Listen;SharedAccessKey=c2Vj"
     environment = {
         **{name: text for name, text in os.environ.items() if not name.lower().endswith("_proxy")},
@@ -537,18 +622,16 @@ def test_name_server_that_is_dead_holds_up_neither_a_stop_nor_a_deadline(tmp_pat
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
         mute.bind(("127.9.9.9", 53))
-        mute.settimeout(10)
-        began = time.monotonic()
+        mute.settimeout(HANG_SECONDS)
         register = run("register --config config.toml --timeout 1")
-        if register.wait(30) == 99:
+        if register.wait(HANG_SECONDS) == 99:
             pytest.skip("this machine allows no mounts")
-        assert (register.returncode, time.monotonic() - began < 9) == (75, True), log.read_text()
+        assert register.returncode == 75, log.read_text()
         while select.select([mute], [], [], 0)[0]:
             mute.recv(1024)
         daemon = run("run --config config.toml")
         mute.recv(1024)  # it is asked for a name
-        time.sleep(0.2)
-        began = time.monotonic()
         daemon.send_signal(signal.SIGTERM)
-        assert daemon.wait(9) == 0
-        assert time.monotonic() - began < 2
+        assert daemon.wait(HANG_SECONDS) == 0
+        assert "waiting" not in log.read_text(), "the look-up was given up first"
+        assert "stopping" in log.read_text()

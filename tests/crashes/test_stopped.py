@@ -18,6 +18,8 @@ from nhagent.errors import NhagentError
 
 from .flows import FLOWS, STYLES, Flow, World, mended, scenario, stopped
 
+pytestmark = pytest.mark.slow
+
 STOPS = int(os.environ.get("NHAGENT_STOPS", "1100" if os.environ.get("NHAGENT_CI") == "1" else "220"))
 CHUNK = 110
 

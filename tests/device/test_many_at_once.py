@@ -25,6 +25,7 @@ print(report.outcome, report.installation_id, report.error)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["installation", "registration"])
 def test_sixteen_processes_at_once_make_one_record_with_one_write(device: Device, style: str) -> None:
     arguments = [device.hub.hub, device.hub.listen, str(device.folder), style, ""]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from nhagent import BrowserChannel, Platform, Registration, Template
 from nhagent.errors import ConfigurationError
 from nhagent.hub.atom import NotARegistration, from_entry, from_feed, to_entry
+from nhagent.hub.markup import MAX_ELEMENTS
 from nhagent.hub.times import read_moment
 
 # What XML can carry, and JSON's whole range for the rest.
@@ -234,12 +237,34 @@ def test_row_of_an_unknown_kind_does_not_hide_the_others() -> None:
     assert row.platform is Platform.GCM
 
 
-def test_hostile_documents_are_refused_in_good_time() -> None:
-    import time
+def calls_to_refuse(read: Callable[[bytes], object], document: str) -> int:
+    """How many calls it takes to refuse a document: what is counted is the same on every machine."""
+    content, calls = document.encode(), 0
 
-    began = time.monotonic()
-    deep = description("a", f"<PushVariables>{'[' * 100_000}</PushVariables>")
-    for document in (deep, f"<feed>{'x<a/>' * 500_000}</feed>"):
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    try:
         with pytest.raises(NotARegistration):
-            (from_entry if document is deep else from_feed)(document.encode())
-    assert time.monotonic() - began < 5
+            read(content)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_hostile_documents_are_refused_in_good_time() -> None:
+    """Work grows no faster than the document, and from the limit on no more."""
+
+    def deep(size: int) -> int:
+        return calls_to_refuse(from_entry, description("a", f"<PushVariables>{'[' * size}</PushVariables>"))
+
+    def wide(size: int) -> int:
+        return calls_to_refuse(from_feed, f"<feed>{'x<a/>' * size}</feed><")
+
+    deep(100_000)  # what is imported at first use is not counted
+    assert deep(100_000) <= deep(1000)
+    few, more = wide(5_000), wide(20_000)
+    assert more < 4.1 * few
+    assert wide(500_000) < MAX_ELEMENTS / 5_000 * 1.1 * few

@@ -18,10 +18,11 @@ from typing import IO, Any
 
 from nhagent import errors
 from nhagent.emulator import Emulator
+from tests.events import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 OF_THE_SYSTEM = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LD_LIBRARY_PATH")
-SECONDS = 60
+SECONDS = HANG_SECONDS
 
 CONFIG = """
 app = "thermostat"

@@ -11,6 +11,8 @@ from .contract import KeyRingContract
 from .machine import Machine
 from .secret_service import SECRET_SERVICE, unlocked_session
 
+pytestmark = pytest.mark.slow
+
 
 class TestVault(KeyRingContract):
     name = "Vault"

@@ -13,6 +13,8 @@ from nhagent.errors import CredentialError
 
 from .machine import SECONDS, Machine, key_of, killed_after
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def device(machine: Machine, notification_hub: Emulator) -> Machine:

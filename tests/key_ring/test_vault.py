@@ -23,6 +23,8 @@ from nhagent.filesystem import Disk, locked
 
 from .machine import KeyRingProcess, Machine
 
+pytestmark = pytest.mark.slow
+
 SECRET = "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=Listen;SharedAccessKey=c2VjcmV0"
 ALL_VIABLE = "from keyring.backend import get_all_keyring as a; print(*[type(k).__name__ for k in a()])"
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.events import HANG_SECONDS
+
 FOLDER = Path(__file__).parent
 
 
@@ -88,7 +90,7 @@ def run_requests(
         input=json.dumps({"requests": [common | request for request in requests]}),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
         check=True,
         env=environment,
     )

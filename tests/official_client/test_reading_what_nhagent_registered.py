@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from nhagent import Agent, BrowserChannel, SecondaryTile, Template
+from tests.events import HANG_SECONDS
 
 from . import require_client, run_client
 
@@ -66,7 +67,7 @@ def hub(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
         assert process.stdout is not None
         yield json.loads(process.stdout.readline())
         process.terminate()
-        process.communicate(timeout=5)
+        process.communicate(timeout=HANG_SECONDS)
 
 
 def register(hub: dict[str, Any], folder: Path, **declared: Any) -> str:

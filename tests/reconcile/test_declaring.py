@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from nhagent import SecondaryTile, Template
 from nhagent.errors import ConfigurationError, HubUnavailable, StateUnreadable, Unauthorized
 from tests.device_under_test import TOAST, Device
+from tests.events import HANG_SECONDS
 
 TILE = {"weather": SecondaryTile(channel="https://push.example/tile/1", tags=["w"])}
 OPEN: dict[str, Any] = {"tags": None, "templates": None, "secondary_tiles": None}
@@ -291,19 +293,21 @@ def test_status_names_the_row_of_the_table(device: Device) -> None:
 
 
 def test_start_async_leaves_the_loop_free(device: Device) -> None:
-    device.hub.fail("PUT", delay=0.3)
+    ticked = threading.Event()
 
-    async def both() -> tuple[str, int]:
-        ticks = 0
-        start = asyncio.create_task(device.agent().start_async())
-        while not start.done():
-            ticks += 1
+    def source() -> str:
+        assert ticked.wait(HANG_SECONDS), "the loop stands still while the source is asked"
+        return "https://push.example/1"
+
+    async def both() -> str:
+        start = asyncio.create_task(device.agent(channel=source).start_async())
+        for _ in range(6):
             await asyncio.sleep(0.02)
-        return str((await start).outcome), ticks
+        assert not start.done()
+        ticked.set()
+        return str((await start).outcome)
 
-    outcome, ticks = asyncio.run(both())
-    assert outcome == "registered"
-    assert ticks > 5
+    assert asyncio.run(both()) == "registered"
 
 
 def test_threads_started_at_once_write_once(device: Device) -> None:

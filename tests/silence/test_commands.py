@@ -15,6 +15,7 @@ import pytest
 
 from nhagent import HubClient, Installation, Platform
 from nhagent.emulator import Emulator
+from tests.events import HANG_SECONDS
 
 from .marks import HANDLES, PROXY, TILE, VAULT_KEY, Secrets, key_of, quoting
 
@@ -76,7 +77,7 @@ class Person:
             check=False,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANG_SECONDS,
             env={**self.environment, **environment},
         )
         where = " ".join(["nhagent", *arguments, *self.form])
@@ -153,6 +154,7 @@ def stumble(person: Person) -> None:
     person.run("register", wanted=78, NHAGENT_CONNECTION_STRING=listen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["installation", "registration"])
 def test_no_command_shows_a_secret(tmp_path: Path, style: str) -> None:
     forms = {"text": [], "json": ["--json"]}
@@ -185,7 +187,7 @@ def test_emulator_says_its_keys_once_and_nothing_of_its_callers(tmp_path: Path, 
             client.put_installation(Installation("a", Platform.WNS, WNS))
             assert list(client.registrations_by_channel(WNS))
         process.terminate()
-        out, err = process.communicate(timeout=5)
+        out, err = process.communicate(timeout=HANG_SECONDS)
     secrets = Secrets((key_of(facts["listen"]), key_of(facts["full"])))
     secrets.check(out, "stdout")
     secrets.check(err, "stderr")

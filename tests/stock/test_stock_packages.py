@@ -16,6 +16,10 @@ from typing import Any, NoReturn
 
 import pytest
 
+from tests.events import HANG_SECONDS
+
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PYTHON = Path("/usr/bin/python3")
 PACKAGES = Path("/usr/lib/python3/dist-packages")
@@ -84,7 +88,7 @@ class Stock:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=HANG_SECONDS,
             cwd=self.folder,
             env={**self.environment, **environment},
         )

@@ -76,12 +76,6 @@ def within(seconds: float, holds: Callable[[], Any]) -> Any:
     return held
 
 
-def took(action: Callable[[], object]) -> float:
-    began = time.monotonic()
-    action()
-    return time.monotonic() - began
-
-
 def replace(path: Path, text: str, mode: int = 0o644) -> None:
     """Write a file as others do: beside it, then in its place."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,8 +146,8 @@ def wipe() -> None:
 
 def boot_without_a_hub() -> Facts:
     """At the boot something listens at the hub's address, but never answers."""
-    within(60, lambda: prop("multi-user.target", "ActiveState") == "active")
-    within(30, lambda: prop(SERVICE, "ExecMainPID") != "0")
+    within(120, lambda: prop("multi-user.target", "ActiveState") == "active")
+    within(90, lambda: prop(SERVICE, "ExecMainPID") != "0")
     reached = int(prop("multi-user.target", "ActiveEnterTimestampMonotonic"))
     ready = int(prop(SERVICE, "ActiveEnterTimestampMonotonic"))  # 0: not yet
     return {
@@ -170,7 +164,7 @@ def hub_starts() -> Facts:
         *("systemd-run", "--unit=hub", f"--property=StandardOutput=file:{out}", "--"),
         *("/usr/bin/nhagent", "emulator", "--tls", "--json", "--hub", HUB, "--port", str(PORT)),
     )
-    within(20, lambda: out.exists() and out.read_text().endswith("\n"))
+    within(90, lambda: out.exists() and out.read_text().endswith("\n"))
     facts = json.loads(out.read_text())
     replace(CA, Path(facts["ca"]).read_text())
     replace(CREDENTIAL, facts["listen"] + "\n", 0o600)
@@ -211,7 +205,7 @@ def timer() -> Facts:
     before = prop(REFRESH, "ExecMainStartTimestampMonotonic")
     ctl("start", unit)
     within(80, lambda: prop(REFRESH, "ExecMainStartTimestampMonotonic") != before)
-    within(30, lambda: prop(REFRESH, "ActiveState") in {"inactive", "failed"})
+    within(90, lambda: prop(REFRESH, "ActiveState") in {"inactive", "failed"})
     began = int(prop(REFRESH, "ExecMainStartTimestampMonotonic")) / 1e6
     facts |= {"result": prop(REFRESH, "Result"), "again_in": elapses() - began}
     ctl("stop", unit)
@@ -241,10 +235,9 @@ def missing_credential() -> Facts:
 
 
 def daemon_starts() -> Facts:
-    seconds = took(lambda: ctl("start", SERVICE))
+    ctl("start", SERVICE)
     return {
         **shown(SERVICE, "ActiveState", "SubState", "StatusText", "Result"),
-        "seconds": seconds,
         "status": ctl("status", SERVICE),
         "held": held(),
     }
@@ -263,35 +256,35 @@ def state_files() -> Facts:
 
 def rotation() -> Facts:
     replace(CHANNEL, "handle-2")
-    seconds = took(lambda: within(20, lambda: held()[0]["pushChannel"] == "handle-2"))
-    return {"seconds": seconds, "held": held()}
+    within(90, lambda: held()[0]["pushChannel"] == "handle-2")
+    return {"held": held()}
 
 
 def reload() -> Facts:
     pid = prop(SERVICE, "MainPID")
     configure("kitchen", "cellar")
     ctl("reload", SERVICE)
-    within(10, lambda: held_of("cellar"))
+    within(90, lambda: held_of("cellar"))
     try:
         replace(CONFIG, "app = \n")
         ctl("reload", SERVICE)
-        within(10, lambda: prop(SERVICE, "StatusText").startswith("unchanged"))
+        within(90, lambda: prop(SERVICE, "StatusText").startswith("unchanged"))
         bad = shown(SERVICE, "ActiveState", "StatusText")
     finally:
         configure("kitchen")
     ctl("reload", SERVICE)
-    within(10, lambda: not held_of("cellar"))
-    within(10, lambda: prop(SERVICE, "StatusText").startswith("updated"))
+    within(90, lambda: not held_of("cellar"))
+    within(90, lambda: prop(SERVICE, "StatusText").startswith("updated"))
     good = shown(SERVICE, "ActiveState", "StatusText")
     return {"bad": bad, "good": good, "same_process": pid == prop(SERVICE, "MainPID")}
 
 
 def poke() -> Facts:
-    pid = prop(SERVICE, "MainPID")
+    pid, before = prop(SERVICE, "MainPID"), prop(SERVICE, "StatusText")
     time.sleep(0.5)
     ctl("kill", "--signal=USR1", SERVICE)
-    seconds = took(lambda: within(10, lambda: prop(SERVICE, "StatusText").startswith("unchanged")))
-    return {"seconds": seconds, "same_process": pid == prop(SERVICE, "MainPID")}
+    within(90, lambda: prop(SERVICE, "StatusText").startswith("unchanged"))
+    return {"before": before, "same_process": pid == prop(SERVICE, "MainPID")}
 
 
 def looking_as_root() -> Facts:
@@ -300,14 +293,14 @@ def looking_as_root() -> Facts:
     owner = STATE.stat().st_uid
     owners = {str(path): path.stat().st_uid == owner for path in STATE.rglob("*")}
     replace(CHANNEL, "handle-3")
-    within(10, lambda: held()[0]["pushChannel"] == "handle-3")
-    within(10, lambda: prop(SERVICE, "StatusText").startswith("updated"))
+    within(90, lambda: held()[0]["pushChannel"] == "handle-3")
+    within(90, lambda: prop(SERVICE, "StatusText").startswith("updated"))
     return {"said": said, "owners": owners, "status": prop(SERVICE, "StatusText")}
 
 
 def stop() -> Facts:
-    seconds = took(lambda: ctl("stop", SERVICE))
-    return {"seconds": seconds, **shown(SERVICE, "ActiveState", "Result", "ExecMainStatus")}
+    ctl("stop", SERVICE)
+    return {**shown(SERVICE, "ActiveState", "Result", "ExecMainStatus")}
 
 
 def journal_priorities() -> Facts:
@@ -326,7 +319,7 @@ def watchdog() -> Facts:
     lived = pid == prop(SERVICE, "MainPID")
     identity = held()[0]["installationId"]
     os.kill(int(pid), 19)  # it hangs
-    within(20, lambda: prop(SERVICE, "NRestarts") == "1" and prop(SERVICE, "ActiveState") == "active")
+    within(90, lambda: prop(SERVICE, "NRestarts") == "1" and prop(SERVICE, "ActiveState") == "active")
     return {
         "lived": lived,
         "another_process": prop(SERVICE, "MainPID") != pid,
@@ -343,7 +336,7 @@ def killed() -> Facts:
         20, lambda: int(prop(SERVICE, "NRestarts")) > restarts and prop(SERVICE, "ActiveState") == "active"
     )
     replace(CHANNEL, "handle-4")
-    within(10, lambda: held()[0]["pushChannel"] == "handle-4")
+    within(90, lambda: held()[0]["pushChannel"] == "handle-4")
     facts = {
         "another_process": prop(SERVICE, "MainPID") != pid,
         "same_identity": [item["installationId"] for item in held()] == [identity],
@@ -404,7 +397,7 @@ def user_units() -> Facts:
     run("loginctl", "enable-linger", USER)
     uid = home.stat().st_uid
     bus = Path(f"/run/user/{uid}/bus")
-    within(30, bus.exists)
+    within(90, bus.exists)
 
     def user_ctl(*arguments: str) -> str:
         door = f"XDG_RUNTIME_DIR=/run/user/{uid}"
@@ -419,14 +412,15 @@ def user_units() -> Facts:
     facts |= {"daemon": user_prop(SERVICE, "ActiveState"), "status": user_prop(SERVICE, "StatusText")}
     configure("desk", "lamp", app="desk", path=config, channel=channel)
     user_ctl("reload", SERVICE)
-    within(10, lambda: held_of("lamp"))
+    within(90, lambda: held_of("lamp"))
     replace(channel, "desk-2")
-    facts["rotated"] = took(lambda: within(10, lambda: "desk-2" in {item["pushChannel"] for item in held()}))
+    within(90, lambda: "desk-2" in {item["pushChannel"] for item in held()})
+    facts["rotated"] = True
     state = home / ".local/share/nhagent"
     facts["modes"] = {
         str(path): oct(path.stat().st_mode & 0o7777) for path in state.rglob("*") if path.is_file()
     }
-    facts["stop"] = took(lambda: user_ctl("stop", SERVICE))
+    user_ctl("stop", SERVICE)
     facts["result"] = user_prop(SERVICE, "Result")
     user_ctl("start", "nhagent-refresh.timer")
     facts["timer"] = user_prop("nhagent-refresh.timer", "ActiveState")
