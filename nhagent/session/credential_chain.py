@@ -148,7 +148,7 @@ class CredentialChain:
             raise Unauthorized(
                 f"{error.fact}; the refused key is that of {dead}, and no other source of the credential "
                 "chain has another",
-                "put the hub's present key there",
+                f"{error.hint}, and put the hub's present one there",
                 status=error.status,
                 detail=error.detail,
                 tracking_id=error.tracking_id,
