@@ -1,4 +1,4 @@
-"""The checks by name: ``nox -s fast``, ``lint``, ``types``, ``all`` or ``bench``; ``nox`` alone: the first three.
+"""The checks by name: ``nox -s fast``, ``lint``, ``types``, ``all``, ``bench``. ``nox`` runs the first three.
 
 Only pip needs the network. An environment is made once and used again; ``nox -R`` does not even ask pip.
 """
