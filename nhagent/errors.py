@@ -7,9 +7,12 @@ the attempts.
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import Enum
-from typing import Any, ClassVar, Self
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Any, ClassVar, Self
 
 
 class Curve(Enum):

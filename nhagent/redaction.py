@@ -1,4 +1,4 @@
-"""What must not be shown: keys, tokens, and push channels but for their fingerprint.
+"""Take out of texts what must never be shown: keys, tokens, and push channels but for their fingerprint.
 
 What a hub says in an error may quote what it was sent: that is found in every form in which text travels.
 What the app's own code says in an exception may hold a push channel that nobody else knows yet: of that only
@@ -8,55 +8,75 @@ what reads as prose is shown.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
-from typing import Final
+
+from nhagent.values import EMPTY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Final
 
 HIDDEN: Final = "…"
 MAX_PROSE_CHARACTERS: Final = 200
-_SHORT: Final = 12
-"""Up to so many characters a secret counts as such only where it stands as a word."""
-_LONGEST_WORD: Final = 20
-_LONGEST_NUMBER: Final = 4
+_SHORT_SECRET_CHARACTERS: Final = 12
+"""A secret of at most this length is found only where it stands as a word: it may be part of others."""
+_LONGEST_WORD_CHARACTERS: Final = 20
+_LONGEST_NUMBER_DIGITS: Final = 4
 _PUNCTUATION: Final = "()[]{}<>'\",.:;!?-=/"
 _ENTITIES: Final = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
-_TOLD_BY_NAME: Final = re.compile(
+_VALUE_AFTER_ITS_NAME: Final = (
     r"(?P<name>\b(?:SharedAccessKey|sig|Authorization)[\"']?\s*(?:=|%3D|:)\s*[\"']?)"
-    r"(?:SharedAccessSignature\s+)?[^\s;&<>\"',]+",
-    re.IGNORECASE,
+    r"(?:SharedAccessSignature\s+)?[^\s;&<>\"',]+"
 )
 
 
-def redacted(
-    text: str, *, secrets: Iterable[str] = (), marks: Mapping[str, str] = MappingProxyType({})
-) -> str:
-    """Take out of a text of others what must not be shown.
+def redacted(text: str, *, secrets: Iterable[str] = (), marks: Mapping[str, str] = EMPTY) -> str:
+    """Take out of somebody else's text what must not be shown.
 
-    It is found in any case, percent-encoded (twice, too), as XML and as JSON.
+    It is found in any case, percent-encoded (twice, too), as XML and as JSON. The value of anything called
+    ``SharedAccessKey``, ``sig`` or ``Authorization`` is taken out too.
 
     Args:
         text: what was said.
         secrets: keys, signatures and tokens that it may hold.
         marks: what else it may hold, and what takes its place: push channels and their fingerprints.
+
+    Returns:
+        The text, with ``…`` in place of each secret.
     """
+    import re  # an unchanged start has nothing to redact
+
     marks = {**dict.fromkeys(filter(None, secrets), HIDDEN), **marks}
     for secret in sorted(marks, key=len, reverse=True):  # the longest first: one may hold another
         form = "".join(map(_any_form, secret))
-        if len(secret) <= _SHORT:
+        if len(secret) <= _SHORT_SECRET_CHARACTERS:
             form = rf"(?<!\w){form}(?!\w)"
         text = re.sub(form, marks[secret], text, flags=re.IGNORECASE)
-    return _TOLD_BY_NAME.sub(rf"\g<name>{HIDDEN}", text)
+    return re.sub(_VALUE_AFTER_ITS_NAME, rf"\g<name>{HIDDEN}", text, flags=re.IGNORECASE)
 
 
 def in_prose(error: BaseException) -> str:
-    """An exception of the app's own code: its kind, where it was raised, and the plain words of its text."""
+    """Describe an exception of the app's own code by its kind, where it was raised, and its plain words.
+
+    Args:
+        error: as it was caught, with its traceback.
+
+    Returns:
+        One line, such as ``OSError at source.py:12: the push service is away``.
+    """
     words = " ".join(map(_word, str(error).split()))[:MAX_PROSE_CHARACTERS]
     return f"{without_text(error)}: {words}" if words else without_text(error)
 
 
 def without_text(error: BaseException) -> str:
-    """An exception of the app's own code: its kind, and where it was raised."""
+    """Describe an exception of the app's own code by its kind, and where it was raised.
+
+    Args:
+        error: as it was caught, with its traceback.
+
+    Returns:
+        One line, such as ``OSError at source.py:12``.
+    """
     kind = type(error).__name__
     trace = error.__traceback__
     if trace is None or trace.tb_next is None:  # the first of its places is where we called the app's code
@@ -66,18 +86,20 @@ def without_text(error: BaseException) -> str:
 
 
 def _word(text: str) -> str:
-    """A word, or a dot where it may be an address, a handle or a key."""
+    """Give a word, or ``…`` where it may be an address, a PNS handle or a key."""
     bare = text.strip(_PUNCTUATION)
     letters = bare.replace("'", "")
-    is_word = len(bare) <= _LONGEST_WORD and letters.isalpha()
-    is_number = len(bare) <= _LONGEST_NUMBER and bare.isdecimal()
+    is_word = len(bare) <= _LONGEST_WORD_CHARACTERS and letters.isalpha()
+    is_number = len(bare) <= _LONGEST_NUMBER_DIGITS and bare.isdecimal()
     if not bare or is_word or is_number:
         return text
     return HIDDEN
 
 
 def _any_form(character: str) -> str:
-    """A pattern of one character in every form in which text travels."""
+    """Give a pattern of one character in every form in which text travels."""
+    import re
+
     if character.isascii() and character.isalnum():
         return character
     code = ord(character)
@@ -91,5 +113,5 @@ def _any_form(character: str) -> str:
         rf"\\{re.escape(character)}",
         *(["\\+"] if character == " " else []),
     ]
-    many = "{1,2}" if character == "'" else ""  # OData doubles it
-    return f"(?:{'|'.join(forms)}){many}"
+    count = "{1,2}" if character == "'" else ""  # OData doubles it
+    return f"(?:{'|'.join(forms)}){count}"

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from nhagent.values import Value
+from nhagent.values import EMPTY, Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-    from typing import Any, Final
 
     from nhagent.errors import NhagentError
     from nhagent.models import Platform
-
-_NONE: Final[Mapping[str, Any]] = {}
 
 
 class Outcome(StrEnum):
@@ -50,11 +47,11 @@ class Report(Value):
     outcome: Outcome
     error: NhagentError | None = None
     installation_id: str | None = None
-    registration_ids: Mapping[str, str] = _NONE
+    registration_ids: Mapping[str, str] = EMPTY
     requests: int = 0
     steps: tuple[str, ...] = ()
-    channel_errors: Mapping[str, str] = _NONE
-    failed_sources: Mapping[str, NhagentError] = _NONE
+    channel_errors: Mapping[str, str] = EMPTY
+    failed_sources: Mapping[str, NhagentError] = EMPTY
     next_attempt: datetime | None = None
     clock_skew: float | None = None
     elapsed: float = 0.0

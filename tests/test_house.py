@@ -16,8 +16,8 @@ PACKAGE = Path(nhagent.__file__).parent
 
 # From the ground up: a module may import from floors below its own, and from its own.
 FLOORS = [
-    ["errors", "validation", "redaction", "filesystem", "version", "values", "logs"],
-    ["report", "steps", "models"],
+    ["errors", "validation", "template_validation", "redaction", "filesystem", "version", "values", "logs"],
+    ["report", "steps", "models", "push_channels"],
     ["hub", "device", "channels"],
     ["registrars", "session", "retry"],
     ["reconcile"],
@@ -26,8 +26,8 @@ FLOORS = [
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 THIRD_PARTIES = {
-    "requests": {"hub.transport"},
-    "urllib3": {"hub.transport"},
+    "requests": {"hub.adapter", "hub.transport"},
+    "urllib3": {"hub.adapter", "hub.transport"},
     "appdirs": {"device.paths"},
     "keyring": {"device.key_ring", "device.key_ring_calls", "device.vault"},
     "cryptography": {"device.vault", "emulator.tls"},

@@ -261,7 +261,8 @@ class WayToHub:
         session, first = self._session, self._chain.current
         self._last_address = self._chain.address  # it is forgotten with the connection
         installation_id = installation_id or new_installation_id()
-        session.hide(hidden)
+        kept_out = tuple(hidden)
+        session.hide(lambda: kept_out)
         skews: list[float | None] = []
 
         def get() -> bool:

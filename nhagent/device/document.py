@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 
 from nhagent import validation
 from nhagent.errors import ConfigurationError
+from nhagent.values import EMPTY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Final, TypeAlias
 
     JsonObject: TypeAlias = dict[str, Any]
@@ -17,12 +19,31 @@ SCHEMA: Final = 1
 MAX_NUMBER: Final = 10**12
 """Largest whole number that a state file may hold; a larger one was never written."""
 
-NOTHING: Final[JsonObject] = {}
-"""The empty object that stands where nothing was stored; never changed."""
+NOTHING: Final[Any] = EMPTY
+"""The object that stands where nothing was stored; nobody can change it."""
 
 
 class Malformed(ValueError):
     """A document is not what this device would have written."""
+
+
+class Latest:
+    """Keeps what was made of the document that was read last: a pass reads the same one several times.
+
+    Args:
+        read: makes a value of a document, which nobody changes.
+    """
+
+    def __init__(self, read: Callable[[Any], Any]) -> None:
+        self._read = read
+        self._latest: tuple[object, Any] = (self, None)
+
+    def __call__(self, document: object) -> Any:
+        """Give what the document holds; errors are those of ``read``."""
+        latest = self._latest
+        if latest[0] is not document:
+            latest = self._latest = (document, self._read(document))  # replaced at once: threads may share it
+        return latest[1]
 
 
 def read_schema(fields: JsonObject) -> int:

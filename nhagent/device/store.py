@@ -15,7 +15,7 @@ from time import sleep
 
 from nhagent.device.document import Malformed
 from nhagent.device.state import Identity, State
-from nhagent.errors import StateLocked, StateUnreadable, StateUnwritable
+from nhagent.errors import StateLocked, StateUnwritable
 from nhagent.filesystem import Disk, locked, make_folders, write_durably
 from nhagent.logs import Log
 from nhagent.values import Value
@@ -32,7 +32,6 @@ IDENTITY: Final = "identity.json"
 STATE: Final = "state.json"
 LOCK: Final = "lock"
 MAX_FILE_BYTES: Final = 8 * 1024 * 1024
-SET_ASIDE: Final = "the next start sets it aside and goes on"
 _TAKES_NO_MORE: Final = {errno.EROFS, errno.ENOSPC}
 _NEVER_WRITTEN: Final = State()
 
@@ -76,6 +75,7 @@ class Store:
         self._sleep = sleep
         self._disk = disk or Disk()
         self._unsaved: tuple[Memory, State] | None = None
+        self._parsed: tuple[tuple[bytes | None, bytes | None], Memory] = ((None, None), Memory())
 
     @property
     def is_begun(self) -> bool:
@@ -200,39 +200,22 @@ class Store:
             yield
 
     def _load(self) -> Memory:
-        memory = Memory()
-        for name in (IDENTITY, STATE):
-            try:
-                document = self._read(name)
-                if document is None:
-                    continue
-                if name == IDENTITY:
-                    memory = memory.changed(identity=Identity.from_json(document))
-                else:
-                    memory = memory.changed(state=State.from_json(document))
-            except (StateUnreadable, Malformed):
-                memory = memory.changed(unreadable=(*memory.unreadable, name))
-        return memory
+        contents = (self._read(IDENTITY), self._read(STATE))
+        if contents != self._parsed[0]:  # parsing costs more than reading, and a pass reads twice
+            self._parsed = contents, _memory_of(*contents)
+        return self._parsed[1]
 
-    def _read(self, name: str) -> object:
-        path = os.path.join(self.folder, name)
+    def _read(self, name: str) -> bytes | None:
+        """Read a file's content: None where there is none, empty where it cannot be read."""
         try:
-            content = self._disk.read(path, MAX_FILE_BYTES + 1)
-            if len(content) > MAX_FILE_BYTES:
-                raise StateUnreadable(
-                    f"state file {path!r}: is larger than anything that nhagent writes", SET_ASIDE
-                )
-            document: object = json.loads(content)
-            json.dumps(document, ensure_ascii=False).encode()  # half a character could not be written back
+            content = self._disk.read(os.path.join(self.folder, name), MAX_FILE_BYTES + 1)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except PermissionError as error:
             raise self._unwritable(error) from error
-        except (OSError, ValueError, RecursionError) as error:
-            raise StateUnreadable(f"state file {path!r}: is corrupt ({error})", SET_ASIDE) from error
-        if document is None:
-            raise StateUnreadable(f"state file {path!r}: holds nothing", SET_ASIDE)
-        return document
+        except OSError:
+            return b""
+        return content if len(content) <= MAX_FILE_BYTES else b""
 
     def _write(self, name: str, document: object) -> None:
         try:
@@ -249,3 +232,34 @@ class Store:
             f"state folder {self.folder!r}: cannot be used ({error.strerror or error})",
             "make room, or give nhagent a folder of its own that it may write",
         )
+
+
+def _memory_of(identity: bytes | None, state: bytes | None) -> Memory:
+    """Parse the two files; one that is corrupt is named, and counts as never written."""
+    memory = Memory()
+    try:
+        if identity is not None:
+            memory = memory.changed(identity=Identity.from_json(_document(identity)))
+    except Malformed:
+        memory = memory.changed(unreadable=(IDENTITY,))
+    try:
+        if state is not None:
+            memory = memory.changed(state=State.from_json(_document(state)))
+    except Malformed:
+        memory = memory.changed(unreadable=(*memory.unreadable, STATE))
+    return memory
+
+
+def _document(content: bytes) -> object:
+    """Parse a file.
+
+    Raises:
+        Malformed: it is not JSON, or holds half a character, which could not be written back.
+    """
+    try:
+        document: object = json.loads(content)
+        if b"\\u" in content:  # only an escape can be half a character
+            json.dumps(document, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"not JSON: {error}") from None
+    return document

@@ -1,7 +1,8 @@
-"""A host's addresses, for as long as there is time.
+"""Look up a host's addresses, with a timeout.
 
-Nothing ends a look-up in the system's resolver, and while one lasts in the main thread no signal is obeyed:
-where the name server is dead, a daemon would not stop and no deadline hold. So it has a thread of its own.
+Nothing ends a look-up in the system's resolver, and while one lasts in the main thread no signal is handled:
+where the name server is dead, a daemon would not stop and no deadline would hold. So a look-up has a thread
+of its own.
 """
 
 from __future__ import annotations
@@ -15,26 +16,29 @@ from time import monotonic
 from typing import Any, Final, TypeAlias
 
 LOOK_SECONDS: Final = 0.1
-"""Between two looks at whether it is still wanted."""
+"""Pause between two looks at whether the addresses are still wanted."""
 
 Address: TypeAlias = tuple[Any, ...]
-"""As `socket.getaddrinfo` gives them."""
+"""An address as `socket.getaddrinfo` gives it."""
 
 
 def addresses_of(
     host: str, port: int, family: int, *, seconds: float, is_over: Callable[[], bool]
 ) -> list[Address]:
-    """Look a host up.
+    """Look up a host's addresses.
 
     Args:
         host: its name, or an address, which is not looked up.
         port: where it is to be reached.
         family: which addresses are wanted; see `socket.getaddrinfo`.
         seconds: how long it may take.
-        is_over: whether nobody wants it any more.
+        is_over: tells whether nobody wants them any more.
+
+    Returns:
+        The addresses, in the order in which they are to be tried.
 
     Raises:
-        OSError: it has none, or that is not known in time.
+        OSError: the host has none, or they are not known in time.
     """
     host = host.strip("[]")
     if _is_address(host):
@@ -45,7 +49,7 @@ def addresses_of(
         try:
             found.put(_looked_up(host, port, family))
         except (OSError, UnicodeError) as error:
-            found.put(error if isinstance(error, OSError) else OSError(f"{host!r} is no host's name"))
+            found.put(error if isinstance(error, OSError) else OSError(f"{host!r} is not the name of a host"))
 
     Thread(target=look, name="nhagent look-up", daemon=True).start()
     ends = monotonic() + seconds
@@ -57,7 +61,7 @@ def addresses_of(
         if isinstance(answer, OSError):
             raise answer
         return answer
-    raise TimeoutError(f"the name server did not say within {seconds:g} s where it is")
+    raise TimeoutError(f"the name server did not answer within {seconds:g} s")
 
 
 def _looked_up(host: str, port: int, family: int) -> list[Address]:

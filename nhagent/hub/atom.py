@@ -1,15 +1,14 @@
-"""Registration to Atom and back, and feeds of registrations.
+"""Write registrations as Atom entries, and read entries and feeds of them.
 
 The service reads a description's elements in the order of its contract: a required one out of place is
-refused, an optional one is dropped without a word. So the order here is the contract's, for every type. On
-the way back both forms of the root are read (``XRegistrationDescription``, and ``RegistrationDescription``
+refused, an optional one is dropped without a word. So the order here is the contract's, for every type. When
+reading, both forms of the root are read (``XRegistrationDescription``, and ``RegistrationDescription``
 with ``i:type``), and what is ``i:nil`` counts as absent.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -17,7 +16,8 @@ from typing import Final
 from nhagent.errors import ConfigurationError
 from nhagent.hub.markup import Element, NotMarkup, escaped, parse
 from nhagent.hub.times import read_moment
-from nhagent.models import BrowserChannel, Platform, PushChannel, Registration, Template
+from nhagent.logs import Log
+from nhagent.models import BrowserChannel, Platform, PushChannel, Registration, Template, unvalidated
 
 _ATOM: Final = "http://www.w3.org/2005/Atom"
 _CONNECT: Final = "http://schemas.microsoft.com/netservices/2010/10/servicebus/connect"
@@ -36,18 +36,24 @@ _KINDS: Final[Mapping[Platform, tuple[str, tuple[str, ...]]]] = {
 }
 _PLATFORMS: Final = {kind: platform for platform, (kind, _) in _KINDS.items()}
 _HEADERS: Final = {Platform.WNS: "Wns", Platform.MPNS: "Mpns", Platform.APNS: "Apns"}
-
-
 _COMMA: Final = re.compile(r",(?![^{]*\})")
-_log = logging.getLogger(__name__)
+"""A comma that parts two tags: not one within the braces of a tag that the service made."""
+
+_log = Log(__name__)
 
 
 class NotARegistration(ValueError):
-    """A document is no registration."""
+    """A document is not a registration."""
 
 
 def to_entry(registration: Registration) -> bytes:
-    """The Atom entry that a POST or PUT sends; what is the hub's own to give is left out.
+    """Write the Atom entry that a POST or PUT sends.
+
+    Args:
+        registration: what the hub shall hold.
+
+    Returns:
+        The document, in UTF-8. What only the hub can give is left out.
 
     Raises:
         ConfigurationError: a text holds a character that XML cannot carry.
@@ -63,8 +69,8 @@ def to_entry(registration: Registration) -> bytes:
         parse(entry)
     except NotMarkup as error:
         raise ConfigurationError(
-            f"registration: holds a character that XML cannot carry ({error}); take it out of the channel, "
-            "the push variables or the template"
+            f"registration: holds a character that XML cannot carry ({error})",
+            "take it out of the channel, the push variables or the template",
         ) from None
     return entry
 
@@ -72,37 +78,49 @@ def to_entry(registration: Registration) -> bytes:
 def from_entry(document: bytes) -> Registration:
     """Read the entry that a POST, PUT or GET of one registration answers.
 
+    Args:
+        document: the body of the reply.
+
+    Returns:
+        The registration as the hub holds it, which is not validated.
+
     Raises:
-        NotARegistration: the document is none.
+        NotARegistration: the document is not one.
     """
     root = _parsed(document)
     if root.name != "entry":
-        raise NotARegistration(f"no registration but an element {root.name!r}")
+        raise NotARegistration(f"not a registration but an element {root.name!r}")
     return _from_entry(root)
 
 
 def from_feed(document: bytes) -> list[Registration]:
-    """Read the feed that a list answers, in its order; what is no registration that is known is left out.
+    """Read the feed that a list answers.
+
+    Args:
+        document: the body of the reply.
+
+    Returns:
+        The registrations in the feed's order. Those of a kind that is not known are left out.
 
     Raises:
-        NotARegistration: the document is no feed of registrations.
+        NotARegistration: the document is not a feed of registrations.
     """
     root = _parsed(document)
     if root.name != "feed":
-        raise NotARegistration(f"no feed but an element {root.name!r}")
+        raise NotARegistration(f"not a feed but an element {root.name!r}")
     rows: list[Registration] = []
     for entry in root.children:
         if entry.name != "entry":
             continue
         try:
             rows.append(_from_entry(entry))
-        except NotARegistration as error:  # of a kind that is not known here: it must not hide the others
-            _log.info("left out of a list: %s", error)
+        except NotARegistration as error:  # one of an unknown kind must not hide the others
+            _log.info("an entry of a list is left out: %s", error)
     return rows
 
 
 def _elements(registration: Registration) -> Iterator[tuple[str, str]]:
-    """Elements with their escaped content, in the order of the contract."""
+    """Give elements with their escaped content, in the order of the contract."""
     if registration.tags:
         yield "Tags", escaped(",".join(registration.tags))
     if registration.push_variables:
@@ -150,7 +168,7 @@ def _parsed(document: bytes) -> Element:
 def _from_entry(entry: Element) -> Registration:
     content = entry.child("content")
     if content is None or not content.children:
-        raise NotARegistration("no registration: the entry has no content")
+        raise NotARegistration("not a registration: the entry has no content")
     description = content.children[0]
     name = description.name
     if name == "RegistrationDescription":
@@ -159,9 +177,10 @@ def _from_entry(entry: Element) -> Registration:
     is_template = kind.endswith("Template")
     platform = _PLATFORMS.get(kind.removesuffix("Template"))
     if platform is None or kind == name:
-        raise NotARegistration(f"no registration that is known: {name!r}")
+        raise NotARegistration(f"not a registration of a known kind: {name!r}")
     try:
-        return Registration(
+        return unvalidated(
+            Registration,
             platform=platform,
             channel=_channel(description, platform),
             tags=_tags(description.child_text("Tags")),
@@ -172,23 +191,22 @@ def _from_entry(entry: Element) -> Registration:
             registration_id=description.child_text("RegistrationId") or None,
             etag=_etag(entry, description),
             expiration_time=read_moment(description.child_text("ExpirationTime")),
-            from_hub=True,
         )
     except NotARegistration:
         raise
     except (ValueError, RecursionError) as error:  # whose text quotes the document
-        raise NotARegistration(f"no registration: a {type(error).__name__} in it") from None
+        raise NotARegistration(f"not a registration: a {type(error).__name__} in it") from None
 
 
 def _channel(description: Element, platform: Platform) -> PushChannel:
     _, names = _KINDS[platform]
     parts = [description.child_text(name) for name in names]
     if any(part is None for part in parts):
-        raise NotARegistration(f"no registration: {' or '.join(names)} is missing")
+        raise NotARegistration(f"not a registration: {' or '.join(names)} is missing")
     texts = [part or "" for part in parts]
     if platform is Platform.BROWSER:
         endpoint, p256dh, auth = texts
-        return BrowserChannel(endpoint, p256dh, auth, from_hub=True)
+        return unvalidated(BrowserChannel, endpoint=endpoint, p256dh=p256dh, auth=auth)
     return "-".join(texts)
 
 
@@ -199,32 +217,32 @@ def _template(description: Element, platform: Platform) -> Template:
         header.child_text("Header") or "": header.child_text("Value") or ""
         for header in (() if holder is None else holder.children)
     }
-    return Template(
+    return unvalidated(
+        Template,
         body=description.child_text("BodyTemplate") or "",
         headers=headers,
         expiry=description.child_text("Expiry") if platform is Platform.APNS else None,
-        from_hub=True,
     )
 
 
 def _tags(text: str | None) -> tuple[str, ...]:
-    """Tags at their commas, but not at one within the braces of a tag that the service made."""
+    """Split tags at their commas."""
     return tuple(tag.strip() for tag in _COMMA.split(text or "") if tag.strip())
 
 
 def _variables(text: str | None) -> dict[str, str]:
     variables = json.loads(text) if text else {}
     if not isinstance(variables, dict):
-        raise NotARegistration("no registration: its push variables are no object")
+        raise NotARegistration("not a registration: its push variables are not an object")
     return {str(name): str(value) for name, value in variables.items()}
 
 
 def _etag(entry: Element, description: Element) -> str | None:
-    return bare_etag(
+    return _bare_etag(
         description.child_text("ETag") or entry.attributes.get("etag") or entry.child_text("etag")
     )
 
 
-def bare_etag(text: str | None) -> str | None:
-    """The counter alone of an ETag in any of the service's forms: ``W/"1"``, ``"1"``, ``1``."""
+def _bare_etag(text: str | None) -> str | None:
+    """Take the counter alone of an ETag in any of the service's forms: ``W/"1"``, ``"1"``, ``1``."""
     return None if not text else text.strip().removeprefix("W/").strip('"') or None

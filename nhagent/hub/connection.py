@@ -2,32 +2,37 @@
 
 A connection string is what the Azure portal shows under "Access Policies":
 ``Endpoint=sb://NAMESPACE.servicebus.windows.net/;SharedAccessKeyName=NAME;SharedAccessKey=KEY``. The key
-never leaves this module but inside a signature: it is in no ``repr``, ``str``, exception or log.
+leaves this module only inside a signature: it is in no ``repr``, ``str``, exception or log.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
 from urllib.parse import quote, urlsplit
 
 from nhagent import validation
 from nhagent.errors import ConfigurationError
+from nhagent.values import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Final
 
 EXCHANGE_SECONDS: Final = 30.0
-"""For one exchange with a hub, from the first byte of the request to the last of the reply."""
+"""Timeout of one exchange with a hub, from the first byte of the request to the last of the reply."""
 TOKEN_SECONDS: Final = 300
 """Life of a SAS token: enough for one exchange on a slow link, and of little use once stolen."""
 
 MAX_KEY_CHARACTERS: Final = 256
+_COPY_AGAIN: Final = "copy it again"
 _FULL_ACCESS: Final = ("full", "manage")
-_LOOPBACK: Final = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_LOOPBACK_NETWORK: Final = "127"
+_PARTS_OF_IPV4: Final = 4
+_DIGITS_OF_BYTE: Final = 3
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class ConnectionString:
+class ConnectionString(Frozen):
     """One key of a hub or namespace, and where it is used.
 
     Attributes:
@@ -46,34 +51,29 @@ class ConnectionString:
     def parse(cls, text: str) -> ConnectionString:
         """Read a connection string: keys in any order and case, ``=`` in values, with or without EntityPath.
 
+        Args:
+            text: as the portal shows it; blanks and quotation marks around it do not matter.
+
+        Returns:
+            Its parts.
+
         Raises:
             ConfigurationError: a part is missing, doubled or malformed. The message never holds the key.
         """
         if not validation.is_text(text):
             raise ConfigurationError(
-                f"connection string: is {type(text).__name__}, not readable text; copy it again"
+                f"connection string: is {type(text).__name__}, not readable text", _COPY_AGAIN
             )
-        values: dict[str, str] = {}
-        for number, part in enumerate(text.strip().strip("\"'").split(";"), start=1):
-            name, equals, value = part.strip().partition("=")
-            if not name and not equals:
-                continue
-            if not equals or not name.strip():
-                raise ConfigurationError(
-                    f'connection string: part {number} is no "Name=value"; copy it whole'
-                )
-            key = name.strip().lower()
-            if values.setdefault(key, value.strip()) != value.strip():
-                raise ConfigurationError(f"connection string: {name.strip()} stands there twice; give one")
+        values = _named_parts(text)
         for name in ("Endpoint", "SharedAccessKeyName", "SharedAccessKey"):
             if not values.get(name.lower()):
                 raise ConfigurationError(
-                    f"connection string: {name} is missing; copy all of it from the hub's access policies"
+                    f"connection string: {name} is missing", "copy all of it from the hub's access policies"
                 )
         for name in ("SharedAccessKeyName", "SharedAccessKey"):
             if len(values[name.lower()]) > MAX_KEY_CHARACTERS:
                 raise ConfigurationError(
-                    f"connection string: {name} has more than {MAX_KEY_CHARACTERS} characters; copy it again"
+                    f"connection string: {name} has more than {MAX_KEY_CHARACTERS} characters", _COPY_AGAIN
                 )
         return cls(
             endpoint=read_endpoint(values["endpoint"], "connection string: Endpoint"),
@@ -98,12 +98,15 @@ class ConnectionString:
     def check_hub(self, hub: str) -> None:
         """Check that a connection string which names its hub names this one.
 
+        Args:
+            hub: the hub's name.
+
         Raises:
             ConfigurationError: it names another.
         """
         if self.entity_path is not None and self.entity_path.lower() != hub.lower():
             raise ConfigurationError(
-                f'connection string: is for hub "{self.entity_path}", not "{hub}"; take that of this hub'
+                f'connection string: is for hub "{self.entity_path}", not "{hub}"', "take that of this hub"
             )
 
     def token(self, resource: str, now: datetime) -> str:
@@ -127,17 +130,35 @@ class ConnectionString:
         return f"SharedAccessSignature sr={audience}&sig={signature}&se={expiry}&skn={name}"
 
 
+def _named_parts(text: str) -> dict[str, str]:
+    """Read the parts of a connection string, by name in lower case."""
+    values: dict[str, str] = {}
+    for number, part in enumerate(text.strip().strip("\"'").split(";"), start=1):
+        name, equals, value = (piece.strip() for piece in part.strip().partition("="))
+        if not name and not equals:
+            continue
+        if not equals or not name:
+            raise ConfigurationError(f'connection string: part {number} is not "Name=value"', "copy it whole")
+        if values.setdefault(name.lower(), value) != value:
+            raise ConfigurationError(f"connection string: {name} is given twice, with two values", "give one")
+    return values
+
+
 def read_endpoint(text: str, name: str) -> str:
     """Read a namespace's address: ``sb://`` and ``https://`` of any host and port, ``http://`` of loopback.
+
+    Args:
+        text: the address; without a scheme it is one of https.
+        name: what to call it in an error.
 
     Returns:
         The base URL, without a trailing slash.
 
     Raises:
-        ConfigurationError: it is no such address; http to another machine would show the device's tokens.
+        ConfigurationError: not such an address; http to another machine would show the device's tokens.
     """
     refusal = ConfigurationError(
-        f"{name}: is no address of a namespace; it looks like sb://NAMESPACE.servicebus.windows.net/"
+        f"{name}: is not the address of a namespace", "give one like sb://NAMESPACE.servicebus.windows.net/"
     )
     if not validation.is_text(text) or validation.has_control_characters(text.strip()):
         raise refusal
@@ -151,20 +172,29 @@ def read_endpoint(text: str, name: str) -> str:
         raise refusal
     if parts.scheme == "http" and not is_loopback(text):
         raise ConfigurationError(
-            f"{name} http://{host}: plain http is for loopback alone; use sb:// or https://"
+            f"{name} http://{host}: plain http is for loopback alone", "use sb:// or https://"
         )
     scheme = "http" if parts.scheme == "http" else "https"
-    if port == {"http": 80, "https": 443}[scheme]:
+    if port == _DEFAULT_PORTS[scheme]:
         port = None  # the same namespace, written longer
     shown = f"[{host}]" if ":" in host else host
     return f"{scheme}://{shown}" + (f":{port}" if port else "")
 
 
 def namespace_of(endpoint: str) -> str:
-    """The host, and port where one is given, of a base URL."""
+    """Give the host of a base URL, with the port where one is given, in lower case."""
     return urlsplit(endpoint).netloc.lower()
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL points at this machine itself."""
-    return _LOOPBACK.fullmatch(urlsplit(url).hostname or "") is not None
+    """Tell whether a URL points at this machine itself."""
+    host = urlsplit(url).hostname or ""
+    return host in {"localhost", "::1"} or _is_loopback_address(host.split("."))
+
+
+def _is_loopback_address(parts: list[str]) -> bool:
+    return (
+        len(parts) == _PARTS_OF_IPV4
+        and parts[0] == _LOOPBACK_NETWORK
+        and all(part.isascii() and part.isdecimal() and len(part) <= _DIGITS_OF_BYTE for part in parts)
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -23,18 +22,59 @@ from nhagent.hub.replies import HubReply, raise_for_error, read_facts
 from nhagent.hub.transport import Request, Response, Transport
 from nhagent.models import PushChannel, marks_of
 from nhagent.redaction import redacted, without_text
+from nhagent.values import Value
 
 API_VERSION: Final = "2020-06"
 
 _HTTP_LIBRARIES: Final = {"http", "httpx", "httpcore", "aiohttp", "urllib3", "requests"}
 _TOKEN: Final = re.compile(r"SharedAccessSignature\s+(\S+)", re.IGNORECASE)
+_CORRECT_IT: Final = "correct it"
 
 TokenSource = Callable[[], str]
-"""Gives a SAS token, for devices that hold no key; asked anew for every request."""
+"""Gives a SAS token, for devices that hold no key; called again for every request."""
+
+
+class HubRequest(Value):
+    """What is asked of a hub.
+
+    Attributes:
+        method: the HTTP method.
+        path: below the hub, percent-encoded: what the token is signed for.
+        record: what is asked for, as an error names it.
+        body: what is sent; not shown. None: nothing.
+        content_type: what the body is labelled as.
+        etag: for If-Match: a bare counter or ``*``; None: the header is left out.
+        query: further parts of the query, percent-encoded; not shown, since a list by channel has a handle
+            in it.
+        channels: the push channels in the request, which no error may show.
+    """
+
+    method: str
+    path: str
+    record: str
+    body: bytes | None = None
+    content_type: str = ""
+    etag: str | None = None
+    query: Sequence[str] = ()
+    channels: Sequence[PushChannel] = ()
+    _hidden = frozenset({"body", "query", "channels"})
 
 
 class HubExchange:
-    """The way to one hub, for one thread at a time. Arguments and errors are those of `HubClient`."""
+    """The way to one hub, for one thread at a time.
+
+    Args:
+        connection_string, hub, endpoint, ca_bundle, timeout, clock: as for `nhagent.hub.client.HubClient`.
+
+    Attributes:
+        channels: gives the push channels that no error may show, beside those of the request itself; called
+            only where there is something to redact.
+        requests_sent: how many requests were sent.
+        clock_skew: seconds that the hub's clock was ahead of ours at its last reply, or None.
+
+    Raises:
+        ConfigurationError: an argument is wrong; nothing was sent.
+    """
 
     def __init__(
         self,
@@ -48,36 +88,29 @@ class HubExchange:
     ) -> None:
         self._hub = validation.checked_hub_name(hub)
         self._clock = clock
-        self._key = ""
-        self._veil: Callable[[str], str] = redacted
-        self.channels: tuple[PushChannel, ...] = ()
-        """Push channels that no error may show, beside those of the request itself."""
+        self._redact: Callable[[str], str] = redacted
+        self.channels: Callable[[], Iterable[PushChannel]] = tuple
+        self.requests_sent = 0
+        self.clock_skew: float | None = None
         if isinstance(connection_string, str):
             connection_string = ConnectionString.parse(connection_string)
         if isinstance(connection_string, ConnectionString):
             connection_string.check_hub(hub)
-            key = connection_string
-            self._endpoint, self._key = key.endpoint, key.key
-            self._token: Callable[[str], str] = lambda resource: key.token(resource, self._clock())
-        else:
-            source = connection_string
-            if not callable(source):
-                raise ConfigurationError("connection_string: give text, or a callable that gives a SAS token")
-            if endpoint is None:
-                raise ConfigurationError(
-                    "endpoint: needed with a token callable; give the namespace's address"
-                )
-            self._token = lambda _: _token_of(source, self.channels)
-        if endpoint is not None:
-            self._endpoint = read_endpoint(endpoint, "endpoint")
+            endpoint = connection_string.endpoint if endpoint is None else endpoint
+        elif not callable(connection_string):
+            raise ConfigurationError(
+                f"connection_string: is {type(connection_string).__name__}",
+                "give text, or a callable that gives a SAS token",
+            )
+        elif endpoint is None:
+            raise ConfigurationError("endpoint: needed with a token callable", "give the namespace's address")
+        self._credential = connection_string
+        self._endpoint = read_endpoint(endpoint, "endpoint")
         validation.check_seconds("timeout", timeout)
         self._transport = Transport(ca_bundle=ca_bundle, timeout=timeout)
-        self.requests_sent = 0
-        self.clock_skew: float | None = None
-        """Seconds that the hub's clock was ahead of ours at its last reply."""
 
     def allow(self, seconds: float) -> None:
-        """Give every exchange from now on so many seconds."""
+        """Set the timeout of every exchange from now on, in seconds."""
         self._transport.allow(seconds)
 
     @property
@@ -86,102 +119,123 @@ class HubExchange:
         return f"hub {self._hub!r} at {self._endpoint}"
 
     def cut(self) -> None:
-        """End the exchange that is under way, from another thread, and let none begin any more."""
+        """End the exchange under way, from another thread, and let no other begin."""
         self._transport.cut()
 
     def close(self) -> None:
         """Close the connection."""
         self._transport.close()
 
-    def make(
-        self,
-        method: str,
-        path: str,
-        record: str,
-        body: bytes | None = None,
-        content_type: str = "",
-        *,
-        etag: str | None = None,
-        query: Sequence[str] = (),
-        channels: Iterable[PushChannel] = (),
-    ) -> tuple[Response, HubReply]:
+    def make(self, request: HubRequest) -> tuple[Response, HubReply]:
         """Make one exchange.
 
         Args:
-            method: the HTTP method.
-            path: below the hub, percent-encoded: what the token is signed for.
-            record: what is asked for, to be named in an error.
-            body: what is sent, and as what it is labelled: content_type.
-            etag: for If-Match: a bare counter or ``*``.
-            query: further parts of the query, percent-encoded.
-            channels: the push channels in the request, which no error may show.
+            request: what is asked.
+
+        Returns:
+            The reply, which is a success, and the facts about the exchange.
 
         Raises:
             HubError: the hub did not do it.
+            CredentialError: the token callable failed, or gave no token.
+            ConfigurationError: the token cannot be sent.
         """
-        resource = f"{self._endpoint}/{quote(self._hub)}/{path}"
-        token = self._token(resource)
-        self._veil = partial(
-            redacted,
-            secrets=(self._key, *_secrets_of(token)),
-            marks=marks_of((*channels, *self.channels)),
+        resource = f"{self._endpoint}/{quote(self._hub)}/{request.path}"
+        token, key = self._signed(resource)
+        self._redact = lambda text: redacted(
+            text,
+            secrets=(key, *_secrets_of(token)),
+            marks=marks_of((*request.channels, *self.channels())),
         )
-        headers = {
-            "Authorization": token,
-            "User-Agent": f"nhagent/{__version__}",
-            "Accept-Encoding": "identity",
-            "x-ms-version": API_VERSION,
-        }
-        if body is not None:
-            headers["Content-Type"] = content_type
-        if etag is not None:
-            headers["If-Match"] = etag if etag == "*" else f'"{etag}"'
-        asked = "&".join((f"api-version={API_VERSION}", *query))
+        query = "&".join((f"api-version={API_VERSION}", *request.query))
         sent = self._clock()
         self.requests_sent += 1
-        response = self._transport.send(Request(method, f"{resource}?{asked}", headers, body))
+        response = self._transport.send(
+            Request(request.method, f"{resource}?{query}", _headers_of(request, token), request.body)
+        )
         facts = read_facts(response, sent=sent, received=self._clock())
         self.clock_skew = facts.clock_skew
-        raise_for_error(response, facts, hub=self._hub, record=record, veil=self._veil)
+        raise_for_error(response, facts, hub=self._hub, record=request.record, redact=self._redact)
         return response, facts
 
-    def nonsense(self, reply: HubReply, why: str) -> HubUnavailable:
-        """The error for a success whose document is none."""
+    def _signed(self, resource: str) -> tuple[str, str]:
+        """Give a token for a resource, and the key that signed it: empty where a callable gave the token."""
+        if isinstance(self._credential, ConnectionString):
+            return self._credential.token(resource, self._clock()), self._credential.key
+        return _token_of(self._credential, self.channels), ""
+
+    def unreadable(self, reply: HubReply, why: str) -> HubUnavailable:
+        """Make the error of a 2xx reply whose body cannot be used.
+
+        Args:
+            reply: the facts about the exchange.
+            why: what is wrong with the body; it may quote it.
+
+        Returns:
+            The error, to be raised.
+        """
         return HubUnavailable(
-            f'hub "{self._hub}": the reply makes no sense ({self._veil(why)}); something else answers in its '
-            "place",
+            f'hub "{self._hub}": the reply ({reply.status}) cannot be read ({self._redact(why)})',
+            "find out what answers in the hub's place",
             status=reply.status,
             tracking_id=reply.tracking_id,
         )
 
 
-def _token_of(source: TokenSource, channels: Iterable[PushChannel] = ()) -> str:
-    """Ask a token callable, and take nothing else for a token: it goes into a header."""
+def _headers_of(request: HubRequest, token: str) -> dict[str, str]:
+    headers = {
+        "Authorization": token,
+        "User-Agent": f"nhagent/{__version__}",
+        "Accept-Encoding": "identity",
+        "x-ms-version": API_VERSION,
+    }
+    if request.body is not None:
+        headers["Content-Type"] = request.content_type
+    if request.etag is not None:
+        headers["If-Match"] = request.etag if request.etag == "*" else f'"{request.etag}"'
+    return headers
+
+
+def _token_of(source: TokenSource, channels: Callable[[], Iterable[PushChannel]]) -> str:
+    """Ask a token callable for a token, and refuse what cannot be one: it goes into a header.
+
+    Args:
+        source: the callable, which is the app's own code.
+        channels: gives the push channels that no error may show.
+
+    Returns:
+        The token.
+
+    Raises:
+        HubUnavailable: it could not reach its backend.
+        CredentialError: it failed otherwise, or gave no token.
+        NhagentError: what it raised itself, redacted.
+    """
     try:
         token = source()
     except NhagentError as error:
-        raise _veiled_error(error, channels) from None
+        raise _redacted_error(error, channels()) from None
     except BaseException as error:
         if not is_failure(error):
             raise
         if _is_of_the_network(error):
             raise HubUnavailable(
-                f"the token callable could not reach its backend ({without_text(error)}); tried later"
+                f"the token callable could not reach its backend ({without_text(error)})", "tried again later"
             ) from None
-        raise CredentialError(f"the token callable failed ({without_text(error)}); correct it") from None
+        raise CredentialError(f"the token callable failed ({without_text(error)})", _CORRECT_IT) from None
     if hasattr(token, "__await__"):
         _dismiss(token)
-        raise CredentialError("the token callable is a coroutine function; give a plain one")
+        raise CredentialError("the token callable is a coroutine function", "give a plain one")
     text = token.strip() if isinstance(token, str) else ""
     if not text.startswith("SharedAccessSignature ") or not (text.isascii() and text.isprintable()):
         raise CredentialError(
-            'the token callable gave no SAS token ("SharedAccessSignature sr=…"); correct it'
+            'the token callable gave no SAS token ("SharedAccessSignature sr=…")', _CORRECT_IT
         )
     return text
 
 
-def _veiled_error(error: NhagentError, channels: Iterable[PushChannel]) -> NhagentError:
-    """An error of ours that the app's own code raised: its text is the app's, and so is what led to it."""
+def _redacted_error(error: NhagentError, channels: Iterable[PushChannel]) -> NhagentError:
+    """Redact an error of ours that the app's own code raised: its text is the app's, and so is its cause."""
 
     def shown(text: str) -> str:
         return redacted(text, secrets=_TOKEN.findall(text), marks=marks_of(channels))
@@ -195,7 +249,7 @@ def _veiled_error(error: NhagentError, channels: Iterable[PushChannel]) -> Nhage
 
 
 def _is_of_the_network(error: BaseException) -> bool:
-    """Whether a backend could not be reached, in the words of any HTTP library: not all know OSError."""
+    """Tell whether a backend could not be reached, by any HTTP library: not all derive from OSError."""
     if isinstance(error, OSError):
         return True
     return any(kind.__module__.partition(".")[0] in _HTTP_LIBRARIES for kind in type(error).__mro__)
@@ -208,7 +262,7 @@ def _dismiss(awaitable: object) -> None:
 
 
 def _secrets_of(token: str) -> tuple[str, ...]:
-    """What no error may show of a token: all of it, and its signature."""
+    """Give what no error may show of a token: all of it, and its signature."""
     signature = re.search(r"\bsig=([^&\s]+)", token)
     whole = token.removeprefix("SharedAccessSignature ")
     return (whole,) if signature is None else (whole, unquote(signature[1]))

@@ -1,19 +1,18 @@
-"""Installation to JSON and back, and the hub's own dialect of JSON Patch.
+"""Write installations as JSON and read them, and write changes in the hub's own dialect of JSON Patch.
 
 The JSON is that of the service's recorded traffic and its SDKs (``expiry``, ``pushChannelExpired``), not
 the REST reference's, where the two differ.
 
 The PATCH dialect is not RFC 6902: a tag is added by a string on ``/tags`` and removed by its *value* as
 ``/tags/{tag}``; values are strings, so an object goes as JSON text. Only documented paths are used. What they
-cannot say - platform, push variables, an expiration time, a whole tile - is said by a PUT.
+cannot express (platform, push variables, an expiration time, a whole tile) needs a PUT.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC
-from typing import Any, TypeAlias
 
 from nhagent.hub.times import read_moment
 from nhagent.models import (
@@ -23,17 +22,33 @@ from nhagent.models import (
     PushChannel,
     SecondaryTile,
     Template,
+    unvalidated,
+    unvalidated_subscription,
 )
 
-JsonObject: TypeAlias = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, TypeAlias
+
+JsonObject: TypeAlias = "dict[str, Any]"
+Patch: TypeAlias = "list[dict[str, Any]]"
+"""Operations in the hub's dialect of JSON Patch."""
 
 
 class NotAnInstallation(ValueError):
-    """A document is no installation."""
+    """A document is not an installation."""
 
 
 def to_json(installation: Installation) -> JsonObject:
-    """The document that a PUT sends; what is empty is left out, read-only members always."""
+    """Write the document that a PUT sends.
+
+    Args:
+        installation: what the hub shall hold.
+
+    Returns:
+        The document; what is empty is left out, and so is what is read-only.
+    """
     document: JsonObject = {
         "installationId": installation.installation_id,
         "platform": str(installation.platform),
@@ -58,14 +73,14 @@ def to_json(installation: Installation) -> JsonObject:
 
 
 def channel_to_json(channel: PushChannel) -> Any:
-    """A push channel as the service's JSON holds it: text, or an object for browser."""
+    """Write a push channel as the service's JSON holds it: text, or an object for browser."""
     if isinstance(channel, BrowserChannel):
         return {"endpoint": channel.endpoint, "p256dh": channel.p256dh, "auth": channel.auth}
     return channel
 
 
 def templates_to_json(templates: Mapping[str, Template]) -> JsonObject:
-    """Templates by name as the service's JSON holds them."""
+    """Write templates by name as the service's JSON holds them."""
     return {name: _template_to_json(template) for name, template in templates.items()}
 
 
@@ -90,19 +105,25 @@ def _tile_to_json(tile: SecondaryTile) -> JsonObject:
 
 
 def from_json(document: object) -> Installation:
-    """Read an installation as a hub answers it: names without regard to case, null as absent, others ignored.
+    """Read an installation as a hub answers it.
+
+    Args:
+        document: what was read from its JSON: names in any case; null counts as absent; what is not known is
+            ignored.
+
+    Returns:
+        The installation, which is not validated.
 
     Raises:
-        NotAnInstallation: the document is none.
+        NotAnInstallation: the document is not one.
     """
     parts = _caseless(document)
     try:
         platform = Platform(str(parts["platform"]).lower())
         raw = parts["pushchannel"]
-        channel: PushChannel = (
-            BrowserChannel.parse(raw, from_hub=True) if platform is Platform.BROWSER else str(raw)
-        )
-        return Installation(
+        channel: PushChannel = unvalidated_subscription(raw) if platform is Platform.BROWSER else str(raw)
+        return unvalidated(
+            Installation,
             installation_id=str(parts["installationid"]),
             platform=platform,
             push_channel=channel,
@@ -115,57 +136,57 @@ def from_json(document: object) -> Installation:
             },
             expiration_time=read_moment(parts.get("expirationtime")),
             push_channel_expired=parts.get("pushchannelexpired") is True,
-            from_hub=True,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise NotAnInstallation(f"no installation: {type(error).__name__} at {error}") from None
+        raise NotAnInstallation(f"not an installation: {type(error).__name__} at {error}") from None
 
 
 def templates_from_json(documents: Mapping[str, object]) -> dict[str, Template]:
-    """Read templates by name."""
+    """Read templates by name, as `templates_to_json` writes them.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: they are not such a document.
+    """
     return {name: _template_from_json(template) for name, template in documents.items()}
 
 
 def _template_from_json(document: object) -> Template:
     parts = _caseless(document)
-    return Template(
+    return unvalidated(
+        Template,
         body=parts["body"],
         headers=dict(parts.get("headers", {})),
         tags=_tags(parts),
         expiry=parts.get("expiry"),
-        from_hub=True,
     )
 
 
 def _tile_from_json(document: object) -> SecondaryTile:
     parts = _caseless(document)
-    return SecondaryTile(
+    return unvalidated(
+        SecondaryTile,
         channel=parts["pushchannel"],
         tags=_tags(parts),
         templates=templates_from_json(parts.get("templates", {})),
         push_channel_expired=parts.get("pushchannelexpired") is True,
-        from_hub=True,
     )
 
 
 def _caseless(document: object) -> JsonObject:
     if not isinstance(document, Mapping):
-        raise NotAnInstallation("no installation: not a JSON object")
+        raise NotAnInstallation("not an installation: not a JSON object")
     return {str(name).lower(): value for name, value in document.items() if value is not None}
 
 
 def _tags(parts: JsonObject) -> tuple[str, ...]:
     tags = parts.get("tags", ())
     if not isinstance(tags, list | tuple):
-        raise NotAnInstallation("no installation: its tags are no list")
+        raise NotAnInstallation("not an installation: its tags are not a list")
     return tuple(str(tag) for tag in tags)
 
 
-Patch: TypeAlias = list[dict[str, Any]]
-
-
 def patch_between(before: Installation, after: Installation, *, with_tags: bool = True) -> Patch | None:
-    """The PATCH that turns one installation into another, or None where PATCH cannot say it.
+    """Write the PATCH that turns one installation into another.
 
     Expiration times are not compared (a refresh renews them).
 
@@ -173,6 +194,9 @@ def patch_between(before: Installation, after: Installation, *, with_tags: bool 
         before: what the hub holds.
         after: what it shall hold.
         with_tags: False leaves every tag as it is: those of the device, of tiles and of templates.
+
+    Returns:
+        The operations; None where PATCH cannot express the difference.
     """
     if before.platform != after.platform or before.push_variables != after.push_variables:
         return None
@@ -197,12 +221,12 @@ def patch_between(before: Installation, after: Installation, *, with_tags: bool 
 
 
 def compact(document: object) -> bytes:
-    """JSON in as few bytes as it takes."""
+    """Write JSON without blanks, in UTF-8."""
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _tag_operations(path: str, before: Iterable[str], after: Iterable[str]) -> Patch:
-    """Removals first: removing a tag by value takes every spelling of it along.
+    """Write removals first, since removing a tag by value removes every spelling of it.
 
     Tags are added by one operation, since a sample warns that of several on ``/tags`` only one counts. They
     are never replaced: between our reading and our writing somebody else may have added one.

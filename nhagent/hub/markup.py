@@ -1,38 +1,65 @@
-"""XML as the service sends it: expat, document types refused, prefixes dropped.
+"""XML as the service sends it: read by expat, without document types and without prefixes.
 
 Prefixes are dropped, not resolved: the documentation's own sample reply uses one that it never declares.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import Final
 
-MAX_DEPTH = 64
-MAX_ELEMENTS = 100_000
+MAX_DEPTH: Final = 64
+MAX_ELEMENTS: Final = 100_000
 
 
 class NotMarkup(ValueError):
-    """Bytes are no XML that a hub would send."""
+    """Bytes are not XML that a hub would send."""
 
 
-@dataclass(slots=True)
 class Element:
-    """One element: local names alone."""
+    """One element.
 
-    name: str
-    attributes: dict[str, str] = field(default_factory=dict)
-    children: list[Element] = field(default_factory=list)
-    text: str = ""
+    Args:
+        name: its local name.
+        attributes: by local name.
+
+    Attributes:
+        name: as given.
+        attributes: as given.
+        children: the elements in it, in their order.
+        text: its own text, without that of its children.
+    """
+
+    __slots__ = ("attributes", "children", "name", "text")
+
+    def __init__(self, name: str, attributes: dict[str, str]) -> None:
+        self.name = name
+        self.attributes = attributes
+        self.children: list[Element] = []
+        self.text = ""
 
     def child(self, name: str) -> Element | None:
-        """The first child of this name that is not nil."""
+        """Find the first child of this name that is not nil.
+
+        Args:
+            name: the local name.
+
+        Returns:
+            The child; None: there is none.
+        """
         for child in self.children:
             if child.name == name and child.attributes.get("nil") not in {"true", "1"}:
                 return child
         return None
 
     def child_text(self, name: str) -> str | None:
-        """The text of the first child of this name that is not nil."""
+        """Give the text of the first child of this name that is not nil.
+
+        Args:
+            name: the local name.
+
+        Returns:
+            The text; None: there is no such child.
+        """
         child = self.child(name)
         return None if child is None else child.text
 
@@ -40,12 +67,18 @@ class Element:
 def parse(document: bytes) -> Element:
     """Read a document.
 
+    Args:
+        document: the XML.
+
+    Returns:
+        Its root.
+
     Raises:
-        NotMarkup: it is no XML, has a document type, or is deeper than any of the service's.
+        NotMarkup: not XML, with a document type, or deeper or larger than any of the service's.
     """
     from xml.parsers import expat
 
-    root = Element("")
+    root = Element("", {})
     path = [root]
     texts: dict[int, list[str]] = {}
     count = 0
@@ -77,13 +110,13 @@ def parse(document: bytes) -> Element:
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(document, True)
-    except (expat.ExpatError, ValueError, LookupError) as error:  # LookupError: an encoding that is none
-        raise NotMarkup(f"no XML: {error}") from None
+    except (expat.ExpatError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
+        raise NotMarkup(f"not XML: {error}") from None
     return root.children[0]
 
 
 def escaped(text: str) -> str:
-    """Text as it may stand between two tags; a carriage return is kept from being taken for a line's end."""
+    """Escape text that is to stand between two tags; a carriage return would else become a line feed."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
 
 

@@ -1,9 +1,18 @@
-"""Times as hubs and HTTP write them."""
+"""Read times as hubs and HTTP write them."""
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+CLOCK_TOLERANCE_SECONDS: Final = 60.0
+"""Two clocks that differ by at most this many seconds count as equal: so little explains no refused token."""
+
+_NEVER: Final = "9999"  # the year by which the service says that a record does not expire
+_MAX_DIGITS: Final = 99
 
 
 def read_moment(text: str | None) -> datetime | None:
@@ -12,13 +21,16 @@ def read_moment(text: str | None) -> datetime | None:
     With a fraction of 3 or 7 digits or none, without seconds, with ``Z``, ``+01:00``, ``+0000``, or no zone
     (UTC).
 
+    Args:
+        text: an ISO 8601 timestamp, or None or empty where there is none.
+
     Returns:
-        The time, aware; None where there is none, or for the service's year 9999, which means never.
+        The time, aware, in UTC; None where there is none, or for the service's year 9999, which means never.
 
     Raises:
-        ValueError: it is no time.
+        ValueError: not an ISO 8601 timestamp.
     """
-    if not text or text.startswith("9999"):
+    if not text or text.startswith(_NEVER):
         return None
     moment = datetime.fromisoformat(text)
     try:
@@ -28,7 +40,14 @@ def read_moment(text: str | None) -> datetime | None:
 
 
 def read_http_date(text: str | None) -> datetime | None:
-    """Read an HTTP date; None where there is none that makes sense."""
+    """Read a time as HTTP headers have it.
+
+    Args:
+        text: the header's value, or None where there is no such header.
+
+    Returns:
+        The time, aware, in UTC; None where there is none, or an invalid one.
+    """
     if not text:
         return None
     from email.utils import parsedate_to_datetime
@@ -41,10 +60,24 @@ def read_http_date(text: str | None) -> datetime | None:
 
 
 def read_retry_after(text: str | None, now: datetime) -> float | None:
-    """Read a Retry-After in either form, whole or broken seconds or an HTTP date, as seconds from now."""
+    """Read a Retry-After in either form: seconds, whole or with a fraction, or an HTTP date.
+
+    Args:
+        text: the header's value, or None where there is no such header.
+        now: the hub's time, aware, from which a date is counted.
+
+    Returns:
+        Seconds from now, at least 0; None where there is none, or an invalid one.
+    """
     if not text:
         return None
-    if re.fullmatch(r"\d{1,99}(\.\d{1,99})?", text.strip(), re.ASCII):
+    if _is_number(text.strip()):
         return float(text)
     moment = read_http_date(text)
     return None if moment is None else max(0.0, (moment - now).total_seconds())
+
+
+def _is_number(text: str) -> bool:
+    whole, point, fraction = text.partition(".")
+    parts = (whole, fraction) if point else (whole,)
+    return all(part.isascii() and part.isdecimal() and len(part) <= _MAX_DIGITS for part in parts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from nhagent import validation
 from nhagent.channels.source import as_source
-from nhagent.device.document import Malformed
+from nhagent.device.document import Latest, Malformed
 from nhagent.errors import ConfigurationError
 from nhagent.hub.installations import templates_from_json, templates_to_json
 from nhagent.models import (
@@ -118,7 +118,8 @@ class Declaration(Value):
 
     def over(self, stored: Declaration) -> Declaration:
         """Give this declaration, with what it leaves open taken from what was declared before."""
-        return stored.changed(**{name: part for name, part in self._values().items() if part is not None})
+        given = {name: part for name, part in self._values().items() if part is not None}
+        return stored.changed(**given) if given else stored
 
     def left_to_disk(self, changes: Declaration) -> Declaration:
         """Give this declaration, once changes to it are on disk: what they touch means "as declared before".
@@ -167,14 +168,8 @@ class Declaration(Value):
         Raises:
             Malformed: it is not what was stored.
         """
-        if not document:
-            return _NOTHING
-        parts = {name: document.get(stored) for name, stored in _STORED.items()}
-        try:
-            read = {name: None if part is None else _READERS[name](part) for name, part in parts.items()}
-        except (AttributeError, KeyError, TypeError, ValueError, ConfigurationError) as error:
-            raise Malformed(f"the declaration: {error}") from None
-        return cls(**read)
+        declaration: Declaration = _latest(document) if document else _NOTHING
+        return declaration
 
     @classmethod
     def of(cls, installation: Installation) -> Declaration:
@@ -214,9 +209,21 @@ class Declaration(Value):
         )
 
     def _values(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self._fields}
+        return dict(vars(self))
 
 
+def _read(document: Mapping[str, Any]) -> Declaration:
+    parts: dict[str, Any] = {}
+    try:
+        for name, stored in _STORED.items():
+            part = document.get(stored)
+            parts[name] = None if part is None else _READERS[name](part)
+    except (AttributeError, KeyError, TypeError, ValueError, ConfigurationError) as error:
+        raise Malformed(f"the declaration: {error}") from None
+    return Declaration(**parts)
+
+
+_latest: Final = Latest(_read)
 _NOTHING: Final = Declaration()
 
 

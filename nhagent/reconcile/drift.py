@@ -167,7 +167,7 @@ class _Look:
 
     def verify(self) -> Verification:
         memory = self._inspector.recall()
-        self._session.hide(channel for _, channel in known_channels(memory.state))
+        self._session.hide(lambda: [channel for _, channel in known_channels(memory.state)])
         if memory.is_disabled:
             return self._session.authorized(lambda: self._absence(memory))
         nothing = self._nothing_accepted(memory)

@@ -175,4 +175,4 @@ class Inspector:
 
     def _hide_channels(self, plan: StartPlan) -> None:
         states = (plan.inputs.memory.state, plan.state)
-        self.session.hide(channel for state in states for _, channel in known_channels(state))
+        self.session.hide(lambda: [channel for state in states for _, channel in known_channels(state)])

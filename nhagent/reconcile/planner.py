@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from nhagent.device.store import STATE
+from nhagent.hub.times import CLOCK_TOLERANCE_SECONDS
 from nhagent.reconcile.declaration import PRIMARY, Declaration
 from nhagent.reconcile.identity import identify, is_elsewhere, is_from_another_machine, known_identity
 from nhagent.reconcile.readings import (
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 EARLY_STARTS: Final = 10
 """Refresh after this many consecutive starts with a clock behind the last acceptance."""
-EARLY: Final = timedelta(minutes=1)
-"""How far behind the last acceptance a clock must be for a start to count as early."""
 CREDENTIALS_REFUSED: Final = ("Unauthorized", "Forbidden", "CredentialError")
 """The errors after which a device waits for other credentials, by name."""
 
@@ -268,10 +267,15 @@ def _policy(inputs: StartInputs, identity: Identity, state: State) -> tuple[Writ
         lag = timedelta(seconds=refresh_lag(every.total_seconds(), identity.installation_id))
     else:
         since = state.accepted.accepted_at
-        early_starts = early_starts + 1 if since is not None and since - inputs.now > EARLY else 0
+        early_starts = early_starts + 1 if _is_early(since, inputs.now) else 0
     if early_starts >= EARLY_STARTS:
         early_starts, force = 0, True
     return WritePolicy(settings.expires_after, every, settings.owns_tags, force, lag), early_starts
+
+
+def _is_early(since: datetime | None, now: datetime) -> bool:
+    """Whether our clock is so far behind the last acceptance that one of the two is wrong."""
+    return since is not None and (since - now).total_seconds() > CLOCK_TOLERANCE_SECONDS
 
 
 def _is_new(inputs: StartInputs) -> bool:

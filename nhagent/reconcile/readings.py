@@ -8,7 +8,7 @@ from nhagent.hub.installations import channel_to_json
 from nhagent.models import Platform, fingerprint, identity_of_channel, read_channel
 from nhagent.reconcile.declaration import PRIMARY, tile_name
 from nhagent.registrars.records import InstallationRecord, rows_in
-from nhagent.values import Value
+from nhagent.values import EMPTY, Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from nhagent.models import Installation, PushChannel
     from nhagent.reconcile.declaration import Declaration
 
-NO_READINGS: Final[Mapping[str, Any]] = {}
-
 
 class Readings(Value):
     """What the channel sources gave.
@@ -32,8 +30,8 @@ class Readings(Value):
         errors: why others were not.
     """
 
-    given: Mapping[str, PushChannel] = NO_READINGS
-    errors: Mapping[str, ChannelError] = NO_READINGS
+    given: Mapping[str, PushChannel] = EMPTY
+    errors: Mapping[str, ChannelError] = EMPTY
     _hidden = frozenset({"given"})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from nhagent.device.document import MAX_NUMBER
+from nhagent.device.document import MAX_NUMBER, Latest
 from nhagent.hub.installations import NotAnInstallation, from_json
 from nhagent.values import Value
 
@@ -40,10 +40,7 @@ class InstallationRecord(Value):
     def of(cls, accepted: Accepted) -> InstallationRecord | None:
         """Read what was accepted; None where there is nothing, or nothing that can be read."""
         document = accepted.records.get(INSTALLATION_RECORD)
-        try:
-            installation = None if document is None else from_json(document)
-        except NotAnInstallation:  # it is then written whole, like one that was never accepted
-            return None
+        installation = None if document is None else _installation(document)
         return None if installation is None else cls(installation, accepted.whole_at, accepted.ahead)
 
     def due_at(self, policy: WritePolicy) -> datetime | None:
@@ -59,6 +56,17 @@ class InstallationRecord(Value):
     def is_due(self, policy: WritePolicy, now: datetime) -> bool:
         """Tell whether it has to be written again unchanged."""
         return is_due(self.due_at(policy), self.whole_at, now, self.ahead)
+
+
+def _read_installation(document: JsonObject) -> Installation | None:
+    """Read a stored installation; one that is damaged is then written whole, like one never accepted."""
+    try:
+        return from_json(document)
+    except NotAnInstallation:
+        return None
+
+
+_installation: Final = Latest(_read_installation)
 
 
 class RegistrationRecord(Value):

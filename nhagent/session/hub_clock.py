@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
+from nhagent.hub.times import CLOCK_TOLERANCE_SECONDS
 from nhagent.logs import Log
 
 TYPE_CHECKING = False
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
-CLOCK_TOLERANCE_SECONDS: Final = 60.0
-"""A smaller skew between our clock and the hub's counts as none: it does not explain a 401."""
 CORRECTED: Final = timedelta(minutes=5)
 """Within this of the hub's time, a clock that was wrong counts as corrected."""
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)

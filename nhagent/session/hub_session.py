@@ -55,7 +55,7 @@ class HubSession:
         self._cut: set[Thread] = set()
         self._sent_before = 0
         self._signed_again = False
-        self._channels: tuple[PushChannel, ...] = ()
+        self._channels: Callable[[], Iterable[PushChannel]] = tuple
 
     @property
     def requests_sent(self) -> int:
@@ -116,9 +116,13 @@ class HubSession:
         client.hide(self._channels)
         return client
 
-    def hide(self, channels: Iterable[PushChannel]) -> None:
-        """Keep these push channels of the device out of every error, whoever quotes them."""
-        self._channels = tuple(channels)
+    def hide(self, channels: Callable[[], Iterable[PushChannel]]) -> None:
+        """Keep the device's push channels out of every error, whoever quotes them.
+
+        Args:
+            channels: gives them; called only where there is something to redact.
+        """
+        self._channels = channels
         if self._client is not None:
             self._client.hide(self._channels)
 

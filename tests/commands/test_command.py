@@ -224,7 +224,7 @@ def test_wrong_configuration_is_named_and_changes_nothing(
     ("name", "value", "words"),
     [
         ("NHAGENT_CONNECTION_STRING", "Endpoint=sb://x", "SharedAccessKeyName is missing"),
-        ("NHAGENT_CONNECTION_STRING", "nonsense", "part 1 is no"),
+        ("NHAGENT_CONNECTION_STRING", "nonsense", "part 1 is not"),
         ("NHAGENT_CONNECTION_STRING", "FULL", "may do more than listen"),
         ("NHAGENT_CONNECTION_STRING_FILE", "/absent", "check the path"),
         ("NHAGENT_STATE_DIR", "relative/folder", "absolute path"),

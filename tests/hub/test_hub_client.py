@@ -28,6 +28,7 @@ from nhagent.errors import (
     RecordNotFound,
     Unauthorized,
 )
+from nhagent.models import altered
 
 LIVE = ("NHAGENT_LIVE_LISTEN", "NHAGENT_LIVE_HUB")
 
@@ -147,7 +148,8 @@ def test_unknown_installation_is_a_record_that_was_not_found(client: HubClient) 
 
 
 def test_refused_installation_is_told_in_the_services_words(client: HubClient, hub: Hub) -> None:
-    wrong = Installation(str(uuid4()), hub.platform, "h", tags=("two words", "comma,comma"), from_hub=True)
+    right = Installation(str(uuid4()), hub.platform, "h")
+    wrong = altered(right, tags=("two words", "comma,comma"))
     with pytest.raises(InvalidRequest) as caught:
         client.put_installation(wrong)
     assert caught.value.status == 400

@@ -28,7 +28,7 @@ def device(machine: Machine, notification_hub: Emulator) -> Machine:
         ("LISTEN;EntityPath=another-hub", "ConfigurationError", 'is for hub "another-hub"'),
         ("", "ConfigurationError", "nothing was given; paste it, or pipe it to stdin"),
         (" \r\n", "ConfigurationError", "nothing was given"),
-        ("nonsense", "ConfigurationError", 'part 1 is no "Name=value"'),
+        ("nonsense", "ConfigurationError", 'part 1 is not "Name=value"'),
         ("Endpoint=sb://x;SharedAccessKey=KEY", "ConfigurationError", "SharedAccessKeyName is missing"),
         ("Endpoint=http://x/;SharedAccessKeyName=a;SharedAccessKey=KEY", "ConfigurationError", "plain http"),
         ("LISTEN;" + "x" * 20_000, "ConfigurationError", "is longer than any"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nhagent import BrowserChannel, HubClient, SecondaryTile
+from nhagent.models import altered
 from tests.device_under_test import PLAIN, TOAST, Device
 
 
@@ -68,14 +69,13 @@ def test_names_that_are_those_of_fields_are_compared_like_any_other(
 
     held, _ = backend.get_installation(str(report.installation_id))
     changed = {name: replace(bare, body="<toast/>") for name in names}
-    tile = replace(held.secondary_tiles["channel"], templates={"tags": changed["tags"]}, from_hub=True)
+    tile = altered(held.secondary_tiles["channel"], templates={"tags": changed["tags"]})
     backend.put_installation(
-        replace(
+        altered(
             held,
             templates=changed,
             push_variables=dict.fromkeys(names, "2"),
             secondary_tiles={"channel": tile},
-            from_hub=True,
         )
     )
     assert {part.field for part in agent.verify().drift} == {

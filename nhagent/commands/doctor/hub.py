@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from nhagent.commands.doctor.findings import WAIT, Unchecked, Wrong, hint_of, shown_time
 from nhagent.commands.doctor.network import proxy_in_use
 from nhagent.errors import HubUnavailable, NhagentError, Throttled
+from nhagent.hub.times import CLOCK_TOLERANCE_SECONDS
 from nhagent.report import StartState
-from nhagent.session.hub_clock import CLOCK_TOLERANCE_SECONDS
 
 if TYPE_CHECKING:
     from nhagent.commands.doctor.findings import Findings

@@ -1,0 +1,143 @@
+"""The operations of a notification hub on installations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from nhagent import validation
+from nhagent.errors import ConfigurationError
+from nhagent.hub.exchange import HubExchange, HubRequest
+from nhagent.hub.installations import NotAnInstallation, compact, from_json, to_json
+from nhagent.hub.replies import HubReply
+from nhagent.hub.transport import Response
+from nhagent.models import Installation, PushChannel, unvalidated_subscription
+
+
+class InstallationOperations:
+    """The part of `nhagent.hub.client.HubClient` that reads and writes installations."""
+
+    _exchange: HubExchange
+
+    def put_installation(self, installation: Installation) -> HubReply:
+        """Create an installation, or overwrite the one of the same id with this one, whole.
+
+        Source: REST reference, "Create or Overwrite an Installation".
+
+        Args:
+            installation: what the hub shall hold.
+
+        Returns:
+            Facts about the exchange.
+
+        Raises:
+            HubError: see `nhagent.errors`; ``InvalidRequest`` carries all that the hub found wrong.
+            ConfigurationError: it is not an installation; nothing was sent.
+        """
+        if not isinstance(installation, Installation):
+            raise ConfigurationError(
+                f"put_installation: a {type(installation).__name__} is not an Installation",
+                "make one with Installation(…)",
+            )
+        tiles = (str(tile.channel) for tile in installation.secondary_tiles.values())
+        _, reply = self._installation(
+            "PUT", installation.installation_id, to_json(installation), (installation.push_channel, *tiles)
+        )
+        return reply
+
+    def get_installation(self, installation_id: str) -> tuple[Installation, HubReply]:
+        """Read an installation. For debugging and rare checks: the service throttles this tightly.
+
+        Source: REST reference, "Read an Installation".
+
+        Args:
+            installation_id: which one.
+
+        Returns:
+            The installation as the hub holds it, which is not validated, and facts about the exchange.
+
+        Raises:
+            RecordNotFound: the hub does not hold it.
+            HubError: see `nhagent.errors`.
+        """
+        response, reply = self._installation("GET", installation_id)
+        try:
+            return from_json(json.loads(response.body)), reply
+        except (NotAnInstallation, ValueError, RecursionError) as error:
+            raise self._exchange.unreadable(reply, str(error)) from None
+
+    def patch_installation(self, installation_id: str, operations: Sequence[dict[str, Any]]) -> HubReply:
+        """Change parts of an installation, in the hub's own dialect of JSON Patch.
+
+        Source: REST reference, "Patch an Installation"; see `nhagent.hub.installations`.
+
+        Args:
+            installation_id: which one.
+            operations: objects with ``op``, ``path`` and, but for remove, ``value``.
+
+        Returns:
+            Facts about the exchange.
+
+        Raises:
+            RecordNotFound: the hub does not hold it.
+            HubError: see `nhagent.errors`.
+            ConfigurationError: the operations are not a list; nothing was sent.
+        """
+        if isinstance(operations, str | bytes) or not isinstance(operations, Sequence):
+            raise ConfigurationError(
+                f"patch_installation: a {type(operations).__name__} is not a list",
+                "give a list of operations",
+            )
+        channels = [
+            _channel_in(operation["value"])
+            for operation in operations
+            if str(operation.get("path", "")).lower().endswith("/pushchannel") and operation.get("value")
+        ]
+        _, reply = self._installation("PATCH", installation_id, list(operations), channels)
+        return reply
+
+    def delete_installation(self, installation_id: str) -> HubReply:
+        """Delete an installation. It is no error if the hub does not hold it.
+
+        Source: REST reference, "Delete an Installation".
+
+        Args:
+            installation_id: which one.
+
+        Returns:
+            Facts about the exchange.
+
+        Raises:
+            HubError: see `nhagent.errors`.
+        """
+        _, reply = self._installation("DELETE", installation_id)
+        return reply
+
+    def _installation(
+        self,
+        method: str,
+        installation_id: str,
+        document: object = None,
+        channels: Sequence[PushChannel] = (),
+    ) -> tuple[Response, HubReply]:
+        validation.check_installation_id(installation_id)
+        return self._exchange.make(
+            HubRequest(
+                method,
+                f"installations/{quote(installation_id, safe='')}",
+                f"installation {installation_id}",
+                None if document is None else compact(document),
+                "application/json-patch+json" if method == "PATCH" else "application/json",
+                channels=channels,
+            )
+        )
+
+
+def _channel_in(value: object) -> PushChannel:
+    """Read the push channel that a PATCH sends: text, or a subscription, which goes as JSON text too."""
+    try:
+        return unvalidated_subscription(value)
+    except ConfigurationError:
+        return str(value)

@@ -1,0 +1,282 @@
+"""The operations of a notification hub on registrations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+from urllib.parse import quote, unquote, urlsplit
+
+from nhagent import validation
+from nhagent.errors import ConcurrencyConflict, ConfigurationError
+from nhagent.hub.atom import NotARegistration, from_entry, from_feed, to_entry
+from nhagent.hub.exchange import HubExchange, HubRequest
+from nhagent.hub.replies import HubReply
+from nhagent.models import BrowserChannel, PushChannel, Registration
+
+PAGE_SIZE: Final = 100
+"""Registrations asked for at once: what the service gives by itself."""
+MAX_PAGES: Final = 10_000
+"""Pages after which a list counts as one that never ends."""
+MODIFY_TRIES: Final = 5
+_ATOM_TYPE: Final = "application/atom+xml;type=entry;charset=utf-8"
+
+
+class RegistrationOperations:
+    """The part of `nhagent.hub.client.HubClient` that reads and writes registrations.
+
+    What the hub gave is not validated by our rules.
+    """
+
+    _exchange: HubExchange
+
+    def create_registration_id(self) -> tuple[str, HubReply]:
+        """Get a new registration id, to be put to use by `create_or_update_registration`.
+
+        Source: REST reference, "Create a registration ID".
+
+        Returns:
+            The id, and facts about the exchange.
+
+        Raises:
+            HubError: see `nhagent.errors`.
+        """
+        response, reply = self._exchange.make(HubRequest("POST", "registrationids", "a registration id"))
+        # Shipped services and documents differ in the path before it; all clients take the last segment.
+        location = response.headers.get("location", "")
+        registration_id = unquote(urlsplit(location).path.rstrip("/").rpartition("/")[2])
+        if not registration_id:
+            raise self._exchange.unreadable(reply, "it names no registration id")
+        return registration_id, reply
+
+    def create_registration(self, registration: Registration) -> tuple[Registration, HubReply]:
+        """Create a registration under an id of the hub's making. Every call makes another one.
+
+        A device uses `create_registration_id` and `create_or_update_registration`: a lost reply then makes no
+        duplicate. Source: REST reference, "Create a registration".
+
+        Args:
+            registration: what the hub shall hold.
+
+        Returns:
+            The registration as the hub holds it, and facts about the exchange.
+
+        Raises:
+            HubError: see `nhagent.errors`.
+            ConfigurationError: a text cannot be sent; nothing was sent.
+        """
+        return self._registration("POST", "registrations", "the registration", registration)
+
+    def create_or_update_registration(
+        self, registration_id: str, registration: Registration
+    ) -> tuple[Registration, HubReply]:
+        """Write a registration whole under this id, whatever it holds.
+
+        Source: REST reference, "Create or update a registration".
+
+        Args:
+            registration_id: which one, from `create_registration_id`.
+            registration: what the hub shall hold.
+
+        Returns:
+            The registration as the hub holds it, and facts about the exchange.
+
+        Raises:
+            RegistrationGone: this id can never be used again.
+            HubError: see `nhagent.errors`.
+            ConfigurationError: a text cannot be sent, or the id is not valid; nothing was sent.
+        """
+        return self._of_id("PUT", registration_id, registration)
+
+    def update_registration(
+        self, registration_id: str, registration: Registration, etag: str = "*"
+    ) -> tuple[Registration, HubReply]:
+        """Write a registration whole if it is still as it was read.
+
+        Source: REST reference, "Update a registration".
+
+        Args:
+            registration_id: which one.
+            registration: what the hub shall hold.
+            etag: the ETag with which it was read; ``*``: any.
+
+        Returns:
+            The registration as the hub holds it, and facts about the exchange.
+
+        Raises:
+            ConcurrencyConflict: somebody else has changed it since.
+            RecordNotFound: the hub does not hold it.
+            HubError: see `nhagent.errors`.
+            ConfigurationError: a text cannot be sent, or the id is not valid; nothing was sent.
+        """
+        return self._of_id("PUT", registration_id, registration, etag)
+
+    def modify_registration(
+        self, registration_id: str, change: Callable[[Registration], Registration]
+    ) -> tuple[Registration, HubReply]:
+        """Read a registration, change it and write it back; after a conflict again, five times at most.
+
+        Args:
+            registration_id: which one.
+            change: gives the changed registration; called again with what somebody else made of it.
+
+        Returns:
+            The registration as the hub holds it, and facts about the last exchange.
+
+        Raises:
+            ConcurrencyConflict: somebody else was faster every time.
+            RecordNotFound: the hub does not hold it.
+            HubError: see `nhagent.errors`.
+        """
+        for attempt in range(MODIFY_TRIES):
+            held, _ = self.get_registration(registration_id)
+            try:
+                return self.update_registration(registration_id, change(held), held.etag or "*")
+            except ConcurrencyConflict:
+                if attempt == MODIFY_TRIES - 1:
+                    raise
+        raise AssertionError  # the loop returns or raises
+
+    def get_registration(self, registration_id: str) -> tuple[Registration, HubReply]:
+        """Read a registration.
+
+        Source: REST reference, "Read a registration".
+
+        Args:
+            registration_id: which one.
+
+        Returns:
+            The registration as the hub holds it, and facts about the exchange.
+
+        Raises:
+            RecordNotFound: the hub does not hold it.
+            HubError: see `nhagent.errors`.
+        """
+        return self._of_id("GET", registration_id)
+
+    def delete_registration(self, registration_id: str, etag: str = "*") -> HubReply:
+        """Delete a registration if it is still as it was read.
+
+        Source: REST reference, "Delete a registration".
+
+        Args:
+            registration_id: which one.
+            etag: the ETag with which it was read; ``*``: any.
+
+        Returns:
+            Facts about the exchange.
+
+        Raises:
+            ConcurrencyConflict: somebody else has changed it since.
+            RecordNotFound: the hub does not hold it: as good as deleted.
+            HubError: see `nhagent.errors`.
+        """
+        path, record = _place_of(registration_id)
+        _, reply = self._exchange.make(HubRequest("DELETE", path, record, etag=etag))
+        return reply
+
+    def registrations_by_channel(self, channel: PushChannel) -> Iterator[Registration]:
+        """List every registration of a push channel, those that installations make among them.
+
+        Needs the Listen right. Source: REST reference, "Read all registrations with a channel".
+
+        Args:
+            channel: the push channel.
+
+        Returns:
+            The registrations, asked for page by page while they are iterated over.
+
+        Raises:
+            HubError: see `nhagent.errors`; raised while iterating.
+        """
+        handle = channel.endpoint if isinstance(channel, BrowserChannel) else channel
+        # The .NET and Java clients ask so for every platform; a quote in a value is doubled, as OData has it.
+        clause = "ChannelUri eq '" + handle.replace("'", "''") + "'"
+        return self._pages("registrations", f"$filter={quote(clause, safe='')}", channels=(channel,))
+
+    def registrations_by_tag(self, tag: str) -> Iterator[Registration]:
+        """List every registration with a tag.
+
+        Needs the Manage right. Source: REST reference, "Read all registrations with a tag".
+
+        Args:
+            tag: the tag.
+
+        Returns:
+            The registrations, asked for page by page while they are iterated over.
+
+        Raises:
+            HubError: see `nhagent.errors`; raised while iterating.
+        """
+        return self._pages(f"tags/{quote(tag, safe='')}/registrations")
+
+    def registrations(self) -> Iterator[Registration]:
+        """List every registration of the hub.
+
+        Needs the Manage right. Source: REST reference, "Read all registrations".
+
+        Returns:
+            The registrations, asked for page by page while they are iterated over.
+
+        Raises:
+            HubError: see `nhagent.errors`; raised while iterating.
+        """
+        return self._pages("registrations")
+
+    def _pages(self, path: str, *query: str, channels: Sequence[PushChannel] = ()) -> Iterator[Registration]:
+        """Ask for page after page to the end; one is held at a time."""
+        continuation: tuple[str, ...] = ()
+        for _ in range(MAX_PAGES):
+            parts = (f"$top={PAGE_SIZE}", *query, *continuation)
+            response, reply = self._exchange.make(
+                HubRequest("GET", path, "the list of registrations", query=parts, channels=channels)
+            )
+            try:
+                page = from_feed(response.body)
+            except NotARegistration as error:
+                raise self._exchange.unreadable(reply, str(error)) from None
+            yield from page
+            token = response.headers.get("x-ms-continuationtoken")
+            if not token:
+                return
+            # The service has percent-coded it already.
+            before, continuation = continuation, (f"continuationtoken={token}",)
+            if continuation == before:
+                break
+        raise self._exchange.unreadable(reply, "its list never ends")
+
+    def _of_id(
+        self,
+        method: str,
+        registration_id: str,
+        registration: Registration | None = None,
+        etag: str | None = None,
+    ) -> tuple[Registration, HubReply]:
+        return self._registration(method, *_place_of(registration_id), registration, etag)
+
+    def _registration(
+        self,
+        method: str,
+        path: str,
+        record: str,
+        registration: Registration | None = None,
+        etag: str | None = None,
+    ) -> tuple[Registration, HubReply]:
+        body = None if registration is None else to_entry(registration)
+        channels = () if registration is None else (registration.channel,)
+        response, reply = self._exchange.make(
+            HubRequest(method, path, record, body, _ATOM_TYPE, etag, channels=channels)
+        )
+        try:
+            return from_entry(response.body), reply
+        except NotARegistration as error:
+            raise self._exchange.unreadable(reply, str(error)) from None
+
+
+def _place_of(registration_id: str) -> tuple[str, str]:
+    """Give the path of a registration, and what an error calls it."""
+    if not registration_id or registration_id in {".", ".."}:
+        raise ConfigurationError(
+            f"registration_id {validation.shown(registration_id)}: not a registration id",
+            "give one that the hub made",
+        )
+    return f"registrations/{quote(registration_id, safe='')}", f"registration {registration_id}"

@@ -1,0 +1,96 @@
+"""The rules of each platform for a template's headers, expiry and body."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from nhagent.errors import ConfigurationError
+from nhagent.validation import shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_WNS_TYPES: Final = ("wns/toast", "wns/tile", "wns/badge", "wns/raw")
+_MPNS_RAW_CLASSES: Final = frozenset({"3", "13", "23"})  # X-NotificationClass of a raw notification
+_XML_PLATFORMS: Final = frozenset({"wns", "mpns"})
+
+
+def check_template(
+    name: str, platform: str, body: str, headers: Mapping[str, str], expiry: str | None
+) -> None:
+    """Check a template against the rules of its platform.
+
+    Args:
+        name: what to call the template in an error.
+        platform: the platform's name, such as ``wns``.
+        body, headers, expiry: the template's fields.
+
+    Raises:
+        ConfigurationError: a header is missing or out of place, an expiry is, or the body is of another kind.
+    """
+    caseless = {header.lower(): value for header, value in headers.items()}
+    check_headers = {"wns": _check_wns, "mpns": _check_mpns, "apns": _check_apns}.get(platform)
+    is_raw = False
+    if check_headers is not None:
+        is_raw = check_headers(f"{name}.headers", caseless)
+    elif caseless:
+        raise ConfigurationError(f"{name}.headers: platform {platform} takes none", "leave them out")
+    if expiry is not None and platform != "apns":
+        raise ConfigurationError(
+            f"{name}.expiry: only apns has one, and the platform is {platform}", "leave it out"
+        )
+    if not is_raw:
+        _check_body(f"{name}.body", platform, body.strip())
+
+
+def _check_wns(name: str, headers: Mapping[str, str]) -> bool:
+    """Check the headers of a wns template, and tell whether its notification is raw, of any content."""
+    kind = headers.get("x-wns-type", "")
+    if kind.lower() not in _WNS_TYPES:
+        raise ConfigurationError(
+            f"{name}: X-WNS-Type is {kind or 'missing'}",
+            f"a wns template needs one of {', '.join(_WNS_TYPES)}",
+        )
+    return kind.lower() == "wns/raw"
+
+
+def _check_mpns(name: str, headers: Mapping[str, str]) -> bool:
+    """Check the headers of an mpns template, and tell whether its notification is raw, of any content."""
+    is_raw = headers.get("x-notificationclass") in _MPNS_RAW_CLASSES
+    if not is_raw and "x-windowsphone-target" not in headers:
+        raise ConfigurationError(
+            f"{name}: X-WindowsPhone-Target is missing", 'give it, such as "toast": an mpns template needs it'
+        )
+    return is_raw
+
+
+def _check_apns(name: str, headers: Mapping[str, str]) -> bool:
+    """Check the headers of an apns template, whose notification is always JSON."""
+    for header in headers:
+        if not header.startswith("apns-"):
+            raise ConfigurationError(
+                f"{name} {shown(header)}: not a header of apns", 'those of apns begin with "apns-"'
+            )
+    return False
+
+
+def _check_body(name: str, platform: str, body: str) -> None:
+    if platform in _XML_PLATFORMS:
+        # Its angle brackets tell XML from JSON; parsing it would cost every unchanged start an XML parser.
+        if not (body.startswith("<") and body.endswith(">")):
+            raise ConfigurationError(
+                f"{name}: must be XML, since the platform is {platform} and it is not raw",
+                "give the notification's XML",
+            )
+        return
+    hint = "give the notification's JSON"
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            f"{name}: platform {platform} needs a JSON object, but {error}", hint
+        ) from None
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{name}: platform {platform} needs a JSON object", hint)
