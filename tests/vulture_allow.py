@@ -20,7 +20,8 @@ from nhagent.device.vault import Vault
 from nhagent.emulator import Emulator
 from nhagent.emulator.server import Exchange, Server
 from nhagent.hub.client import HubClient
-from nhagent.values import Value
+from nhagent.report import Drift
+from nhagent.values import Frozen
 
 _allowed = (
     # Apps call them: they are public, and nothing within needs them.
@@ -41,7 +42,12 @@ _allowed = (
     # Python itself calls them: of a module (PEP 562), and of a class for each subclass.
     nhagent.__getattr__,
     nhagent.__dir__,
-    Value.__init_subclass__,
+    Frozen.__init_subclass__,
+    Drift.__match_args__,
+    # dataclasses looks for it.
+    Drift.__dataclass_fields__,
+    # A mapping's own ways to change, each of which refuses.
+    dict.popitem,
     # expat reads them of the parser.
     XMLParserType.buffer_text,
     XMLParserType.StartElementHandler,
