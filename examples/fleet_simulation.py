@@ -23,6 +23,8 @@ from nhagent.errors import HubUnavailable, Throttled
 from nhagent.retry import backoff
 
 BOOT_SECONDS = 20.0
+RETRIES = 3
+"""Retries of each official client, after which it gives up."""
 
 Policy = Callable[[int, float | None, Random], float | None]
 """Tries that failed before, Retry-After or None, chance: seconds until the next try; None: gives up."""
@@ -35,7 +37,7 @@ def nhagent(tries: int, retry_after: float | None, chance: Random) -> float | No
 
 def dotnet(tries: int, retry_after: float | None, chance: Random) -> float | None:
     """.NET: three retries after 2, 4 and 8 s, or Retry-After up to a minute, and up to 0.08 s more."""
-    if tries >= 3:
+    if tries >= RETRIES:
         return None
     wait = 2.0 ** (tries + 1) if retry_after is None else min(retry_after, 60.0)
     return wait + 0.08 * chance.random()
@@ -43,22 +45,22 @@ def dotnet(tries: int, retry_after: float | None, chance: Random) -> float | Non
 
 def java(tries: int, retry_after: float | None, chance: Random) -> float | None:  # noqa: ARG001
     """Java: three retries, a second apart."""
-    return None if tries >= 3 else 1.0 if retry_after is None else retry_after
+    return None if tries >= RETRIES else 1.0 if retry_after is None else retry_after
 
 
 def javascript(tries: int, retry_after: float | None, chance: Random) -> float | None:  # noqa: ARG001
     """JavaScript: a 429 is tried again only where it has a Retry-After, three times."""
-    return None if retry_after is None or tries >= 3 else retry_after
+    return None if retry_after is None or tries >= RETRIES else retry_after
 
 
 def android(tries: int, retry_after: float | None, chance: Random) -> float | None:  # noqa: ARG001
     """Android: three retries, ten seconds apart after a 429."""
-    return None if tries >= 3 else 10.0 if retry_after is None else retry_after
+    return None if tries >= RETRIES else 10.0 if retry_after is None else retry_after
 
 
 def ios(tries: int, retry_after: float | None, chance: Random) -> float | None:
     """iOS: three retries after 10 s, 5 min and 20 min, half of each at random."""
-    if tries >= 3:
+    if tries >= RETRIES:
         return None
     wait = (10.0, 300.0, 1200.0)[tries]
     return wait / 2 + wait / 2 * chance.random() if retry_after is None else retry_after

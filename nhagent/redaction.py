@@ -7,8 +7,6 @@ what reads as prose is shown.
 
 from __future__ import annotations
 
-import os
-
 from nhagent.values import EMPTY
 
 TYPE_CHECKING = False
@@ -81,8 +79,10 @@ def without_text(error: BaseException) -> str:
     trace = error.__traceback__
     if trace is None or trace.tb_next is None:  # the first of its places is where we called the app's code
         return kind
+    from pathlib import Path
+
     place = trace.tb_next
-    return f"{kind} at {os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno}"
+    return f"{kind} at {Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}"
 
 
 def _word(text: str) -> str:

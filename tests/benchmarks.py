@@ -1,7 +1,12 @@
-"""Speed, as ratios measured side by side in one run: ``python -m tests.benchmarks``. Nothing is asserted."""
+"""Speed, as ratios measured side by side in one run: ``python -m tests.benchmarks``. Nothing is asserted.
+
+What is measured is a wheel, plainly installed in an environment of its own. An editable install doubles the
+time of bare Python, and so flatters every ratio to it. ``--python PATH`` names an environment that is there.
+"""
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import json
 import os
@@ -13,12 +18,14 @@ import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from nhagent import Agent, ConnectionString
 from nhagent.emulator import Emulator
+from tests import wheel
 
 ROUNDS = 15
 REQUESTS = 1500
@@ -91,16 +98,21 @@ with open(f"{folder}/{device}", "w") as file:
 # A process of its own starts and measures the one in question: who forks passes on its own peak of memory.
 MEASURE = """
 import os, sys
-process = os.posix_spawn(sys.executable, [sys.executable, *sys.argv[1:]], os.environ)
+process = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
 _, status, used = os.wait4(process, 0)
 assert status == 0, sys.argv
 print(used.ru_utime + used.ru_stime, used.ru_maxrss, file=sys.stderr)
 """
 
 
-def cost_of(*arguments: str) -> tuple[float, float]:
-    """CPU milliseconds and peak resident megabytes of one process."""
-    command = [sys.executable, "-S", "-c", MEASURE, *arguments]
+def cost_of(python: str, *arguments: str) -> tuple[float, float]:
+    """CPU milliseconds and peak resident megabytes of one process.
+
+    Args:
+        python: the measured interpreter; ``-P`` keeps the sources in the working folder out of its way.
+        arguments: what it runs.
+    """
+    command = [sys.executable, "-S", "-c", MEASURE, python, "-P", *arguments]
     measured = subprocess.run(
         command, check=True, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
@@ -108,15 +120,15 @@ def cost_of(*arguments: str) -> tuple[float, float]:
     return float(seconds) * 1000, int(kilobytes) / 1024
 
 
-def race(contestants: dict[str, tuple[str, ...]]) -> None:
+def race(python: str, contestants: dict[str, tuple[str, ...]]) -> None:
     """The medians of all, as ratios to the first."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
     for arguments in contestants.values():
-        cost_of(*arguments)
+        cost_of(python, *arguments)
     costs: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
     for _ in range(ROUNDS):  # in turn, so that the machine's moods are shared
         for name, arguments in contestants.items():
-            costs[name].append(cost_of(*arguments))
+            costs[name].append(cost_of(python, *arguments))
     middle = {
         name: tuple(statistics.median(column) for column in zip(*rows, strict=True))
         for name, rows in costs.items()
@@ -129,7 +141,7 @@ def race(contestants: dict[str, tuple[str, ...]]) -> None:
         )
 
 
-def starts() -> None:
+def starts(python: str) -> None:
     """An unchanged start, against bare Python and against importing what a script by hand would import."""
     with Emulator("h") as hub, tempfile.TemporaryDirectory() as folder:
         Agent(
@@ -140,16 +152,17 @@ def starts() -> None:
             file.write(CONFIG)
         os.environ |= {"NHAGENT_CONNECTION_STRING": hub.listen, "NHAGENT_STATE_DIR": folder}
         race(
+            python,
             {
                 "python -c pass": ("-c", "pass"),
                 "unchanged start, library": ("-c", UNCHANGED, hub.listen, folder),
                 "unchanged start, command": ("-m", "nhagent", "register", "--config", config),
                 "import requests": ("-c", "import requests"),
-            }
+            },
         )
 
 
-def first_starts() -> None:
+def first_starts(python: str) -> None:
     """A first start over TLS, against a script by hand that sends the same two requests."""
     with Emulator("h", tls=True) as hub, tempfile.TemporaryDirectory() as folder:
         ca, trusted = str(hub.ca), os.path.join(folder, "trusted.pem")
@@ -158,10 +171,11 @@ def first_starts() -> None:
                 with open(part) as bundle:
                     file.write(bundle.read())
         race(
+            python,
             {
                 "by hand, on requests": ("-c", BY_HAND, hub.listen, trusted, folder),
                 "first start": ("-c", FIRST, hub.listen, ca, folder),
-            }
+            },
         )
         assert {(entry.method, entry.status) for entry in hub.log()} == {("GET", 200), ("PUT", 200)}
 
@@ -173,9 +187,9 @@ def resident(process: subprocess.Popen[bytes]) -> float:
     return int(line.split()[1]) / 1024
 
 
-def daemon() -> None:
+def daemon(python: str) -> None:
     """Memory of the daemon at rest, against a process that imported requests and does nothing."""
-    idle = subprocess.Popen([sys.executable, "-c", "import requests, time; time.sleep(60)"])
+    idle = subprocess.Popen([python, "-P", "-c", "import requests, time; time.sleep(60)"])
     for tls in (False, True):
         with Emulator("h", tls=tls) as hub, tempfile.TemporaryDirectory() as folder:
             config = os.path.join(folder, "config.toml")
@@ -183,7 +197,7 @@ def daemon() -> None:
                 file.write(CONFIG + (f'ca_bundle = "{hub.ca}"' if tls else ""))
             os.environ |= {"NHAGENT_CONNECTION_STRING": hub.listen, "NHAGENT_STATE_DIR": folder}
             for what in ("just registered", "registered long ago"):
-                command = [sys.executable, "-m", "nhagent", "run", "--config", config]
+                command = [python, "-P", "-m", "nhagent", "run", "--config", config]
                 process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
                 time.sleep(4)
                 used, bare = resident(process), resident(idle)
@@ -222,7 +236,7 @@ def requests_per_second(authority: str, headers: dict[str, str]) -> float:
     return REQUESTS / (time.perf_counter() - began)
 
 
-def emulator() -> None:
+def emulator(_: str) -> None:
     """Requests a second of the emulator, against a bare http.server that checks and keeps nothing."""
     bare = ThreadingHTTPServer(("127.0.0.1", 0), Bare)
     threading.Thread(target=bare.serve_forever, daemon=True).start()
@@ -245,10 +259,21 @@ def emulator() -> None:
 
 
 def main() -> None:
-    benchmarks: list[Callable[[], None]] = [starts, first_starts, daemon, emulator]
+    parser = argparse.ArgumentParser(description="Speed, as ratios measured side by side.")
+    parser.add_argument("--python", help="interpreter with an installed nhagent; left out: one is made")
+    python = parser.parse_args().python
+    with tempfile.TemporaryDirectory() as folder:
+        run(python or wheel.environment(Path(folder)))
+
+
+def run(python: str) -> None:
+    """Run every benchmark with an interpreter."""
+    asked = [python, "-P", "-c", "import nhagent; print(nhagent.__file__)"]
+    print(f"measured: {subprocess.check_output(asked, text=True).strip()}\n")
+    benchmarks: list[Callable[[str], None]] = [starts, first_starts, daemon, emulator]
     for benchmark in benchmarks:
         print((benchmark.__doc__ or "").splitlines()[0])
-        benchmark()
+        benchmark(python)
         print()
 
 

@@ -43,7 +43,7 @@ def name_of(path: Path) -> str:
 def imports_of(path: Path) -> set[str]:
     """Every module that a file imports, wherever in it the import stands."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse((PACKAGE / path).read_text())):
+    for node in ast.walk(ast.parse((PACKAGE / path).read_text("utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -109,7 +109,9 @@ OF_EVERY_START = [
 
 @pytest.mark.parametrize("path", OF_EVERY_START)
 def test_modules_of_every_start_import_nothing_costly(path: str) -> None:
-    for node in ast.parse((PACKAGE / path).read_text()).body:  # not what stands in functions and under if
+    for node in ast.parse(
+        (PACKAGE / path).read_text("utf-8")
+    ).body:  # not what stands in functions and under if
         if isinstance(node, ast.Import):
             assert COSTLY.isdisjoint(alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 from select import select
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -236,7 +237,7 @@ def _look(files: Iterable[str]) -> Seen:
     seen: list[tuple[int, int, int] | None] = []
     for path in files:
         try:
-            facts = os.stat(path)
+            facts = Path(path).stat()
             seen.append((facts.st_mtime_ns, facts.st_ino, facts.st_size))
         except OSError:
             seen.append(None)

@@ -6,9 +6,9 @@ they use of its core is here.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nhagent.agent import Agent
@@ -141,8 +141,8 @@ class Memory:
     """
 
     def __init__(self, folder: str) -> None:
-        self.files = (os.path.join(folder, IDENTITY), os.path.join(folder, STATE))
-        self.lock = os.path.join(folder, LOCK)
+        self.files = (str(Path(folder, IDENTITY)), str(Path(folder, STATE)))
+        self.lock = str(Path(folder, LOCK))
         self._store = Store(folder)
 
     def has_installation(self) -> bool:

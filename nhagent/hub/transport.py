@@ -7,13 +7,13 @@ goes wrong below it into `HubUnavailable`.
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPException
+from pathlib import Path
 from threading import Timer
 from time import monotonic
 from typing import Final
@@ -229,7 +229,7 @@ def certificate_end(connected: socket.socket, url: str, ca_bundle: str | None) -
         usual = session.merge_environment_settings(url, {}, None, None, None)["verify"]
     path = requests.utils.DEFAULT_CA_BUNDLE_PATH if usual is True else str(usual)
     try:
-        context.load_verify_locations(**{"capath" if os.path.isdir(path) else "cafile": path})
+        context.load_verify_locations(**{"capath" if Path(path).is_dir() else "cafile": path})
         with context.wrap_socket(connected, server_hostname=host) as secure:
             facts = secure.getpeercert() or {}
     except (OSError, ValueError) as error:

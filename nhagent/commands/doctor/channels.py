@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nhagent.commands.doctor.findings import Unchecked, Wrong, shown_time
@@ -56,7 +56,7 @@ def _check_may_be_sent(findings: Findings, name: str, channel: PushChannel) -> N
 def _age(findings: Findings, path: str, mark: str) -> str:
     """Say when a channel's file was written; refuse a WNS channel that is too old."""
     try:
-        written = datetime.fromtimestamp(os.stat(path).st_mtime, UTC)
+        written = datetime.fromtimestamp(Path(path).stat().st_mtime, UTC)
     except (OSError, ValueError, OverflowError) as error:
         return f"of unknown age ({error})"
     skew = 0.0 if findings.answer is None else findings.answer.clock_skew or 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
@@ -37,8 +38,8 @@ def check_state_folder(findings: Findings) -> str:
     folder = findings.setup.agent.state_folder
     nearest = folder
     while not os.path.lexists(nearest):
-        nearest = os.path.dirname(nearest)
-    if not os.path.isdir(nearest):
+        nearest = str(Path(nearest).parent)
+    if not os.path.isdir(nearest):  # noqa: PTH112 - Path.is_dir raises where it may not look
         raise Wrong(f"{nearest} is in the way: it is not a folder", "move it away, or set $NHAGENT_STATE_DIR")
     if nearest == folder:
         _check_owner_and_modes(folder)
@@ -49,7 +50,7 @@ def check_state_folder(findings: Findings) -> str:
 def check_lock(findings: Findings) -> str:
     """See whether another process holds the lock."""
     path = findings.setup.memory.lock
-    if not os.path.isfile(path):
+    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises where it may not look
         return "nobody has ever taken it"
     began = monotonic()
     try:
@@ -104,7 +105,7 @@ def _check_owner_and_modes(folder: str) -> None:
         return
     try:
         paths = [folder, *(entry.path for entry in os.scandir(folder) if entry.is_file())]
-        facts = {path: os.stat(path) for path in paths}
+        facts = {path: Path(path).stat() for path in paths}
     except OSError as error:
         raise Wrong(
             f"{folder} cannot be read ({error.strerror})", "give it to the user that runs nhagent"
@@ -128,9 +129,9 @@ def _check_owner_and_modes(folder: str) -> None:
 
 def _check_owner_for_root(folder: str, owners: dict[str, int]) -> None:
     """See that one user owns everything: root also looks at the folders of services, which are others'."""
-    home = os.path.dirname(os.path.dirname(folder))  # the state folder of all apps, made for the service
-    model = home if os.stat(home).st_uid else folder
-    owner = os.stat(model).st_uid
+    home = str(Path(folder).parent.parent)  # the state folder of all apps, made for the service
+    model = home if Path(home).stat().st_uid else folder
+    owner = Path(model).stat().st_uid
     for path, one in owners.items():
         if one != owner:
             raise Wrong(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nhagent.device.credential_sources import SYSTEMD_CREDENTIAL
@@ -67,7 +67,7 @@ class Unit:
             return None
         instance = self.name.partition("@")[2].removesuffix(".service")
         source = (last["source"] or SYSTEMD_CREDENTIAL).replace("%i", instance)
-        return os.path.join(ENCRYPTED_CREDENTIALS if last["how"] else PLAIN_CREDENTIALS, source)
+        return str(Path(ENCRYPTED_CREDENTIALS if last["how"] else PLAIN_CREDENTIALS, source))
 
 
 def installed() -> Iterator[Unit]:
@@ -105,7 +105,7 @@ def _units_of(shown: str, *, is_users: bool) -> Iterator[Unit]:
 
 def _text_of(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with Path(path).open(encoding="utf-8", errors="replace") as file:
             return file.read(MAX_FILE_CHARACTERS)
     except OSError:
         return ""
