@@ -17,7 +17,7 @@ GONE       (the hub does not know our record)           installation: PUT whole 
 CLONED     another machine's fingerprint                a channel that the other machine did not have:
                                                         the other's files are kept aside → NEW
 BLOCKED    the hub, or a source, refused the            a start with credentials that are good: they are
-           credentials                                  read anew every time
+           credentials                                  read again every time
 DISABLED   the user unregistered the device;            `Agent.enable`; until then only deletions
            outranks every refresh                       are sent, and the channels searched for leftovers
 ========== ============================================ ==================================================
@@ -36,13 +36,11 @@ from datetime import timedelta
 from nhagent import validation
 from nhagent.device import paths
 from nhagent.device.store import Store
-from nhagent.errors import ConfigurationError, NhagentError, StateError, Throttled, is_failure
+from nhagent.errors import ConfigurationError, NhagentError, is_failure
 from nhagent.logs import Log
-from nhagent.models import fingerprint
 from nhagent.reconcile.declaration import PRIMARY, Declaration, listed_tags
 from nhagent.reconcile.inspector import Inspector
-from nhagent.reconcile.planner import Mode, state_of
-from nhagent.reconcile.readings import Readings, channels_of
+from nhagent.reconcile.planner import Mode
 from nhagent.reconcile.reconciler import Reconciler
 from nhagent.reconcile.settings import read_settings
 from nhagent.registrars.protocol import registrar_of
@@ -62,7 +60,6 @@ if TYPE_CHECKING:
     from nhagent.device.machine import MachineName
     from nhagent.filesystem import Disk
     from nhagent.models import RawChannel, SecondaryTile, Template
-    from nhagent.reconcile.planner import StartPlan
     from nhagent.report import Report, Verification
     from nhagent.retry.background import Background
     from nhagent.steps import Step
@@ -71,7 +68,6 @@ DEFAULT_TIMEOUT: Final = 30.0
 """Seconds that all attempts of a call may take."""
 BACKGROUND_PASS_SECONDS: Final = 60.0
 """Seconds that one pass in the background may take."""
-INSTALLATION: Final = "installation"
 
 _log = Log("nhagent")
 
@@ -129,7 +125,7 @@ class Agent:
         push_variables: Mapping[str, str] | None = None,
         expires_after: timedelta | None = None,
         owns_tags: bool = True,
-        style: str = INSTALLATION,
+        style: str = "installation",
         connection_string: str | Callable[[], str] | None = None,
         endpoint: str | None = None,
         ca_bundle: str | None = None,
@@ -147,8 +143,7 @@ class Agent:
         machine: MachineName | None = None,
         disk: Disk | None = None,
     ) -> None:
-        given = locals()
-        settings = read_settings(**given)
+        settings = read_settings(**locals())
         registrar = registrar_of(settings.style, lambda: self._session.open())
         settings.check(registrar)
         self._settings = settings
@@ -176,11 +171,11 @@ class Agent:
     def start(self, timeout: float = DEFAULT_TIMEOUT) -> Report:
         """Make the hub hold what is true: once at the app's start-up, and whenever that may have changed.
 
-        Tries until the deadline: after a fault soon again; without a push channel, or with a state folder
+        Attempts until the deadline: after a fault soon again; without a push channel, or with a state folder
         that cannot be written, not before a minute has passed, so that a shorter deadline ends it at once.
 
         Args:
-            timeout: seconds that all tries may take; the first is always made.
+            timeout: seconds that all attempts may take; the first is always made.
 
         Returns:
             What it came to. ``waiting`` where the deadline passed on an error that waiting may mend.
@@ -214,7 +209,7 @@ class Agent:
         before = self._background
         if before is not None and before.is_at_work:
             raise ConfigurationError(
-                "keep_fresh: a background thread keeps this agent fresh already; use that one, or stop it"
+                "keep_fresh: a background thread keeps this agent fresh already", "use that one, or stop it"
             )
         if before is not None and not before.is_alive:
             before.stop()  # one that never began gives way
@@ -239,28 +234,17 @@ class Agent:
             lived: gives the seconds that have passed, waits included.
             told: is given what each pass came to, and the seconds until the next.
         """
+        from nhagent.reconcile.looking import refresh_interval
         from nhagent.retry.endless import Endless, Time, Work
 
         work = Work(
             self._pass_in_background,
             verify=lambda: not self.verify().in_sync,
-            interval=self._refresh_interval,
+            interval=lambda: refresh_interval(self._inspector),
             refresh_first=not self._settings.refresh_every,
             told=told or (lambda _, __: None),
         )
         Endless(work, Time(self._settings.clock, wait, lived, self._settings.random), self._retries).run()
-
-    def _refresh_interval(self) -> float:
-        """Seconds from a refresh to the device's own slot for the next; clocks may be wrong."""
-        from nhagent.retry import backoff
-
-        every = self._settings.refreshed_in_background_every.total_seconds()
-        try:
-            known = self._inspector.recall().identity
-        except StateError:  # the next pass tells
-            known = None
-        slot = self._settings.random() if known is None else backoff.slot(known.installation_id)
-        return every * (1 + backoff.REFRESH_SLOTS * slot)
 
     def poke(self) -> None:
         """Let the background thread look at once whether something has changed: a channel, credentials."""
@@ -280,21 +264,8 @@ class Agent:
             NhagentError: as `start`.
         """
         from nhagent.reconcile.drift import verify
-        from nhagent.reconcile.intents import LOCK_SECONDS
 
-        inspector = self._inspector
-        with inspector.alone(LOCK_SECONDS):
-            self._retries.check(inspector.recall().state.retry)
-            try:
-                return verify(inspector)
-            except NhagentError as error:
-                self._remember_failure(error)
-                raise
-
-    def _remember_failure(self, error: NhagentError) -> None:
-        retry = self._retries.failed(error)
-        if self._retries.outlives_restart(error):
-            self._retries.note(retry)
+        return verify(self._inspector, self._retries)
 
     def refresh(self, *, force: bool = False, timeout: float = DEFAULT_TIMEOUT) -> Report:
         """As `start`; with ``force`` the whole is written whatever its age."""
@@ -367,31 +338,12 @@ class Agent:
             ChannelError: there is no push channel to register.
             NhagentError: as `start`.
         """
-        from nhagent.reconcile.intents import LOCK_SECONDS
+        from nhagent.reconcile.looking import plan_without_changing
 
-        with self._inspector.alone(LOCK_SECONDS):
-            try:
-                plan = self._session.authorized(self._planned)
-            except Throttled as error:  # of all that is learnt this is what must be kept
-                self._remember_failure(error)
-                raise
-            finally:
-                self._session.close()
+        plan = plan_without_changing(self._inspector, self._retries)
         if plan.lacks_channel:
             raise plan.readings.errors[PRIMARY]
         return list(plan.steps)
-
-    def _planned(self) -> StartPlan:
-        inspector = self._inspector
-        memory = inspector.recall()
-        readings, namespace = inspector.read(memory), self._session.chain.namespace()
-        inputs = inspector.inputs(memory, readings, namespace, new_id=lambda: "(new)")
-        plan = inspector.plan(inputs)
-        if not plan.must_learn:
-            return plan
-        self._retries.check(plan.state.retry)
-        namespace = self._session.chain.namespace_at_any_cost()
-        return inspector.learn(inspector.plan(inputs.changed(namespace=namespace)))
 
     def status(self) -> Status:
         """What is known without asking the hub or a channel source.
@@ -400,34 +352,9 @@ class Agent:
             StateUnwritable: the state is another user's.
             ConfigurationError: what was declared cannot be registered.
         """
-        inspector, settings = self._inspector, self._settings
-        memory = inspector.recall()
-        plan = inspector.plan(inspector.inputs(memory, Readings(), None))
-        accepted, retry, installation = plan.state.accepted, plan.state.retry, plan.installation
-        shown = {} if installation is None else channels_of(installation)
-        due = None if installation is None else inspector.registrar.due_at(plan.policy, accepted)
-        return Status(
-            state=state_of(plan, inspector.registrar),
-            app=settings.app,
-            hub=settings.hub,
-            platform=settings.platform,
-            namespace=None if memory.identity is None else memory.identity.namespace,
-            installation_id=None if memory.identity is None else memory.identity.installation_id,
-            channels={name: fingerprint(channel) for name, channel in shown.items()},
-            accepted_at=accepted.accepted_at,
-            verified_at=plan.state.verified_at,
-            refresh_due=due,
-            pending=tuple(str(step) for step in plan.steps),
-            in_doubt=tuple(sorted(accepted.in_doubt)),
-            leaving=tuple(entry.id for entry in accepted.to_delete),
-            unreadable=memory.unreadable,
-            last_error=None if retry is None else retry.kind,
-            failures=0 if retry is None else retry.failures,
-            next_attempt=None if retry is None else retry.not_before,
-            writes=plan.state.writes,
-            losses=plan.state.losses,
-            folder=self._store.folder,
-        )
+        from nhagent.reconcile.looking import status_of
+
+        return status_of(self._inspector)
 
     def unregister(self, timeout: float = DEFAULT_TIMEOUT) -> Report:
         """Take the device off the hub, and keep it off until `enable`.

@@ -217,18 +217,27 @@ def patch_between(before: Installation, after: Installation, *, with_tags: bool 
         patch.append(_set("/pushChannel", _text(channel_to_json(after.push_channel))))
     if (before.user_id or None) != (after.user_id or None):
         patch.append(_set("/userId", after.user_id) if after.user_id else _drop("/userId"))
-    if with_tags and before.tags != after.tags:
-        patch += _tag_operations("", before.tags, after.tags)
-    if before.templates != after.templates:
-        patch += _template_operations("", before.templates, after.templates, with_tags)
+    patch += _routing_operations("", before, after, with_tags)
     for tile_id, tile in after.secondary_tiles.items():
         old, path = before.secondary_tiles[tile_id], f"/secondaryTiles/{tile_id}"
         if old.channel != tile.channel:
             patch.append(_set(f"{path}/pushChannel", tile.channel))
-        if with_tags and old.tags != tile.tags:
-            patch += _tag_operations(path, old.tags, tile.tags)
-        if old.templates != tile.templates:
-            patch += _template_operations(path, old.templates, tile.templates, with_tags)
+        patch += _routing_operations(path, old, tile, with_tags)
+    return patch
+
+
+def _routing_operations(
+    path: str,
+    before: Installation | SecondaryTile,
+    after: Installation | SecondaryTile,
+    with_tags: bool,
+) -> Patch:
+    """Write what changes the tags and templates of a device or of a tile."""
+    patch: Patch = []
+    if with_tags and before.tags != after.tags:
+        patch += _tag_operations(path, before.tags, after.tags)
+    if before.templates != after.templates:
+        patch += _template_operations(path, before.templates, after.templates, with_tags)
     return patch
 
 

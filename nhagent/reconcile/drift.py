@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from nhagent import validation
 from nhagent.device.accepted import Accepted, Sweep
 from nhagent.device.store import STATE
-from nhagent.errors import ConfigurationError
+from nhagent.errors import ConfigurationError, NhagentError
 from nhagent.hub.installations import channel_to_json
 from nhagent.models import BrowserChannel, Platform, fingerprint, identity_of_channel, read_channel
 from nhagent.reconcile.declaration import PRIMARY, Declaration
 from nhagent.reconcile.identity import is_elsewhere, is_from_another_machine
+from nhagent.reconcile.intents import LOCK_SECONDS
 from nhagent.reconcile.readings import known_channels, remembered_channels
 from nhagent.registrars.deletions import is_of_style, swept
 from nhagent.registrars.protocol import WritePolicy
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from nhagent.device.store import Memory
     from nhagent.models import PushChannel
     from nhagent.reconcile.inspector import Inspector
+    from nhagent.retry.state import Retries
 
-LOCK_SECONDS: Final = 5.0
+NOTE_SECONDS: Final = 5.0
 """How long the lock is waited for to write down what was seen."""
 MAX_EXPIRED: Final = 20
 """Dead channels that are remembered."""
@@ -139,20 +141,25 @@ def _channel(path: Path, value: object, platform: object) -> PushChannel | None:
         return None
 
 
-def verify(inspector: Inspector) -> Verification:
+def verify(inspector: Inspector, retries: Retries) -> Verification:
     """Look at the hub, once; what it does not hold is marked, so that the next pass writes it whole.
 
     Args:
-        inspector: the device's.
+        inspector: what is known of the device.
+        retries: what stands in its way, and until when.
 
     Raises:
         NhagentError: the hub could not be asked.
     """
-    look = _Look(inspector)
-    try:
-        return look.verify()
-    finally:
-        inspector.session.close()
+    with inspector.alone(LOCK_SECONDS):
+        retries.check(inspector.recall().state.retry)
+        try:
+            return _Look(inspector).verify()
+        except NhagentError as error:
+            retries.remember(error)
+            raise
+        finally:
+            inspector.session.close()
 
 
 class _Look:
@@ -203,7 +210,7 @@ class _Look:
         )
         in_sync = not drifted and not missing and not observed.expired
         at = observed.at or self._session.now()
-        with self._store.lock(LOCK_SECONDS):
+        with self._store.lock(NOTE_SECONDS):
             state = self._inspector.recall().state
             if state.accepted.records == before.accepted.records:  # else another process has written since
                 accepted = state.accepted
@@ -246,7 +253,7 @@ class _Look:
         for channel in channels.values():
             left = swept(self._session.open(), Sweep(platform, channel_to_json(channel)), left)
         if left.to_delete:
-            with self._store.lock(LOCK_SECONDS):
+            with self._store.lock(NOTE_SECONDS):
                 state = self._inspector.recall().state
                 self._store.remember(state.changed(accepted=state.accepted.deleting(*left.to_delete)))
         drift = tuple(Drift(entry.kind, "", "none", f"{entry.id}") for entry in left.to_delete)

@@ -161,13 +161,10 @@ def plan_start(inputs: StartInputs, registrar: Registrar, learnt: Learnt | None 
     Raises:
         ConfigurationError: what is declared cannot be registered.
     """
-    memory = inputs.memory
-    is_cloned = is_from_another_machine(memory, inputs.machine)
+    is_cloned = is_from_another_machine(inputs.memory, inputs.machine)
     identity, state = identify(inputs, learnt)
     accepted = state.accepted
-    before = memory.identity
-    is_same_id = before is not None and before.installation_id == identity.installation_id
-    if STATE in memory.unreadable and is_same_id:
+    if _has_lost_all_but_id(inputs.memory, identity):
         accepted = registrar.doubt_all(accepted)
     if (accepted, state.namespace, state.disabled) != (state.accepted, identity.namespace, identity.disabled):
         state = state.changed(accepted=accepted, namespace=identity.namespace, disabled=identity.disabled)
@@ -280,6 +277,13 @@ def _policy(inputs: StartInputs, identity: Identity, state: State) -> tuple[Writ
     if early_starts >= EARLY_STARTS:
         early_starts, force = 0, True
     return WritePolicy(settings.expires_after, every, settings.owns_tags, force, lag), early_starts
+
+
+def _has_lost_all_but_id(memory: Memory, identity: Identity) -> bool:
+    """Whether the hub may hold anything under the installation id, since the state was lost."""
+    if STATE not in memory.unreadable or memory.identity is None:
+        return False
+    return memory.identity.installation_id == identity.installation_id
 
 
 def _is_early(since: datetime | None, now: datetime) -> bool:

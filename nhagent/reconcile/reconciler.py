@@ -199,10 +199,7 @@ class _Pass:
         """Decide when it is tried again, unless that was done where the error was met."""
         if self._recorded is not None and self._recorded[0] is error:
             return self._recorded[1]
-        retry = self._retries.failed(error)
-        if self._retries.outlives_restart(error):
-            self._retries.note(retry)
-        return retry
+        return self._retries.remember(error)
 
     def _outcome(self, plan: StartPlan) -> Outcome:
         if plan.identity.disabled:

@@ -57,8 +57,8 @@ class Background:
         """
         if self._thread.ident is not None or self._stopping:
             raise ConfigurationError(
-                "keep_fresh: this background was started or stopped before, and runs once; call keep_fresh "
-                "again for another"
+                "keep_fresh: this background was started or stopped before, and runs once",
+                "call keep_fresh again for another",
             )
         self._thread.start()
 

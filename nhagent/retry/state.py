@@ -146,6 +146,20 @@ class Retries:
             return False  # nothing was written yet, and nothing is for this
         return error.curve in _OUTLIVES or getattr(error, "retry_after", None) is not None
 
+    def remember(self, error: NhagentError) -> RetryState:
+        """Record a failure, and write down what must outlive a restart. Not under the lock.
+
+        Args:
+            error: why the attempt failed.
+
+        Returns:
+            What is to be remembered of it.
+        """
+        state = self.failed(error)
+        if self.outlives_restart(error):
+            self.note(state)
+        return state
+
     def note(self, state: RetryState) -> None:
         """Write down what stands in the way, if that can be done at once."""
         try:
