@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import nhagent
+import nhagent.errors
 from tests.device_under_test import Device
 
 PACKAGE = Path(nhagent.__file__).parent
@@ -200,3 +201,20 @@ def test_public_names_are_there_and_no_others() -> None:
         assert name in dir(nhagent)
     with pytest.raises(AttributeError, match="no attribute 'Hub'"):
         _ = nhagent.Hub
+
+
+OUR_ERRORS = {
+    name
+    for name, kind in vars(nhagent.errors).items()
+    if isinstance(kind, type) and issubclass(kind, Exception)
+}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_error_is_made_with_a_fact_and_a_hint(path: Path) -> None:
+    if name_of(path).startswith("emulator"):
+        return
+    for node in ast.walk(ast.parse((PACKAGE / path).read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in OUR_ERRORS:
+            is_whole = any(isinstance(given, ast.Starred) for given in node.args)
+            assert len(node.args) == 2 or is_whole, f"{name_of(path)}:{node.lineno} {node.func.id}"
