@@ -5,6 +5,8 @@ The names below are imported when they are first used: ``import nhagent`` itself
 
 from __future__ import annotations
 
+from nhagent.version import __version__
+
 TYPE_CHECKING = False  # a checker takes it for typing's, whose import would cost as much as all the rest
 if TYPE_CHECKING:
     from nhagent.agent import Agent
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
         Template,
     )
     from nhagent.report import Outcome, Report, Status, Verification
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Agent",

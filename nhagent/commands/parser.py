@@ -9,8 +9,8 @@ import argparse
 import os
 import sys
 
-from nhagent import __version__
 from nhagent.validation import MAX_SECONDS
+from nhagent.version import __version__
 
 TYPE_CHECKING = False  # taken for typing's by type checkers; an unchanged start need not import that
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote, unquote
 
-from nhagent import __version__, validation
+from nhagent import validation
 from nhagent.errors import (
     ConfigurationError,
     CredentialError,
@@ -23,6 +23,7 @@ from nhagent.hub.transport import Request, Response, Transport
 from nhagent.models import PushChannel, marks_of
 from nhagent.redaction import redacted, without_text
 from nhagent.values import Value
+from nhagent.version import __version__
 
 API_VERSION: Final = "2020-06"
 
