@@ -5,7 +5,7 @@ The names below are imported when they are first used: ``import nhagent`` itself
 
 from __future__ import annotations
 
-from nhagent.version import __version__
+from nhagent.version import __version__ as __version__
 
 TYPE_CHECKING = False  # a checker takes it for typing's, whose import would cost as much as all the rest
 if TYPE_CHECKING:

@@ -179,21 +179,27 @@ class _Pass:
         executor = Executor(plan, saved, self._inspector, self._deadline)
         try:
             executor.execute()
-        except Unauthorized:  # the clock of the hub, or another key, may still help
-            executor.cut_short(None)
-            raise
-        except NhagentError as error:
-            retry = self._retries.failed(error)
-            self._recorded = error, retry
-            outlives = self._retries.outlives_restart(error)
-            executor.cut_short(retry if outlives else None)
-            if outlives:
+        except BaseException as error:
+            retry = self._decide(error)
+            executor.cut_short(retry)
+            if retry is not None:
                 self._retries.noted(retry)
             raise
         finally:
             self._done += executor.done
             self._recreated |= executor.recreated
         self._accepted = executor.state.accepted
+
+    def _decide(self, error: BaseException) -> RetryState | None:
+        """Decide under the lock when it is tried again; None where a restart may forget it.
+
+        A 401 is decided later: the clock of the hub, or another key, may still help.
+        """
+        if not isinstance(error, NhagentError) or isinstance(error, Unauthorized):
+            return None
+        retry = self._retries.failed(error)
+        self._recorded = error, retry
+        return retry if self._retries.outlives_restart(error) else None
 
     def _record(self, error: NhagentError) -> RetryState:
         """Decide when it is tried again, unless that was done where the error was met."""
