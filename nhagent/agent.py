@@ -84,7 +84,7 @@ class Agent:
             declared before; empty: nothing.
         expires_after: life of the record at the hub from its last whole write; None: for ever.
         owns_tags: False where the app's backend owns the tags: they are never overwritten.
-        style: ``installation``: one record with all; ``registration``: one for each (tile, template).
+        style: ``installation``: one record with all; ``registration``: one record per tile and template.
         connection_string: text, a callable giving a SAS token (then ``endpoint`` is needed), or None:
             systemd's credential, $NHAGENT_CONNECTION_STRING_FILE, $NHAGENT_CONNECTION_STRING or the key ring.
         endpoint: the namespace's address, where no connection string says it.
@@ -169,7 +169,7 @@ class Agent:
         return self._store.folder
 
     def start(self, timeout: float = DEFAULT_TIMEOUT) -> Report:
-        """Make the hub hold what is true: once at the app's start-up, and whenever that may have changed.
+        """Register the device as declared: once at the app's start-up, and whenever that may have changed.
 
         Attempts until the deadline: after a fault soon again; without a push channel, or with a state folder
         that cannot be written, not before a minute has passed, so that a shorter deadline ends it at once.
@@ -359,7 +359,7 @@ class Agent:
     def unregister(self, timeout: float = DEFAULT_TIMEOUT) -> Report:
         """Take the device off the hub, and keep it off until `enable`.
 
-        The wish outranks every refresh, and is on disk before anything is sent.
+        The intent outranks every refresh, and is on disk before anything is sent.
 
         Returns:
             ``disabled`` once the hub holds nothing of the device; ``waiting`` where it has not answered yet:
@@ -367,7 +367,7 @@ class Agent:
 
         Raises:
             StateLocked: another process did not let it get to disk within a minute: it was not kept.
-            NhagentError: as `start`; the wish is kept all the same.
+            NhagentError: as `start`; the intent is kept all the same.
         """
         from nhagent.reconcile.intents import disable
 

@@ -66,7 +66,7 @@ class Report(Value):
 
 
 class StartState(StrEnum):
-    """Where a device stands; see the table in `nhagent.agent`."""
+    """Where a device stands: a row of the table in `nhagent.agent`."""
 
     NEW = "NEW"
     IDENTIFIED = "IDENTIFIED"

@@ -21,7 +21,8 @@ class Step(Value):
         id: the record's id at the hub; empty before the hub has given one.
         reason: why it is needed, in words.
         operations: of a PATCH in the hub's dialect; empty for others.
-        writes: whether the hub may hold something else afterwards, even if its answer is lost.
+        writes: whether the record may be another one at the hub afterwards, even if its answer is lost; a
+            deletion that is lost is made again.
     """
 
     method: ClassVar[str] = ""

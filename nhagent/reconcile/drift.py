@@ -156,7 +156,7 @@ def verify(inspector: Inspector, retries: Retries) -> Verification:
         try:
             return _Look(inspector).verify()
         except NhagentError as error:
-            retries.remember(error)
+            retries.record(error)
             raise
         finally:
             inspector.session.close()

@@ -1,6 +1,6 @@
-"""Carries out a plan: one exchange after the other, each saved when it is earned.
+"""Carries out a plan: one exchange after the other, each saved as soon as the hub has answered.
 
-There is one durable write between two exchanges: it keeps what the last one has earned, and marks in doubt
+There is one durable write between two exchanges: it keeps what the last one achieved, and marks in doubt
 what the next one writes. A record that the hub refuses does not hold up the others; nothing is deleted then.
 """
 
@@ -63,14 +63,14 @@ class Executor:
         self._saved = saved
         self._refused: NhagentError | None = None
         self._recovered: set[tuple[str, str]] = set()
-        self._earned = False
+        self._achieved = False
         self._struck_out = 0
         self.state = plan.state
         self.done: list[Step] = []
         self.recreated = False
 
     def execute(self) -> None:
-        """Take every step that can be taken.
+        """Make every exchange that is possible.
 
         Deletions that the time is too short for are left to the next start.
 
@@ -101,7 +101,7 @@ class Executor:
         self._save()
 
     def cut_short(self, retry: RetryState | None) -> None:
-        """Save what was earned before an error ended it, and when it is tried again.
+        """Save what was achieved before an error ended it, and when it is tried again.
 
         Args:
             retry: what must outlive a restart; None: what is remembered of an earlier failure stays.
@@ -118,13 +118,13 @@ class Executor:
             )
 
     def _prepared(self, step: Step, before: Accepted) -> bool:
-        """Whether what was earned, and that a write of this record goes out now, is remembered as it must be.
+        """Save what must be on disk before this step goes out; False: the step is given up.
 
-        An id that the hub has just made must be on disk before it is used.
+        An id that the hub has just made must be there before it is used.
         """
         if step.writes:
             self._keep(before.doubting(step.record))
-        elif not self._earned and self._struck_out < STRUCK_OUT_TOGETHER:
+        elif not self._achieved and self._struck_out < STRUCK_OUT_TOGETHER:
             return True
         makes_use_of_id = bool(self.done) and isinstance(self.done[-1], CreateId)
         try:
@@ -143,7 +143,7 @@ class Executor:
         if isinstance(step, DeleteRecord):
             self._struck_out += 1
         else:
-            self._earned = True
+            self._achieved = True
         if isinstance(step, SweepChannel) or self._registrar.plans_again_after(step):
             self._plan_again()
 
@@ -158,7 +158,7 @@ class Executor:
             self._give_up(step, final)
             return
         self._recovered.add(attempt)
-        self._earned = True
+        self._achieved = True
         self._keep(accepted)
         if isinstance(error, RecordNotFound | RegistrationGone):
             self._record_gone()
@@ -195,4 +195,4 @@ class Executor:
     def _save(self, *, durably: bool = False) -> None:
         if not self.state.is_stored_as(self._saved):
             (self._store.save_state if durably else self._store.remember)(self.state)
-        self._saved, self._earned, self._struck_out = self.state, False, 0
+        self._saved, self._achieved, self._struck_out = self.state, False, 0

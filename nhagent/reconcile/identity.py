@@ -1,4 +1,4 @@
-"""Who this device is: new, known, recovered, moved, or cloned. Pure; `nhagent.agent` names the states."""
+"""Who this device is: new, known, recovered, moved, or cloned. Pure."""
 
 from __future__ import annotations
 

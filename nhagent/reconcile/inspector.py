@@ -169,7 +169,7 @@ class Inspector:
         if plan.is_cloned:
             for name in (IDENTITY, STATE):
                 self.store.keep_aside(name, now())
-        # The state first: it holds what a first run has found, and an identity says that there was one.
+        # The state first: an identity on disk means that the first run is over.
         state = plan.committed_state
         if memory.unreadable or memory.unsaved or not memory.state.is_stored_as(state):
             self.store.save_state(state)

@@ -10,7 +10,7 @@ from nhagent.reconcile.identity import new_installation_id, sweep_of
 from nhagent.reconcile.planner import StartPlan
 from nhagent.reconcile.readings import Readings, remembered_channels
 from nhagent.registrars.deletions import delete_all
-from nhagent.registrars.protocol import INSTALLATION
+from nhagent.registrars.records import INSTALLATION_RECORD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def disable(inspector: Inspector) -> None:
                 accepted = accepted.changed(sweep=sweep_of(channels, plan.state))
             if memory.identity is None and settings.installation_id is not None:
                 # The disk knows nothing, but the id is the app's own: the hub may hold it.
-                accepted = accepted.doubting(INSTALLATION)
+                accepted = accepted.doubting(INSTALLATION_RECORD)
             inspector.commit(
                 plan.changed(
                     inputs=plan.inputs.changed(memory=memory),
@@ -107,7 +107,7 @@ def _enabled(inspector: Inspector, memory: Memory) -> StartPlan:
         before.changed(  # what newer versions wrote stays
             installation_id=inspector.settings.installation_id or new_installation_id(), disabled=False
         ),
-        memory.state.changed(accepted=accepted, disabled=False),
+        memory.state.changed(accepted=accepted, disabled=False, verified_at=None),
         (),
         Readings(),
         is_cloned=False,

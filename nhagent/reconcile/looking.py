@@ -68,7 +68,7 @@ def plan_without_changing(inspector: Inspector, retries: Retries) -> StartPlan:
         try:
             return inspector.session.authorized(lambda: _plan(inspector, retries))
         except Throttled as error:
-            retries.remember(error)
+            retries.record(error)
             raise
         finally:
             inspector.session.close()

@@ -1,6 +1,6 @@
 """From what is known at a start to what has to be written down and sent. Pure.
 
-The states that a device can be in are named in `nhagent.agent`.
+The states that a device can be in are those of `nhagent.report.StartState`.
 """
 
 from __future__ import annotations

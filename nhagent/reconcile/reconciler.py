@@ -1,7 +1,8 @@
 """One pass: inspect, plan, and only if something is to be done lock, learn, commit, execute; then report.
 
-A pass plans once (`nhagent.reconcile.planner`). Under the lock memory is read again, and planned again only
-if it, or what the hub told, has changed. Nothing here waits for a hub or retries.
+A pass plans once (`nhagent.reconcile.planner`), and again only with what it has learnt: a namespace out of a
+key ring, or what the hub holds at a first run. Under the lock memory is read again; where another process has
+changed it, all is inspected again. Nothing here waits for a hub or retries.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Reconciler:
                 finally:
                     self._inspector.session.close()
         except StateLocked as busy:
-            return Report(Outcome.WAITING, busy, next_attempt=self._retries.failed(busy).not_before)
+            return Report(Outcome.WAITING, busy, next_attempt=self._retries.decide(busy).not_before)
 
 
 class _Pass:
@@ -83,7 +84,7 @@ class _Pass:
         self._recorded: tuple[NhagentError, RetryState] | None = None
 
     def run(self) -> Report:
-        """Attempt until no other process was faster; see `Reconciler.run`."""
+        """Make attempts until no other process has changed the state meanwhile; see `Reconciler.run`."""
         try:
             while True:
                 report = self._session.authorized(self._attempt)
@@ -103,7 +104,7 @@ class _Pass:
         if plan.is_settled:
             return self._report(self._outcome(plan))
         if plan.steps:
-            plan = self._let_out(plan)
+            plan = self._check_ready_to_send(plan)
         with self._store.lock(seconds_until(self._deadline)):
             if self._inspector.recall() != plan.inputs.memory:
                 return None
@@ -120,7 +121,7 @@ class _Pass:
         namespace = self._session.chain.namespace()
         memory = inspector.recall()
         self._installation_id = None if memory.identity is None else memory.identity.installation_id
-        self._retries.recall(memory.state.retry)
+        self._retries.load(memory.state.retry)
         self._readings = inspector.read(memory)
         plan = inspector.plan(inspector.inputs(memory, self._readings, namespace, mode=self._mode))
         self._plan, self._readings = plan, plan.readings
@@ -130,7 +131,7 @@ class _Pass:
             _log.warning('the user_id that was declared before is dropped: style "registration" has none')
         return plan
 
-    def _let_out(self, plan: StartPlan) -> StartPlan:
+    def _check_ready_to_send(self, plan: StartPlan) -> StartPlan:
         """Check that it is time to send, and find the key.
 
         A key ring may take its time, so this is not done under the lock.
@@ -151,15 +152,14 @@ class _Pass:
     def _learn(self, plan: StartPlan) -> StartPlan:
         memory = plan.inputs.memory
         if plan.must_learn and not plan.knows_identity and STATE not in memory.unreadable:
-            # As it is on disk: one that is full or read-only is then told before the hub is asked.
+            # Written once before the hub is asked, so that a full disk is reported first.
             self._store.save_state(memory.state)
         return self._inspector.learn(plan)
 
     def _commit(self, plan: StartPlan) -> tuple[StartPlan, State]:
         """Commit; where the disk does not take it, a device whose identity is there goes on from memory.
 
-        What it then knows of the hub may be older than what another process of it wrote from memory: what is
-        sent is the whole.
+        Another process may have written to the hub since, from its memory, so the record is sent whole.
         """
         try:
             return plan, self._inspector.commit(plan)
@@ -183,7 +183,7 @@ class _Pass:
             retry = self._decide(error)
             executor.cut_short(retry)
             if retry is not None:
-                self._retries.noted(retry)
+                self._retries.written_down(retry)
             raise
         finally:
             self._done += executor.done
@@ -197,7 +197,7 @@ class _Pass:
         """
         if not isinstance(error, NhagentError) or isinstance(error, Unauthorized):
             return None
-        retry = self._retries.failed(error)
+        retry = self._retries.decide(error)
         self._recorded = error, retry
         return retry if self._retries.outlives_restart(error) else None
 
@@ -205,7 +205,7 @@ class _Pass:
         """Decide when it is tried again, unless that was done where the error was met."""
         if self._recorded is not None and self._recorded[0] is error:
             return self._recorded[1]
-        return self._retries.remember(error)
+        return self._retries.record(error)
 
     def _outcome(self, plan: StartPlan) -> Outcome:
         if plan.identity.disabled:

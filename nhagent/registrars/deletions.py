@@ -5,6 +5,7 @@ from __future__ import annotations
 from nhagent.device.accepted import Accepted, Deletion, Sweep
 from nhagent.logs import Log
 from nhagent.registrars.protocol import INSTALLATION, REGISTRATION
+from nhagent.registrars.records import INSTALLATION_RECORD
 from nhagent.steps import DeleteRecord, SweepChannel
 
 TYPE_CHECKING = False
@@ -31,7 +32,7 @@ def delete_all(accepted: Accepted, installation_id: str) -> Accepted:
         for record in accepted.records.values()
         if isinstance(record.get("installationId", record.get("id")), str)
     ]
-    if INSTALLATION in accepted.in_doubt and installation_id:
+    if INSTALLATION_RECORD in accepted.in_doubt and installation_id:
         gone.append(Deletion(INSTALLATION, installation_id))
     bare = Accepted(style=accepted.style, to_delete=accepted.to_delete, sweep=accepted.sweep)
     return bare.deleting(*gone)

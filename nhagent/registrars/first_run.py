@@ -17,8 +17,8 @@ _OWNER: Final = re.compile(r"\$InstallationId:\{(.+)\}", re.IGNORECASE)
 def list_channels(hub: HubClient, installation: Installation) -> dict[str, list[Registration]]:
     """List everything that the hub holds for the device's channels: "" for its own, and by tile id.
 
-    A list is not believed unseen: a row of another channel, which a hub may take for the same one or a proxy
-    may have let through, belongs to another device.
+    Rows of another channel are dropped: a hub may take it for the same one, or a proxy may have let them
+    through, and they belong to another device.
     """
     channels = {"": installation.push_channel}
     for tile_id, tile in installation.secondary_tiles.items():

@@ -187,7 +187,7 @@ def adopted(known_id: str | None, rows: Iterable[Registration], accepted: Accept
     # Racers must choose alike: the id that is known, else the smallest.
     ours = known_id or min(owners, default=None)
     if ours in owners:
-        # In doubt: the hub holds it, and we have not written it; so it goes if the device does.
+        # In doubt: the hub holds it, but this device has not written it; it goes if the device does.
         accepted = accepted.doubting(INSTALLATION_RECORD).changed(adopted=True)
     surplus = [Deletion(INSTALLATION, owner) for owner in owners if owner != ours]
     surplus += [entry for entry in found if entry.kind != INSTALLATION]

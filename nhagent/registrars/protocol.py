@@ -54,7 +54,7 @@ class Learnt(Value):
     Attributes:
         installation_id: the id under which it is known, or None.
         accepted: records to go on with, and what must go.
-        declared: what must have been declared for the hub to hold it, or None.
+        declared: the declaration that explains what the hub holds, or None.
     """
 
     installation_id: str | None
@@ -164,8 +164,8 @@ class Registrar(Protocol):
             again: something else was done for this record in this pass before.
 
         Returns:
-            What the hub has accepted as this shows, and the steps that take the refused one's place; None:
-            all of them have to be planned again.
+            What the hub is now known to hold, and the steps that replace the refused one; None: all of them
+            have to be planned again.
 
         Raises:
             HubError: the same error: nothing can be done.

@@ -46,7 +46,7 @@ class InstallationRecord(Value):
     def due_at(self, policy: WritePolicy) -> datetime | None:
         """Tell when it is written again unchanged, by the hub's clock.
 
-        By age; and before an expiry that the hub still has runs out, though none is wanted any more.
+        By age, or halfway to an expiry that the hub still holds.
         """
         due, expires = due_after(self.whole_at, policy), self.installation.expiration_time
         if due is None or self.whole_at is None or expires is None:
@@ -74,7 +74,7 @@ class RegistrationRecord(Value):
 
     Attributes:
         id: the registration id; empty before the hub gave one, and after it gave it up.
-        row: the accepted row as JSON (see `nhagent.registrars.registration.to_json`); empty before the first.
+        row: the accepted row as JSON (see `nhagent.registrars.rows.to_json`); empty before the first.
         accepted_at: the hub's time of the acceptance, aware.
         ahead: seconds that the hub's clock was ahead of ours then.
         gone_at: our time when the hub was last found to have given up an id of this row.

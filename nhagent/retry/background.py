@@ -23,7 +23,7 @@ class Background:
 
     Args:
         live: what runs, with `wait` to wait by and `lived` to tell the time by.
-        cut: ends the exchange that a thread has under way, and lets it begin none any more.
+        cut: aborts the exchange of a thread and forbids new ones.
         sleep: waits some seconds in place of the thread's own waits, and takes no time; None: real ones.
     """
 

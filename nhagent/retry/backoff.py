@@ -97,12 +97,12 @@ def slot(identity: str) -> float:
 
 
 def refresh_lag(interval: float, identity: str) -> float:
-    """Give the seconds after its falling due at which a device's refresh goes out in the background."""
+    """Give the seconds after the due time at which a device refreshes in the background."""
     return REFRESH_SLOTS * interval * slot(identity)
 
 
 def verify_after(random: float) -> float:
-    """Give the seconds after a write at which the hub, which accepts before it has written, is asked once."""
+    """Give the seconds from a write to its one verification: a hub accepts before it has written."""
     return VERIFY_SECONDS * (0.5 + random)
 
 

@@ -116,9 +116,11 @@ class Endless:
         from nhagent.redaction import in_prose
 
         _log.error("a fault, in nhagent or in the app's clock (%s); tried again", in_prose(fault))
-        unforeseen = _Unforeseen(f"a fault: {in_prose(fault)}")
+        unforeseen = _Unforeseen(
+            f"a fault: {in_prose(fault)}", "report it, if it is not in the app's own code"
+        )
         try:
-            self._failures.failed(unforeseen)
+            self._failures.decide(unforeseen)
             self._rest_after(unforeseen)
         except BaseException as again:
             if self._is_the_end(again):
@@ -134,7 +136,7 @@ class Endless:
             self._looks_again = False
         least = SOON_SECONDS if report.requests else IDLE_SECONDS
         self._work.told(report, max(least, self._left()))
-        # The first poke after a rest is obeyed at once; who pokes whenever it has looked makes no busy loop.
+        # Obey the first poke after a rest at once; delay further ones, so that they make no busy loop.
         self._hurried = min(self._hurried, 1)
         before = self._time.lived()
         if self._rest_until_due(least):
@@ -186,7 +188,7 @@ class Endless:
         return left
 
     def _verified_drift(self) -> bool:
-        """Look; a look that failed is made once more, as late as the first one, or as its error asks for."""
+        """Verify; repeat a failed verification once, as late as the first one, or as its error asks for."""
         self._verify_at, is_first, self._looks_again = None, not self._looks_again, False
         try:
             return self._work.verify()

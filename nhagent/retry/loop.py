@@ -1,4 +1,4 @@
-"""Attempts until one succeeds or the time is up, or for ever. The one place that waits.
+"""Attempts until one succeeds or the time is up, with the waits in between.
 
 It knows nothing of devices and hubs: an attempt is any callable that gives a `Report`. One that could not
 finish, for a reason that waiting may mend, reports ``waiting`` with its error; any other reason is raised.
@@ -32,7 +32,7 @@ class Failures(Protocol):
 
     pause: float
 
-    def failed(self, error: NhagentError) -> RetryState:
+    def decide(self, error: NhagentError) -> RetryState:
         """Record a failure, where it is met: draw when the next attempt may be made."""
 
     def slept(self, seconds: float, took: float) -> None:

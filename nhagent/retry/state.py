@@ -42,7 +42,7 @@ class _Wait(Value):
 
     Attributes:
         state: what is waited for.
-        found: the same as it is on disk, where its times were not believed.
+        found: the state as read from disk, if its times had to be corrected.
         seconds: how long, from then on.
         began: the uptime when it began.
         slept: the seconds slept in all when it began.
@@ -58,7 +58,7 @@ class _Wait(Value):
 
 
 class Retries:
-    """What a device remembers of its failures: in this process, and as far as need be on its disk.
+    """Decides when the next attempt may be made, and remembers it: on disk where a restart must know it.
 
     Args:
         store: the device's files.
@@ -79,7 +79,7 @@ class Retries:
         self._slept = 0.0
         self._skipped = 0.0  # by sleeps that were injected, and returned at once
 
-    def recall(self, stored: RetryState | None) -> None:
+    def load(self, stored: RetryState | None) -> None:
         """Take over what is on disk."""
         self._stored = stored
 
@@ -117,10 +117,10 @@ class Retries:
             wait = self._beginning(state, left, is_own=True)
             self._hold_back(wait, "startup_spread: this device's turn after the boot has not come")
 
-    def failed(self, error: NhagentError) -> RetryState:
+    def decide(self, error: NhagentError) -> RetryState:
         """Record a failure, where it is met: draw when the next attempt may be made.
 
-        What held us back was recorded when it came.
+        A `HeldBack` is not a new failure: the earlier one is given back.
 
         Args:
             error: why the attempt failed.
@@ -146,7 +146,7 @@ class Retries:
             return False  # nothing was written yet, and nothing is for this
         return error.curve in _OUTLIVES or getattr(error, "retry_after", None) is not None
 
-    def remember(self, error: NhagentError) -> RetryState:
+    def record(self, error: NhagentError) -> RetryState:
         """Record a failure, and write down what must outlive a restart. Not under the lock.
 
         Args:
@@ -155,22 +155,30 @@ class Retries:
         Returns:
             What is to be remembered of it.
         """
-        state = self.failed(error)
+        state = self.decide(error)
         if self.outlives_restart(error):
-            self.note(state)
+            self.write_down(state)
         return state
 
-    def note(self, state: RetryState) -> None:
+    def write_down(self, state: RetryState) -> None:
         """Write down what stands in the way, if that can be done at once."""
         try:
             with self._store.lock(NOTE_SECONDS):
+                if self._hides_a_hold(state, self._store.load().state.retry):
+                    return
                 self._store.note(state)
         except StateError:  # what stands in the way itself is told
             return
-        self.noted(state)
+        self.written_down(state)
 
-    def noted(self, state: RetryState) -> None:
-        """Know that what stands in the way was written down."""
+    def _hides_a_hold(self, state: RetryState, stored: RetryState | None) -> bool:
+        """Whether a fault of this device's own would make it forget that the hub asked for time."""
+        if stored is None or stored.curve == Curve.BLOCKED.value or state.kind != CredentialError.__name__:
+            return False
+        return stored.not_before > self._clock()
+
+    def written_down(self, state: RetryState) -> None:
+        """Take over a retry state that is now on disk."""
         self._stored = state
         if self._latest is not None and self._latest.state == state:
             self._held = self._latest
@@ -205,7 +213,7 @@ class Retries:
         """Begin to wait for what another process was told.
 
         Where the clock was set back, what is on disk lies in the future, and would do so at every start until
-        that day has come: it is dated again, once.
+        that day has come: its times are corrected, once.
         """
         now = self._clock()
         seconds = (found.not_before - max(now, found.met_at)).total_seconds()
@@ -213,7 +221,7 @@ class Retries:
         stored = found
         if (found.not_before - now).total_seconds() > seconds:
             stored = found.changed(met_at=now, not_before=now + timedelta(seconds=seconds))
-            self.note(stored)
+            self.write_down(stored)
         return self._beginning(stored, seconds, is_own=False, found=found)
 
     def _left_of(self, wait: _Wait) -> float:

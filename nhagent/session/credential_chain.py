@@ -83,7 +83,7 @@ class CredentialChain:
         elif connection_string is not None:
             self._given = self._parsed(FoundCredential(connection_string, "connection_string"))
         self._refused: list[Source] = []
-        self._passed_over: list[Source] = []  # while another is refused: their keys belong elsewhere
+        self._passed_over: list[Source] = []  # sources of another namespace, skipped after a refusal
 
     @property
     def address(self) -> str | None:
@@ -177,7 +177,7 @@ class CredentialChain:
                 source = None if found is None else self._parsed(found)
             except (ConfigurationError, CredentialError):
                 if not self._refused:
-                    raise  # the first that is there counts; one that only stands in may be broken
+                    raise  # the first source found must be valid; a substitute may be broken
                 continue
             if source is not None and not self._was_refused(source):
                 yield source

@@ -85,7 +85,7 @@ class HubClock:
         self._followed, self._followed_at = self._clock() + self._offset, monotonic()
 
     def forget_connection(self) -> None:
-        """Drop what the connection has seen; an offset that it has shown to be needless goes too."""
+        """Forget what the last connection showed; drop the offset once our clock is right."""
         skew = self.skew
         if skew is not None and abs(skew) <= CLOCK_TOLERANCE_SECONDS:
             self._offset = timedelta()  # ours is right by now

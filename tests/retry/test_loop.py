@@ -46,7 +46,7 @@ def recorded(known: Retries, report: Report) -> Report:
     assert report.error is not None or report.outcome is not Outcome.WAITING
     if report.error is None:
         return report
-    return report.changed(next_attempt=known.failed(report.error).not_before)
+    return report.changed(next_attempt=known.decide(report.error).not_before)
 
 
 def test_turns_until_one_succeeds_and_reports_them_all() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nhagent.errors import HeldBack, HubUnavailable, Throttled, Unauthorized
+from nhagent.errors import CredentialError, HeldBack, HubUnavailable, Throttled, Unauthorized
 from nhagent.report import StartState
 from tests.device_under_test import Device, first_run
 
@@ -240,3 +240,15 @@ def test_first_request_after_the_boot_waits_for_the_devices_own_place(device: De
     assert device.seen() == []
     assert device.start(startup_spread=timedelta(milliseconds=1)).outcome == "registered"
     assert device.start(**spread).outcome == "unchanged", "there is nothing to wait for"
+
+
+def test_key_that_may_not_be_used_does_not_make_a_start_forget_what_the_hub_asked_for(device: Device) -> None:
+    device.start()
+    device.channel = "https://push.example/2"
+    device.hub.fail("*", status=429, headers={"Retry-After": "600"})
+    assert isinstance(device.agent().start(timeout=0).error, Throttled)
+    with pytest.raises(CredentialError):
+        device.start(connection_string=None)
+    device.seen()
+    assert isinstance(device.agent().start(timeout=0).error, HeldBack)
+    assert device.seen() == []
