@@ -107,7 +107,7 @@ def _enabled(inspector: Inspector, memory: Memory) -> StartPlan:
         before.changed(  # what newer versions wrote stays
             installation_id=inspector.settings.installation_id or new_installation_id(), disabled=False
         ),
-        memory.state.changed(accepted=accepted, disabled=False, verified_at=None),
+        memory.state.changed(accepted=accepted, disabled=False),
         (),
         Readings(),
         is_cloned=False,

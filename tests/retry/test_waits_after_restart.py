@@ -242,11 +242,14 @@ def test_first_request_after_the_boot_waits_for_the_devices_own_place(device: De
     assert device.start(**spread).outcome == "unchanged", "there is nothing to wait for"
 
 
-def test_key_that_may_not_be_used_does_not_make_a_start_forget_what_the_hub_asked_for(device: Device) -> None:
+def test_key_that_may_not_be_used_does_not_make_a_start_forget_what_the_hub_asked_for(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
     device.start()
     device.channel = "https://push.example/2"
     device.hub.fail("*", status=429, headers={"Retry-After": "600"})
     assert isinstance(device.agent().start(timeout=0).error, Throttled)
+    monkeypatch.setenv("NHAGENT_CONNECTION_STRING", device.hub.full)
     with pytest.raises(CredentialError):
         device.start(connection_string=None)
     device.seen()
