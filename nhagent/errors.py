@@ -38,11 +38,13 @@ class NhagentError(Exception):
 
     retryable: ClassVar[bool] = False
     curve: ClassVar[Curve] = Curve.BLOCKED
+    fact: str = ""
+    hint: str = ""
 
-    def __init__(self, fact: str, hint: str = "") -> None:
-        super().__init__(fact, hint)
-        self.fact = fact
-        self.hint = hint
+    def __init__(self, fact: object = "", hint: object = "") -> None:
+        # An app may raise one with anything in it, and in ways of its own.
+        self.fact, self.hint = str(fact), str(hint)
+        super().__init__(self.fact, self.hint)
 
     def __str__(self) -> str:
         return f"{self.fact}; {self.hint}" if self.hint else self.fact
@@ -104,7 +106,9 @@ class ChannelError(NhagentError):
     retryable = True
     curve = Curve.LOCAL
 
-    def __init__(self, fact: str, hint: str = "", *, pending: bool = False) -> None:
+    pending: bool = False
+
+    def __init__(self, fact: object = "", hint: object = "", *, pending: bool = False) -> None:
         super().__init__(fact, hint)
         self.pending = pending
 
@@ -120,10 +124,16 @@ class HubError(NhagentError):
         server_time: the hub's ``Date``, or None.
     """
 
+    status: int | None = None
+    detail: str = ""
+    tracking_id: str | None = None
+    retry_after: float | None = None
+    server_time: datetime | None = None
+
     def __init__(
         self,
-        fact: str,
-        hint: str = "",
+        fact: object = "",
+        hint: object = "",
         *,
         status: int | None = None,
         detail: str = "",
@@ -185,8 +195,10 @@ class HeldBack(Throttled):
         not_before: when the next request may be sent, by this device's clock, aware; None where unknown.
     """
 
+    not_before: datetime | None = None
+
     def __init__(
-        self, fact: str, hint: str = "", *, not_before: datetime | None = None, **facts: Any
+        self, fact: object = "", hint: object = "", *, not_before: datetime | None = None, **facts: Any
     ) -> None:
         super().__init__(fact, hint, **facts)
         self.not_before = not_before

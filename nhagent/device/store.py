@@ -201,9 +201,10 @@ class Store:
 
     def _load(self) -> Memory:
         contents = (self._read(IDENTITY), self._read(STATE))
-        if contents != self._parsed[0]:  # parsing costs more than reading, and a pass reads twice
-            self._parsed = contents, _memory_of(*contents)
-        return self._parsed[1]
+        parsed = self._parsed  # other threads may replace it meanwhile
+        if contents != parsed[0]:  # parsing costs more than reading, and a pass reads twice
+            self._parsed = parsed = contents, _memory_of(*contents)
+        return parsed[1]
 
     def _read(self, name: str) -> bytes | None:
         """Read a file's content: None where there is none, empty where it cannot be read."""
@@ -255,7 +256,7 @@ def _document(content: bytes) -> object:
         Malformed: it is not JSON, or holds half a character, which could not be written back.
     """
     try:
-        document: object = json.loads(content)
+        document: object = json.loads(content.decode("utf-8-sig"))
         if b"\\u" in content:  # only an escape can be half a character
             json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:

@@ -151,15 +151,16 @@ def verify(inspector: Inspector, retries: Retries) -> Verification:
     Raises:
         NhagentError: the hub could not be asked.
     """
-    with inspector.alone(LOCK_SECONDS):
-        retries.check(inspector.recall().state.retry)
-        try:
-            return _Look(inspector).verify()
-        except NhagentError as error:
-            retries.record(error)
-            raise
-        finally:
-            inspector.session.close()
+    try:
+        with inspector.alone(LOCK_SECONDS):
+            retries.check(inspector.recall().state.retry)
+            try:
+                return _Look(inspector).verify()
+            finally:
+                inspector.session.close()
+    except NhagentError as error:
+        retries.record(error)
+        raise
 
 
 class _Look:

@@ -242,11 +242,13 @@ def _declared(inputs: StartInputs, registrar: Registrar, state: State, learnt: L
     declaration = settings.given.over(Declaration.from_json(state.declaration))
     if learnt is not None and learnt.declared is not None:
         declaration = declaration.over(Declaration.of(learnt.declared))
-    if declaration.adds_to(settings.given):  # what was declared before, on another platform perhaps
-        declaration = declaration.rechecked(settings.platform)
     if not settings.owns_tags:
         declaration = declaration.without_tags()
-    return declaration if registrar.carries_user_id else declaration.without_user_id()
+    if not registrar.carries_user_id:
+        declaration = declaration.without_user_id()
+    if declaration.adds_to(settings.given):  # what was declared before, on another platform perhaps
+        declaration = declaration.rechecked(settings.platform)
+    return declaration
 
 
 def _channels(
@@ -254,7 +256,10 @@ def _channels(
 ) -> dict[str, PushChannel]:
     """The channels by name: given now, else given before, else found at the hub; but none that is refused."""
     platform = inputs.settings.platform
-    found = {} if learnt is None or learnt.declared is None else channels_of(learnt.declared)
+    found: dict[str, PushChannel] = {}
+    if learnt is not None and learnt.declared is not None:
+        stored = channels_to_json(platform, channels_of(learnt.declared))
+        found = remembered_channels(platform, stored)  # what is no channel of this platform is left out
     remembered = remembered_channels(platform, state.channels, besides=readings.given)
     channels = {**found, **remembered, **readings.given}
     return {

@@ -103,12 +103,13 @@ class _Pass:
             raise plan.readings.errors[PRIMARY]
         if plan.is_settled:
             return self._report(self._outcome(plan))
-        if plan.steps:
+        is_asking = bool(plan.steps) or plan.must_learn
+        if is_asking:
             plan = self._check_ready_to_send(plan)
         with self._store.lock(seconds_until(self._deadline)):
             if self._inspector.recall() != plan.inputs.memory:
                 return None
-            if plan.steps:
+            if is_asking:
                 # What is wrong with the settings is told before anything is written.
                 self._session.open(seconds_until(self._deadline))
             plan, saved = self._commit(self._learn(plan))

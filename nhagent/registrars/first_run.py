@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from nhagent import validation
+from nhagent.errors import ConfigurationError
+from nhagent.logs import Log
 from nhagent.models import identity_of_channel
 
 if TYPE_CHECKING:
     from nhagent.hub.client import HubClient
     from nhagent.models import Installation, Platform, PushChannel, Registration
+
+_log = Log(__name__)
 
 _OWNER: Final = re.compile(r"\$InstallationId:\{(.+)\}", re.IGNORECASE)
 
@@ -34,7 +39,18 @@ def list_channel(hub: HubClient, platform: Platform, channel: PushChannel) -> li
         for row in hub.registrations_by_channel(channel)
         if row.registration_id not in {None, ".", ".."}
         and identity_of_channel(row.platform, row.channel) == ours
+        and _has_usable_owner(row)
     ]
+
+
+def _has_usable_owner(row: Registration) -> bool:
+    """Whether the installation that a row names, if any, could be ours; one that cannot is left alone."""
+    try:
+        validation.check_installation_id(owner_of(row) or "none")
+    except ConfigurationError as error:
+        _log.warning("a registration of an installation is left out of a list: %s", error)
+        return False
+    return True
 
 
 def owner_of(row: Registration) -> str | None:

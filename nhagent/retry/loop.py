@@ -24,13 +24,11 @@ else:
 
 
 class Failures(Protocol):
-    """Decides when the next attempt may be made; a device's memory does so durably.
+    """Decides when the next attempt may be made; a device's memory does so durably."""
 
-    Attributes:
-        pause: seconds from the latest failure to the next attempt.
-    """
-
-    pause: float
+    @property
+    def pause(self) -> float:
+        """Seconds from the latest failure of this thread to its next attempt."""
 
     def decide(self, error: NhagentError) -> RetryState:
         """Record a failure, where it is met: draw when the next attempt may be made."""

@@ -8,11 +8,13 @@ outlives a restart: a device in a reboot loop does not hammer the hub, and one w
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from datetime import datetime, timedelta
 
 from nhagent.device.state import RetryState
 from nhagent.errors import CredentialError, Curve, HeldBack, HubError, StateError
+from nhagent.hub.times import CLOCK_TOLERANCE_SECONDS
 from nhagent.retry import backoff
 from nhagent.values import Value
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 NOTE_SECONDS: Final = 1.0
 """How long the lock is waited for to write a failure down."""
+NEGLIGIBLE_SECONDS: Final = 0.001
+"""A shorter rest of a wait counts as over: a sum of sleeps is not exact."""
 _OUTLIVES: Final = (Curve.THROTTLE, Curve.BLOCKED)
 """The curves whose failures are remembered across restarts."""
 
@@ -57,6 +61,18 @@ class _Wait(Value):
     is_own: bool
 
 
+class _Latest(threading.local):
+    """The latest failure of a thread.
+
+    Attributes:
+        wait: what is waited for after it.
+        pause: seconds from it to the next attempt.
+    """
+
+    wait: _Wait | None = None
+    pause: float = backoff.LOCAL_SECONDS
+
+
 class Retries:
     """Decides when the next attempt may be made, and remembers it: on disk where a restart must know it.
 
@@ -72,12 +88,14 @@ class Retries:
         self._random = random
         self._failures: dict[Curve, int] = {}
         self._stored: RetryState | None = None
-        self._latest: _Wait | None = None  # after the latest failure
-        self.pause = 0.0
-        """Seconds from the latest failure to the next attempt."""
+        self._latest = _Latest()
         self._held: _Wait | None = None  # for what is on disk
-        self._slept = 0.0
-        self._skipped = 0.0  # by sleeps that were injected, and returned at once
+        self._slept = 0.0  # by sleeps that were injected, and returned at once
+
+    @property
+    def pause(self) -> float:
+        """Seconds from the latest failure of this thread to its next attempt."""
+        return self._latest.pause
 
     def load(self, stored: RetryState | None) -> None:
         """Take over what is on disk."""
@@ -96,6 +114,7 @@ class Retries:
             return
         if self._held is None or stored not in (self._held.state, self._held.found):
             self._held = self._taken_over(stored)
+        self._held = self._dated_again(self._held)
         self._hold_back(self._held, f"{stored.kind} was the hub's last answer, and its time is not over")
 
     def check_spread(self, spread: timedelta, identity: str) -> None:
@@ -110,7 +129,7 @@ class Retries:
         """
         if not spread:
             return
-        left = spread.total_seconds() * backoff.slot(identity) - uptime() - self._skipped
+        left = spread.total_seconds() * backoff.slot(identity) - uptime() - self._slept
         if left > 0:
             now = self._clock()
             state = RetryState("HeldBack", 0, _after(now, left), Curve.FAULT.value, now)
@@ -128,14 +147,17 @@ class Retries:
         Returns:
             What is to be remembered of it.
         """
-        if self._latest is not None and isinstance(error, HeldBack):
-            return self._latest.state
+        latest = self._latest
+        if latest.wait is not None and isinstance(error, HeldBack):
+            return latest.wait.state
+        # Whoever waits needs a pause, also where the app's own random or clock is what fails.
+        latest.pause = backoff.LOCAL_SECONDS
         before = self._failures_before(error)
-        seconds = backoff.delay(error, before, self._random())
+        latest.pause = seconds = backoff.delay(error, before, self._random())
         now = self._clock()
         state = RetryState(type(error).__name__, before + 1, _after(now, seconds), error.curve.value, now)
         self._failures[error.curve] = state.failures
-        self._latest, self.pause = self._beginning(state, seconds, is_own=True), seconds
+        latest.wait = self._beginning(state, seconds, is_own=True)
         return state
 
     def outlives_restart(self, error: NhagentError) -> bool:
@@ -180,8 +202,9 @@ class Retries:
     def written_down(self, state: RetryState) -> None:
         """Take over a retry state that is now on disk."""
         self._stored = state
-        if self._latest is not None and self._latest.state == state:
-            self._held = self._latest
+        wait = self._latest.wait
+        if wait is not None and wait.state == state:
+            self._held = wait
 
     def slept(self, seconds: float, took: float) -> None:
         """Record a sleep. An injected one returns at once, so that the uptime does not show it.
@@ -190,13 +213,13 @@ class Retries:
             seconds: how long was slept, as asked.
             took: how long it took by the uptime.
         """
-        self._slept += seconds
-        self._skipped += max(0.0, seconds - took)
+        if took < seconds / 2:
+            self._slept += seconds
 
     def succeeded(self) -> None:
         """Forget what stood in the way."""
         self._failures.clear()
-        self._stored = self._latest = None
+        self._stored = self._latest.wait = None
 
     def _failures_before(self, error: NhagentError) -> int:
         """How many consecutive attempts have failed on this error's curve, before this one."""
@@ -224,6 +247,16 @@ class Retries:
             self.write_down(stored)
         return self._beginning(stored, seconds, is_own=False, found=found)
 
+    def _dated_again(self, wait: _Wait) -> _Wait:
+        """Correct the moment until which is waited, where the clock was set meanwhile."""
+        left, now = self._left_of(wait), self._clock()
+        off = (wait.state.not_before - now).total_seconds() - left
+        if left < NEGLIGIBLE_SECONDS or abs(off) <= CLOCK_TOLERANCE_SECONDS:
+            return wait
+        state = wait.state.changed(met_at=now, not_before=_after(now, left))
+        self.write_down(state)
+        return wait.changed(state=state, found=state)
+
     def _left_of(self, wait: _Wait) -> float:
         """Seconds until a wait is over."""
         left = wait.seconds - max(uptime() - wait.began, self._slept - wait.slept)
@@ -231,9 +264,9 @@ class Retries:
 
     def _hold_back(self, wait: _Wait, why: str) -> None:
         left = self._left_of(wait)
-        if left <= 0:
+        if left < NEGLIGIBLE_SECONDS:
             return
-        self._latest, self.pause = wait, max(left, backoff.FAULT_SECONDS)
+        self._latest.wait, self._latest.pause = wait, max(left, backoff.FAULT_SECONDS)
         raise HeldBack(
             f"{why}: nothing is sent for {left:.0f} s",
             "wait: nhagent goes on by itself",
