@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from nhagent.errors import ConfigurationError
+from nhagent.hub.checked import etag_from, is_registration_id
 from nhagent.hub.markup import Element, NotMarkup, escaped, parse
 from nhagent.hub.times import read_moment
 from nhagent.logs import Log
@@ -188,7 +189,7 @@ def _from_entry(entry: Element) -> Registration:
             template=_template(description, platform) if is_template else None,
             template_name=description.child_text("TemplateName") or None,
             secondary_tile_name=description.child_text("SecondaryTileName") or None,
-            registration_id=description.child_text("RegistrationId") or None,
+            registration_id=_registration_id(description),
             etag=_etag(entry, description),
             expiration_time=read_moment(description.child_text("ExpirationTime")),
         )
@@ -237,12 +238,14 @@ def _variables(text: str | None) -> dict[str, str]:
     return {str(name): str(value) for name, value in variables.items()}
 
 
+def _registration_id(description: Element) -> str | None:
+    registration_id = description.child_text("RegistrationId") or None
+    if registration_id is not None and not is_registration_id(registration_id):
+        raise NotARegistration("not a registration: its id cannot be one")
+    return registration_id
+
+
 def _etag(entry: Element, description: Element) -> str | None:
-    return _bare_etag(
+    return etag_from(
         description.child_text("ETag") or entry.attributes.get("etag") or entry.child_text("etag")
     )
-
-
-def _bare_etag(text: str | None) -> str | None:
-    """Take the counter alone of an ETag in any of the service's forms: ``W/"1"``, ``"1"``, ``1``."""
-    return None if not text else text.strip().removeprefix("W/").strip('"') or None

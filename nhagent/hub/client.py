@@ -88,10 +88,10 @@ class HubClient(InstallationOperations, RegistrationOperations):
         self._exchange.close()
 
     def allow(self, seconds: float) -> None:
-        """Set the timeout of every exchange from now on.
+        """Set how long all that is asked from now on may take.
 
         Args:
-            seconds: for one whole exchange.
+            seconds: for one whole exchange, and for a list of many pages.
         """
         self._exchange.allow(seconds)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from math import inf
+from time import monotonic
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -17,7 +19,7 @@ from nhagent.errors import (
     NhagentError,
     is_failure,
 )
-from nhagent.hub.connection import ConnectionString, read_endpoint
+from nhagent.hub.connection import EXCHANGE_SECONDS, ConnectionString, read_endpoint
 from nhagent.hub.replies import HubReply, raise_for_error, read_facts
 from nhagent.hub.transport import Request, Response, Transport
 from nhagent.models import PushChannel, marks_of
@@ -93,6 +95,7 @@ class HubExchange:
         self.channels: Callable[[], Iterable[PushChannel]] = tuple
         self.requests_sent = 0
         self.clock_skew: float | None = None
+        self._lists_end = inf
         if isinstance(connection_string, str):
             connection_string = ConnectionString.parse(connection_string)
         if isinstance(connection_string, ConnectionString):
@@ -111,8 +114,20 @@ class HubExchange:
         self._transport = Transport(ca_bundle=ca_bundle, timeout=timeout)
 
     def allow(self, seconds: float) -> None:
-        """Set the timeout of every exchange from now on, in seconds."""
-        self._transport.allow(seconds)
+        """Set how long all that is asked from now on may take, in seconds: an exchange, and a whole list."""
+        self._transport.allow(min(seconds, EXCHANGE_SECONDS))
+        self._lists_end = monotonic() + seconds
+
+    def check_time_for_list(self) -> None:
+        """Refuse another page once the time of a list is over.
+
+        Raises:
+            HubUnavailable: it is over.
+        """
+        if monotonic() > self._lists_end:
+            raise HubUnavailable(
+                f'hub "{self._hub}": its list takes longer than there is time', "it is asked again later"
+            )
 
     @property
     def place(self) -> str:

@@ -64,9 +64,12 @@ class InstallationOperations:
         """
         response, reply = self._installation("GET", installation_id)
         try:
-            return from_json(json.loads(response.body)), reply
+            held = from_json(json.loads(response.body))
         except (NotAnInstallation, ValueError, RecursionError) as error:
             raise self._exchange.unreadable(reply, str(error)) from None
+        if held.installation_id.lower() != installation_id.lower():
+            raise self._exchange.unreadable(reply, "it is another installation")
+        return held, reply
 
     def patch_installation(self, installation_id: str, operations: Sequence[dict[str, Any]]) -> HubReply:
         """Change parts of an installation, in the hub's own dialect of JSON Patch.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 from nhagent import validation
 from nhagent.errors import ConcurrencyConflict, ConfigurationError
 from nhagent.hub.atom import NotARegistration, from_entry, from_feed, to_entry
+from nhagent.hub.checked import continuation_from, etag_from, is_registration_id, registration_id_from
 from nhagent.hub.exchange import HubExchange, HubRequest
 from nhagent.hub.replies import HubReply
 from nhagent.models import BrowserChannel, PushChannel, Registration
@@ -41,10 +42,8 @@ class RegistrationOperations:
             HubError: see `nhagent.errors`.
         """
         response, reply = self._exchange.make(HubRequest("POST", "registrationids", "a registration id"))
-        # Shipped services and documents differ in the path before it; all clients take the last segment.
-        location = response.headers.get("location", "")
-        registration_id = unquote(urlsplit(location).path.rstrip("/").rpartition("/")[2])
-        if not registration_id:
+        registration_id = registration_id_from(response.headers.get("location"))
+        if registration_id is None:
             raise self._exchange.unreadable(reply, "it names no registration id")
         return registration_id, reply
 
@@ -108,7 +107,7 @@ class RegistrationOperations:
             HubError: see `nhagent.errors`.
             ConfigurationError: a text cannot be sent, or the id is not valid; nothing was sent.
         """
-        return self._of_id("PUT", registration_id, registration, etag)
+        return self._of_id("PUT", registration_id, registration, _checked_etag(etag))
 
     def modify_registration(
         self, registration_id: str, change: Callable[[Registration], Registration]
@@ -171,7 +170,7 @@ class RegistrationOperations:
             HubError: see `nhagent.errors`.
         """
         path, record = _place_of(registration_id)
-        _, reply = self._exchange.make(HubRequest("DELETE", path, record, etag=etag))
+        _, reply = self._exchange.make(HubRequest("DELETE", path, record, etag=_checked_etag(etag)))
         return reply
 
     def registrations_by_channel(self, channel: PushChannel) -> Iterator[Registration]:
@@ -224,24 +223,25 @@ class RegistrationOperations:
 
     def _pages(self, path: str, *query: str, channels: Sequence[PushChannel] = ()) -> Iterator[Registration]:
         """Ask for page after page to the end; one is held at a time."""
-        continuation: tuple[str, ...] = ()
+        seen: set[str | None] = {None}
+        token: str | None = None
         for _ in range(MAX_PAGES):
-            parts = (f"$top={PAGE_SIZE}", *query, *continuation)
+            parts = (f"$top={PAGE_SIZE}", *query, *([] if token is None else [f"continuationtoken={token}"]))
+            self._exchange.check_time_for_list()
             response, reply = self._exchange.make(
                 HubRequest("GET", path, "the list of registrations", query=parts, channels=channels)
             )
             try:
                 page = from_feed(response.body)
-            except NotARegistration as error:
+                token = continuation_from(response.headers.get("x-ms-continuationtoken"))
+            except ValueError as error:
                 raise self._exchange.unreadable(reply, str(error)) from None
             yield from page
-            token = response.headers.get("x-ms-continuationtoken")
-            if not token:
+            if token is None:
                 return
-            # The service has percent-coded it already.
-            before, continuation = continuation, (f"continuationtoken={token}",)
-            if continuation == before:
+            if token in seen:
                 break
+            seen.add(token)
         raise self._exchange.unreadable(reply, "its list never ends")
 
     def _of_id(
@@ -267,16 +267,32 @@ class RegistrationOperations:
             HubRequest(method, path, record, body, _ATOM_TYPE, etag, channels=channels)
         )
         try:
-            return from_entry(response.body), reply
+            held = from_entry(response.body)
         except NotARegistration as error:
             raise self._exchange.unreadable(reply, str(error)) from None
+        if held.registration_id is not None and path not in {"registrations", _path_of(held.registration_id)}:
+            raise self._exchange.unreadable(reply, "it is another registration")
+        return held, reply
 
 
 def _place_of(registration_id: str) -> tuple[str, str]:
     """Give the path of a registration, and what an error calls it."""
-    if not registration_id or registration_id in {".", ".."}:
+    if not isinstance(registration_id, str) or not is_registration_id(registration_id):
         raise ConfigurationError(
             f"registration_id {validation.shown(registration_id)}: not a registration id",
             "give one that the hub made",
         )
-    return f"registrations/{quote(registration_id, safe='')}", f"registration {registration_id}"
+    return _path_of(registration_id), f"registration {registration_id}"
+
+
+def _path_of(registration_id: str) -> str:
+    return f"registrations/{quote(registration_id, safe='')}"
+
+
+def _checked_etag(etag: str) -> str:
+    """Refuse an ETag that cannot be sent."""
+    if etag != "*" and etag_from(etag) is None:
+        raise ConfigurationError(
+            f"etag {validation.shown(etag)}: not an ETag", 'give the one with which it was read, or "*"'
+        )
+    return etag

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 CLOCK_TOLERANCE_SECONDS: Final = 60.0
 """Two clocks that differ by at most this many seconds count as equal: so little explains no refused token."""
 
+FIRST_YEAR: Final = 2000
+LAST_YEAR: Final = 9000
+"""A date outside these years tells no time: durations are added to it, and there was no hub before."""
 _NEVER: Final = "9999"  # the year by which the service says that a record does not expire
 _MAX_DIGITS: Final = 99
 
@@ -54,9 +57,10 @@ def read_http_date(text: str | None) -> datetime | None:
 
     try:
         moment = parsedate_to_datetime(text)
-        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        moment = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, TypeError, OverflowError):
         return None
+    return moment if FIRST_YEAR <= moment.year <= LAST_YEAR else None
 
 
 def read_retry_after(text: str | None, now: datetime) -> float | None:

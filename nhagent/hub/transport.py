@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from nhagent.errors import ConfigurationError, HubUnavailable
+from nhagent.errors import HubUnavailable
 from nhagent.hub.adapter import CONNECT_SECONDS, Adapter, tls_context
 from nhagent.hub.causes import cause_of, cause_of_tls_failure
 from nhagent.hub.connection import EXCHANGE_SECONDS, is_loopback
@@ -118,10 +118,6 @@ class Transport:
             if self._is_cut:  # looked at last: a cut that comes later finds the exchange under way
                 raise TimeoutError
             response = self._exchange(request)
-        except requests.exceptions.InvalidHeader:  # its text holds the header: the token
-            raise ConfigurationError(
-                "a request header cannot be sent", "check the SAS token's characters"
-            ) from None
         except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
             raise self._no_reply(host, error, monotonic() - started) from None
         finally:

@@ -38,7 +38,7 @@ def identify(inputs: StartInputs, learnt: Learnt | None) -> tuple[Identity, Stat
     settings, namespace = inputs.settings, inputs.namespace
     identity, state = _kept(inputs)
     if learnt is not None:
-        listed = state.listed or settings.first_run_list
+        listed = state.listed or (settings.first_run_list and learnt.is_whole)
         state = state.changed(accepted=learnt.accepted, listed=listed)
         if learnt.installation_id is not None and identity is None:
             identity = Identity(learnt.installation_id, namespace)

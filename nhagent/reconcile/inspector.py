@@ -149,6 +149,10 @@ class Inspector:
             listing=plan.listing,
             complete=self.settings.given.is_complete,
         )
+        if learnt.declared is not None:
+            from nhagent.reconcile.adoption import usable
+
+            learnt = learnt.changed(declared=usable(learnt.declared, plan.installation))
         plan = plan_start(plan.inputs.changed(now=self.session.now()), self.registrar, learnt)
         self._hide_channels(plan)
         return plan

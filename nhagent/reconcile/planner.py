@@ -256,10 +256,7 @@ def _channels(
 ) -> dict[str, PushChannel]:
     """The channels by name: given now, else given before, else found at the hub; but none that is refused."""
     platform = inputs.settings.platform
-    found: dict[str, PushChannel] = {}
-    if learnt is not None and learnt.declared is not None:
-        stored = channels_to_json(platform, channels_of(learnt.declared))
-        found = remembered_channels(platform, stored)  # what is no channel of this platform is left out
+    found = {} if learnt is None or learnt.declared is None else channels_of(learnt.declared)
     remembered = remembered_channels(platform, state.channels, besides=readings.given)
     channels = {**found, **remembered, **readings.given}
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from nhagent import validation
@@ -11,6 +12,8 @@ from nhagent.logs import Log
 from nhagent.models import identity_of_channel
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from nhagent.hub.client import HubClient
     from nhagent.models import Installation, Platform, PushChannel, Registration
 
@@ -19,8 +22,12 @@ _log = Log(__name__)
 _OWNER: Final = re.compile(r"\$InstallationId:\{(.+)\}", re.IGNORECASE)
 
 
+MAX_ROWS: Final = 10_000
+"""Rows of one channel that are taken at once: what is written down of them must fit into the state file."""
+
+
 def list_channels(hub: HubClient, installation: Installation) -> dict[str, list[Registration]]:
-    """List everything that the hub holds for the device's channels: "" for its own, and by tile id.
+    """List what the hub holds for the device's channels: "" for its own, and by tile id.
 
     Rows of another channel are dropped: a hub may take it for the same one, or a proxy may have let them
     through, and they belong to another device.
@@ -32,15 +39,20 @@ def list_channels(hub: HubClient, installation: Installation) -> dict[str, list[
 
 
 def list_channel(hub: HubClient, platform: Platform, channel: PushChannel) -> list[Registration]:
-    """List everything that the hub holds for one push channel; see `list_channels`."""
+    """List what the hub holds for one push channel, up to `MAX_ROWS` of it; see `list_channels`."""
     ours = identity_of_channel(platform, channel)
     return [
         row
-        for row in hub.registrations_by_channel(channel)
+        for row in islice(hub.registrations_by_channel(channel), MAX_ROWS)
         if row.registration_id not in {None, ".", ".."}
         and identity_of_channel(row.platform, row.channel) == ours
         and _has_usable_owner(row)
     ]
+
+
+def is_whole(listed: Mapping[str, Collection[Registration]]) -> bool:
+    """Whether the lists may hold everything, so that none has to be asked for again."""
+    return all(len(rows) < MAX_ROWS for rows in listed.values())
 
 
 def _has_usable_owner(row: Registration) -> bool:

@@ -12,7 +12,8 @@ from datetime import UTC
 from nhagent.device.accepted import Accepted, Deletion
 from nhagent.errors import ConfigurationError, InvalidRequest, RecordNotFound
 from nhagent.hub.installations import compact, patch_between, to_json
-from nhagent.models import altered
+from nhagent.logs import Log
+from nhagent.models import altered, identity_of_channel
 from nhagent.registrars.deletions import applied, deletions_of
 from nhagent.registrars.protocol import INSTALLATION, Learnt, Observed
 from nhagent.registrars.records import INSTALLATION_RECORD, InstallationRecord, due_by_our_clock
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from nhagent.models import Installation, Registration, SecondaryTile, Template
     from nhagent.registrars.protocol import WritePolicy
     from nhagent.steps import Step
+
+
+_log = Log(__name__)
 
 
 class InstallationRegistrar:
@@ -60,13 +64,14 @@ class InstallationRegistrar:
         """Find the installation that is ours from before a lost disk, by the tags of its registrations."""
         learnt = Learnt(known_id, accepted)
         if listing:
-            from nhagent.registrars.first_run import list_channels
+            from nhagent.registrars.first_run import is_whole, list_channels
 
-            listed = list_channels(self._open_hub(), installation).values()
-            learnt = adopted(known_id, [row for rows in listed for row in rows], accepted)
+            listed = list_channels(self._open_hub(), installation)
+            learnt = adopted(known_id, [row for rows in listed.values() for row in rows], accepted)
+            learnt = learnt.changed(is_whole=is_whole(listed))
         if learnt.installation_id is None or complete:
             return learnt
-        return learnt.changed(declared=self._held(learnt.installation_id))
+        return learnt.changed(declared=self._held(learnt.installation_id, installation))
 
     def observe(self, accepted: Accepted) -> Observed:
         """Read the installation: one GET, which the service throttles tightly."""
@@ -167,11 +172,27 @@ class InstallationRegistrar:
         """None: the service makes an installation's registrations."""
         return {}
 
-    def _held(self, installation_id: str) -> Installation | None:
+    def _held(self, installation_id: str, ours: Installation) -> Installation | None:
+        """Read an installation for its declaration; one that shares no channel with ours has none for us."""
         try:
-            return self._open_hub().get_installation(installation_id)[0]
+            held, _ = self._open_hub().get_installation(installation_id)
         except RecordNotFound:
             return None
+        if _identities(held).isdisjoint(_identities(ours)):
+            _log.warning(
+                "installation %s is on other push channels: nothing of it is taken over", installation_id
+            )
+            return None
+        return held
+
+
+def _identities(installation: Installation) -> set[str]:
+    """What makes the channels of an installation and of its tiles the same as others."""
+    channels = [
+        installation.push_channel,
+        *(str(tile.channel) for tile in installation.secondary_tiles.values()),
+    ]
+    return {identity_of_channel(installation.platform, channel) for channel in channels}
 
 
 def adopted(known_id: str | None, rows: Iterable[Registration], accepted: Accepted) -> Learnt:

@@ -55,11 +55,13 @@ class Learnt(Value):
         installation_id: the id under which it is known, or None.
         accepted: records to go on with, and what must go.
         declared: the declaration that explains what the hub holds, or None.
+        is_whole: False where the hub holds more than was taken: it has to be asked again.
     """
 
     installation_id: str | None
     accepted: Accepted
     declared: Installation | None = None
+    is_whole: bool = True
 
 
 class Observed(Value):

@@ -76,14 +76,15 @@ class RegistrationRegistrar:
         if not listing:
             return Learnt(known_id, accepted)
         from nhagent.registrars.adoption import adopted, declared_by
-        from nhagent.registrars.first_run import list_channels
+        from nhagent.registrars.first_run import is_whole, list_channels
 
         found = list_channels(self._open_hub(), installation)
         declared = None if complete else declared_by(installation, found.get("", []))
         wanted = installation
         if declared is not None:  # what is not wanted in the end is retired by the plan that follows
             wanted = altered(wanted, templates={**declared.templates, **wanted.templates})
-        return Learnt(known_id, adopted(rows_of(wanted), found, accepted, known_id), declared)
+        accepted = adopted(rows_of(wanted), found, accepted, known_id)
+        return Learnt(known_id, accepted, declared, is_whole(found))
 
     def observe(self, accepted: Accepted) -> Observed:
         """Read every registration: one GET for each."""

@@ -10,7 +10,6 @@ from threading import current_thread
 
 from nhagent import validation
 from nhagent.errors import ConfigurationError, HubUnavailable, Unauthorized
-from nhagent.hub.connection import EXCHANGE_SECONDS
 from nhagent.session.hub_clock import HubClock
 
 TYPE_CHECKING = False
@@ -83,22 +82,22 @@ class HubSession:
         """Give the client to send with; the same one until `close`.
 
         Args:
-            seconds: for one exchange from now on, where that is less than usual.
+            seconds: for an exchange, where that is less than usual, and for a list, from now on.
 
         Raises:
             HubUnavailable: the thread that asks was cut.
         """
         if self._client is None:
-            self._client = self._opened(seconds)
-        elif seconds is not None:
-            self._client.allow(min(seconds, EXCHANGE_SECONDS))
+            self._client = self._opened()
+        if seconds is not None:
+            self._client.allow(seconds)
         if self.is_cut:  # looked at last: a cut that comes later finds the client
             raise HubUnavailable(
                 "the background thread was stopped: it sends nothing any more", "start again"
             )
         return self._client
 
-    def _opened(self, seconds: float | None) -> HubClient:
+    def _opened(self) -> HubClient:
         from nhagent.hub.client import HubClient
 
         if self.chain.current is None:
@@ -111,7 +110,6 @@ class HubSession:
             endpoint=self.chain.endpoint,
             ca_bundle=self._ca_bundle,
             clock=self.clock.signing_time,
-            timeout=EXCHANGE_SECONDS if seconds is None else min(seconds, EXCHANGE_SECONDS),
         )
         client.hide(self._channels)
         return client
