@@ -88,11 +88,12 @@ def make_vault() -> tuple[dict[str, Any], str]:
         The object for ``--json``, and the text for people.
 
     Raises:
+        ConfigurationError: the path of the key or of the vault's file is relative.
         CredentialError: there is one already, or it cannot be written.
     """
-    from nhagent.device.vault import make_key
+    from nhagent.device.vault_entries import make_key
 
-    path, sealed = make_key(), vault_file()
+    sealed, path = vault_file(), make_key()  # no key is made for a file that cannot be
     text = (
         f"the vault's key is {path}; what it seals goes to {sealed}\n"
         "  whoever can read both has the connection string: where systemd runs the service, let it hand the "

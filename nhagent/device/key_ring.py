@@ -2,7 +2,8 @@
 
 The key ring is the last source of the connection string (the others: `nhagent.device.credential_sources`),
 and is opened only when something must be sent. Whether a backend of keyring works shows at its first call, so
-each is called in turn. A backend that keeps nothing, or keeps it readable, is refused.
+each is called in turn, nhagent's own vault last. A backend that keeps nothing, or keeps it readable, is
+refused.
 """
 
 from __future__ import annotations
@@ -251,8 +252,14 @@ def _refusal(backend: KeyringBackend) -> str:
 
 
 def _all_backends() -> list[KeyringBackend]:
+    """Give the key rings that keyring chose, then the vault, which it never chooses by itself."""
     import keyring
     from keyring.backends.chainer import ChainerBackend
 
+    from nhagent.device.vault import Vault
+
     chosen = keyring.get_keyring()
-    return list(chosen.backends) if isinstance(chosen, ChainerBackend) else [chosen]
+    backends = list(chosen.backends) if isinstance(chosen, ChainerBackend) else [chosen]
+    if Vault.has_key() and not any(isinstance(backend, Vault) for backend in backends):
+        backends.append(Vault())
+    return backends

@@ -6,7 +6,7 @@ call is given up, and its thread left behind; the same key ring is not called ag
 
 from __future__ import annotations
 
-from nhagent.errors import CredentialError, KeyringLocked
+from nhagent.errors import ConfigurationError, CredentialError, KeyringLocked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,8 +97,11 @@ def as_credential_error(error: BaseException, backend: KeyringBackend) -> Creden
     import keyring.errors
 
     name = f"key ring {name_of(backend)}"
-    if isinstance(error.__cause__, CredentialError):  # the vault's: its words are ours, and hold no secret
-        return error.__cause__.at(name)
+    match error.__cause__:  # the vault's: its words are ours, and hold no secret
+        case CredentialError() as cause:
+            return cause.at(name)
+        case ConfigurationError() as cause:
+            return CredentialError(f"{name}: {cause.fact}", cause.hint)
     match error:
         case keyring.errors.KeyringLocked():
             return KeyringLocked(f"{name}: is locked ({in_short(error)})", "unlock it, then try again")

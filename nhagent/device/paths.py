@@ -73,12 +73,17 @@ def device_folder(state: str, app: str, hub: str) -> str:
 
 
 def vault_file(environ: Mapping[str, str] = os.environ) -> str:
-    """Name the file in the state folder where the vault keeps its sealed entries.
+    """Name the file where the vault keeps its encrypted entries.
+
+    It is in $NHAGENT_STATE_DIR, in the folder of $STATE_DIRECTORY that is called nhagent, or in the user's
+    data folder. Any other folder of $STATE_DIRECTORY belongs to another program's unit.
 
     Raises:
         ConfigurationError: as `state_folder`.
     """
-    return os.path.join(state_folder(None, environ), "vault.json")
+    folders = environ.get("STATE_DIRECTORY", "").split(":")
+    own = next((folder for folder in folders if os.path.basename(folder.rstrip("/")) == "nhagent"), "")
+    return os.path.join(state_folder(None, {**environ, "STATE_DIRECTORY": own}), "vault.json")
 
 
 def vault_key_file(environ: Mapping[str, str] = os.environ) -> str:
@@ -90,8 +95,8 @@ def vault_key_file(environ: Mapping[str, str] = os.environ) -> str:
     named = environ.get("NHAGENT_VAULT_KEY_FILE", "")
     if named:
         return _absolute("$NHAGENT_VAULT_KEY_FILE", named)
-    folder = environ.get("CREDENTIALS_DIRECTORY")
-    if folder and os.path.exists(os.path.join(folder, VAULT_KEY)):
+    folder = environ.get("CREDENTIALS_DIRECTORY", "")
+    if os.path.isabs(folder) and os.path.exists(os.path.join(folder, VAULT_KEY)):
         return os.path.join(folder, VAULT_KEY)
     import appdirs
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import keyring.errors
 import pytest
 
+from nhagent.device import paths
 from nhagent.device.credential_sources import present
 from nhagent.device.key_ring_calls import as_credential_error
 from nhagent.device.vault import Vault
+from nhagent.device.vault_entries import make_key
 from nhagent.errors import CredentialError, KeyringLocked
 
 
@@ -64,3 +67,69 @@ def test_removing_what_the_vault_does_not_hold_is_keyrings_own_error(vault_file:
     error = raised_by(lambda: Vault().delete_password("nhagent", "app/hub"))
     assert isinstance(error, keyring.errors.PasswordDeleteError)
     assert str(error) == "the vault holds no such entry"
+
+
+def test_relative_place_of_the_vault_is_told_as_credential_error(
+    vault_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks: dict[str, Callable[[], object]] = {
+        "NHAGENT_STATE_DIR": lambda: Vault().get_password("nhagent", "app/hub"),
+        "NHAGENT_VAULT_KEY_FILE": lambda: Vault().set_password("nhagent", "app/hub", "secret"),
+    }
+    for name, ask in asks.items():
+        with monkeypatch.context() as environment:
+            environment.setenv(name, "here")
+            error = raised_by(ask)
+            ours = as_credential_error(error, Vault())
+            assert type(ours) is CredentialError
+            assert ours.fact.startswith(f"key ring Vault: ${name}") and ours.fact.endswith("is relative")
+            assert ours.hint == "give its absolute path"
+    assert not vault_file.exists()
+
+
+def test_secret_that_cannot_be_encoded_is_keyrings_own_error(
+    vault_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NHAGENT_VAULT_KEY_FILE", str(tmp_path / "vault.key"))
+    make_key()
+    error = raised_by(lambda: Vault().set_password("nhagent", "app/hub", "secret\udcff"))
+    assert isinstance(error, keyring.errors.PasswordSetError)
+    assert str(error).startswith("the vault cannot be used (UnicodeEncodeError")
+    assert not vault_file.exists()
+
+
+def test_other_services_do_not_even_meet_a_vault_that_cannot_be_used(vault_file: Path) -> None:
+    vault_file.write_text("{")
+    vault = Vault()
+    for service in ("another", "NHAGENT", "nhagent/", ""):
+        assert vault.get_password(service, "app/hub") is None
+        assert vault.get_credential(service, "app/hub") is None
+        refused = raised_by(lambda service=service: vault.set_password(service, "app/hub", "secret"))  # type: ignore[misc]
+        assert isinstance(refused, keyring.errors.PasswordSetError)
+        assert "keeps no secrets of other programs" in str(refused)
+        refused = raised_by(lambda service=service: vault.delete_password(service, "app/hub"))  # type: ignore[misc]
+        assert isinstance(refused, keyring.errors.PasswordDeleteError)
+    assert vault_file.read_text() == "{"
+
+
+def test_state_directory_of_another_unit_is_not_the_vaults() -> None:
+    own = "/var/lib/nhagent"
+    for of_the_unit in (own, f"{own}/", f"/var/lib/another:{own}", f"{own}:/var/lib/another"):
+        assert paths.vault_file({"STATE_DIRECTORY": of_the_unit}) == os.path.join(
+            of_the_unit.split(":")[of_the_unit.startswith("/var/lib/another")], "vault.json"
+        )
+    at_home = paths.vault_file({})
+    for of_the_unit in ("/var/lib/another", f"{own}/another", f"{own}-too", "another", ":", "/"):
+        assert paths.vault_file({"STATE_DIRECTORY": of_the_unit}) == at_home
+        named = {"STATE_DIRECTORY": of_the_unit, "NHAGENT_STATE_DIR": "/named"}
+        assert paths.vault_file(named) == os.path.join("/named", "vault.json")
+
+
+def test_credentials_directory_that_is_relative_holds_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nhagent.vault-key").write_text("planted")
+    assert paths.vault_key_file({"CREDENTIALS_DIRECTORY": "."}) == paths.vault_key_file({})
+    found = paths.vault_key_file({"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert found == str(tmp_path / "nhagent.vault-key")

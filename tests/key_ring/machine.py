@@ -95,7 +95,7 @@ class Machine:
         """Give it the key of a vault, such as ``nhagent vault init`` makes.
 
         Args:
-            to_be_found: let keyring look for what there is; else the vault is named, which is sooner done.
+            to_be_found: let nhagent look for what there is; else the vault is named, which is sooner done.
         """
         key_file = self.folder / "keys" / "vault.key"
         self.environment["NHAGENT_VAULT_KEY_FILE"] = str(key_file)
