@@ -371,7 +371,8 @@ class Agent:
         """
         from nhagent.reconcile.intents import disable
 
-        disable(self._inspector)
+        validation.check_seconds("timeout", timeout)
+        disable(self._inspector, timeout)
         return self._run(timeout)
 
     def enable(self) -> None:

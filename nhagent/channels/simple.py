@@ -7,16 +7,15 @@ would pay for its import.
 from __future__ import annotations
 
 import os
-import sys
 
 from nhagent import validation
+from nhagent.channels.source import seconds_left
 from nhagent.errors import ChannelError, ConfigurationError
 from nhagent.filesystem import NotARegularFile, open_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Final
 
     from nhagent.channels.source import ChannelSource
@@ -24,12 +23,11 @@ if TYPE_CHECKING:
 
 COMMAND_SECONDS: Final = 30.0
 """How long a command may take."""
-COMMAND_POLL_SECONDS: Final = 0.05
-"""How often a running command's output is measured."""
-KILLED_SECONDS: Final = 1.0
-"""How long to wait for a killed command: one that is stuck in the kernel does not die at once."""
 MAX_CHANNEL_BYTES: Final = 64 * 1024
 """The longest text that is read as a push channel."""
+CONNECTION_STRING: Final = "NHAGENT_CONNECTION_STRING"
+"""The variable that holds the connection string: no program gets it."""
+_IN_VARIABLES: Final = validation.LETTERS_AND_DIGITS | {"_"}
 
 
 def from_file(path: str | os.PathLike[str]) -> ChannelSource:
@@ -102,17 +100,24 @@ def from_environment(variable: str, environ: Mapping[str, str] = os.environ) -> 
     return read
 
 
-def from_command(arguments: Sequence[str], timeout: float = COMMAND_SECONDS) -> ChannelSource:
+def from_command(
+    arguments: Sequence[str], timeout: float = COMMAND_SECONDS, pass_environment: Sequence[str] = ()
+) -> ChannelSource:
     """Make a channel source that runs a program and reads its standard output.
 
-    While the program prints nothing the source raises a pending `nhagent.errors.ChannelError`.
+    The program gets little of the environment: PATH, HOME, LANG, TZ, XDG_RUNTIME_DIR and
+    DBUS_SESSION_BUS_ADDRESS. What it leaves running in the background is killed when it ends. While the
+    program prints nothing the source raises a pending `nhagent.errors.ChannelError`.
 
     Args:
         arguments: the program and its arguments; they do not pass through a shell.
-        timeout: seconds after which the program is killed, together with all that it started.
+        timeout: seconds after which the program is killed, together with all that it started. A start that
+            has less time left gives it that.
+        pass_environment: names of other environment variables that it gets, where they are set.
 
     Raises:
-        ConfigurationError: the arguments are one text, which a shell would have to split, or none at all.
+        ConfigurationError: the arguments are one text, which a shell would have to split, or none at all; or
+            a name cannot be that of a variable.
     """
     if isinstance(arguments, str) or not arguments:
         raise ConfigurationError(
@@ -120,24 +125,24 @@ def from_command(arguments: Sequence[str], timeout: float = COMMAND_SECONDS) -> 
             "give the program and each of its arguments as texts of their own",
         )
     name = f"channel command {arguments[0]!r}"
+    variables = _checked_variables(pass_environment)
 
     def run() -> RawChannel:
-        from tempfile import TemporaryFile
+        from nhagent.channels import child
 
-        # A file, not a pipe: what the program leaves running in the background would hold a pipe open.
-        with TemporaryFile() as output:
-            process = _started(arguments, output.fileno(), name)
-            try:
-                _wait(process, output.fileno(), name, timeout)
-            except BaseException:  # KeyboardInterrupt too: whoever stops us must not wait for the program
-                _kill(process)
-                raise
-            if process.returncode != 0:
-                raise ChannelError(
-                    f"{name}: failed with status {process.returncode}", "run it by hand to see why"
-                )
-            output.seek(0)
-            return _single_channel(output.read(MAX_CHANNEL_BYTES + 1), name)
+        left = seconds_left()
+        try:
+            ended = child.run(
+                arguments,
+                seconds=timeout if left is None else min(timeout, left),
+                cap=MAX_CHANNEL_BYTES,
+                environment=child.environment(variables),
+            )
+        except child.ChildFailed as error:
+            raise ChannelError(f"{name}: {error.fact}", error.hint) from error.__cause__
+        if ended.status != 0:
+            raise ChannelError(f"{name}: failed with status {ended.status}", "run it by hand to see why")
+        return _single_channel(ended.output, name)
 
     return run
 
@@ -170,58 +175,29 @@ def from_plugin(reference: str) -> ChannelSource:
     return call
 
 
-def _started(arguments: Sequence[str], output: int, name: str) -> subprocess.Popen[bytes]:
-    import subprocess
-
-    try:
-        return subprocess.Popen(  # noqa: S603 - the command is the device owner's own
-            list(arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # a group of its own, which can be killed as a whole
-        )
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ChannelError(f"{name}: cannot be run ({reason})", "check its path") from error
-
-
-def _wait(process: subprocess.Popen[bytes], output: int, name: str, timeout: float) -> None:
-    """Wait until a program ends.
+def _checked_variables(names: Iterable[str]) -> tuple[str, ...]:
+    """Give the names of the variables that a program gets.
 
     Raises:
-        ChannelError: it takes too long, or prints too much.
+        ConfigurationError: they are not a list of such names, or one is the connection string's.
     """
-    from subprocess import TimeoutExpired
-    from time import monotonic
-
-    deadline = monotonic() + timeout
-    while True:
-        try:
-            process.wait(COMMAND_POLL_SECONDS)
-        except TimeoutExpired:
-            if os.fstat(output).st_size > MAX_CHANNEL_BYTES:
-                raise ChannelError(f"{name}: says more than any push channel", "correct it") from None
-            if monotonic() >= deadline:
-                raise ChannelError(f"{name}: gave nothing within {timeout:g} s", "make it faster") from None
-        else:
-            return
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a program with all that it started, and reap it if that takes no time."""
-    from subprocess import TimeoutExpired
-
-    if process.returncode is not None:  # its process id may be another's by now
-        return
-    try:
-        _kill_group(process)
-    except OSError:  # it has just ended, or became another user's
-        pass
-    try:
-        process.wait(KILLED_SECONDS)
-    except TimeoutExpired:  # it is reaped some time later
-        pass
+    if isinstance(names, str) or not hasattr(names, "__iter__"):
+        raise ConfigurationError(
+            f"pass_environment {validation.shown(names)}: is not a list", "give the name of each variable"
+        )
+    variables = tuple(names)
+    for name in variables:
+        if not isinstance(name, str) or not name or not _IN_VARIABLES.issuperset(name):
+            raise ConfigurationError(
+                f"pass_environment {validation.shown(name)}: is not the name of a variable",
+                "a name has letters, digits and _",
+            )
+        if name == CONNECTION_STRING:
+            raise ConfigurationError(
+                f"pass_environment {name!r}: holds the connection string",
+                "remove it: a channel command must not see that",
+            )
+    return variables
 
 
 def _single_channel(content: bytes, name: str) -> str:
@@ -245,16 +221,3 @@ def _text(content: bytes, name: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ChannelError(f"{name}: gave no text", "a push channel is text; correct it") from None
-
-
-if sys.platform == "win32":
-
-    def _kill_group(process: subprocess.Popen[bytes]) -> None:
-        process.kill()  # Windows has no process groups: what the program started lives on
-
-else:
-
-    def _kill_group(process: subprocess.Popen[bytes]) -> None:
-        import signal
-
-        os.killpg(process.pid, signal.SIGKILL)

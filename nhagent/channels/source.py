@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+from time import monotonic
+
 from nhagent.errors import ChannelError, ConfigurationError, NhagentError, is_failure
 from nhagent.models import BrowserChannel, read_channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeAlias
+    from typing import Final, TypeAlias
 
     from nhagent.models import Platform, PushChannel, RawChannel
 
 ChannelSource: TypeAlias = "Callable[[], RawChannel]"
 """Gives a push channel, or None where the platform has issued none yet."""
+
+_deadline: Final[ContextVar[float | None]] = ContextVar("deadline of the channel source", default=None)
+
+
+def seconds_left() -> float | None:
+    """Give the seconds that are left to the channel source that is being asked; None: as many as it likes."""
+    deadline = _deadline.get()
+    return None if deadline is None else max(0.0, deadline - monotonic())
 
 
 def as_source(platform: Platform, given: object, name: str) -> ChannelSource:
@@ -33,13 +44,16 @@ def as_source(platform: Platform, given: object, name: str) -> ChannelSource:
     return lambda: channel
 
 
-def ask(source: ChannelSource, platform: Platform, name: str) -> PushChannel | None:
+def ask(
+    source: ChannelSource, platform: Platform, name: str, *, seconds: float | None = None
+) -> PushChannel | None:
     """Ask a channel source once.
 
     Args:
         source: the channel source.
         platform: the device's platform.
         name: what to call the channel in an error.
+        seconds: how long it may take, for a source that looks at `seconds_left`; None: as long as it likes.
 
     Returns:
         The push channel, or None where there is none yet.
@@ -47,6 +61,7 @@ def ask(source: ChannelSource, platform: Platform, name: str) -> PushChannel | N
     Raises:
         ChannelError: the source failed, or gave something else than a push channel of this platform.
     """
+    before = _deadline.set(None if seconds is None else monotonic() + seconds)
     try:
         raw = source()
     except ChannelError:
@@ -55,6 +70,8 @@ def ask(source: ChannelSource, platform: Platform, name: str) -> PushChannel | N
         if not is_failure(error):
             raise
         raise _failed(error, name) from None
+    finally:
+        _deadline.reset(before)
     if raw is None or (isinstance(raw, str) and not raw.strip()):
         return None
     _check_kind(raw, name)

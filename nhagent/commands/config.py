@@ -36,7 +36,8 @@ _DEVICE: Final = (
     "owns_tags",
     "installation_id",
 )
-_CHANNEL: Final = ("file", "command", "env", "value", "credential", "plugin")
+_SOURCES: Final = ("file", "command", "env", "value", "credential", "plugin")
+_CHANNEL: Final = (*_SOURCES, "pass_environment")
 _TEMPLATE: Final = ("body", "headers", "tags", "expiry")
 _TILE: Final = ("channel", "tags", "templates")
 _REFRESH: Final = ("every", "startup_spread")
@@ -120,12 +121,18 @@ class ConfigurationFile:
 
     def _channel(self, table: TomlTable) -> RawChannel | Callable[[], RawChannel]:
         """Read the one source that is given."""
-        if len(table.given) != 1:
-            said = " and ".join(table.given) or "nothing"
+        given = [key for key in table.given if key in _SOURCES]
+        if len(given) != 1:
+            said = " and ".join(given) or "nothing"
             raise ConfigurationError(
-                f"{table.name}: there is {said}", f"give exactly one of {', '.join(_CHANNEL)}"
+                f"{table.name}: there is {said}", f"give exactly one of {', '.join(_SOURCES)}"
             )
-        match table.given[0]:
+        if given != ["command"] and "pass_environment" in table.given:
+            raise ConfigurationError(
+                f"{table.name}.pass_environment: there is no command beside it",
+                "remove it: it names what a command gets",
+            )
+        match given[0]:
             case "file":
                 return simple.from_file(os.path.join(self._folder, table.text("file")))
             case "command":
@@ -134,7 +141,7 @@ class ConfigurationFile:
                     raise ConfigurationError(
                         f"{table.name}.command: is empty", "give a program and its arguments"
                     )
-                return simple.from_command(command)
+                return _command(table, command)
             case "env":
                 return simple.from_environment(table.text("env"))
             case "credential":
@@ -263,6 +270,14 @@ def _is_decimal(number: str) -> bool:
 def _duration(table: TomlTable, key: str, default: str | None) -> timedelta | None:
     text = table.text(key, default)
     return None if text is None else read_duration(text, table.path(key))
+
+
+def _command(table: TomlTable, command: list[str]) -> Callable[[], RawChannel]:
+    names = table.texts("pass_environment")
+    try:
+        return simple.from_command(command, pass_environment=names)
+    except ConfigurationError as error:
+        raise error.at(table.name) from None
 
 
 def _templates(owner: TomlTable) -> dict[str, Template]:

@@ -91,8 +91,13 @@ class Inspector:
             return memory.changed(state=state, unreadable=(*memory.unreadable, STATE))
         return memory
 
-    def read(self, memory: Memory) -> Readings:
-        """Ask every channel source that is declared, now or before; none while the device is unregistered."""
+    def read(self, memory: Memory, seconds: float | None = None) -> Readings:
+        """Ask every channel source that is declared, now or before; none while the device is unregistered.
+
+        Args:
+            memory: what is on disk.
+            seconds: how long all of them may take; None: as long as they like.
+        """
         if memory.is_disabled:
             return Readings()
         if self._is_reading:
@@ -102,7 +107,7 @@ class Inspector:
         declaration = self.settings.given.over(Declaration.from_json(memory.state.declaration))
         self._is_reading = True
         try:
-            return read_sources(self.settings.platform, self.settings.source, declaration)
+            return read_sources(self.settings.platform, self.settings.source, declaration, seconds)
         finally:
             self._is_reading = False
 

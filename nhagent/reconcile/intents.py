@@ -52,18 +52,19 @@ def declare(inspector: Inspector, change: Callable[[Declaration], Declaration]) 
         inspector.settings = settings.changed(given=settings.given.left_to_disk(changes))
 
 
-def disable(inspector: Inspector) -> None:
+def disable(inspector: Inspector, seconds: float | None = None) -> None:
     """Keep the device off the hub, whatever is declared, and however wrong that or the credential is.
 
     Args:
         inspector: the device's; its next pass sends the deletions.
+        seconds: how long the channel sources may take; None: as long as they like.
 
     Raises:
         StateError: it is not on disk.
     """
     settings = inspector.settings
     with inspector.alone(LOCK_SECONDS):
-        readings = inspector.read(inspector.recall())
+        readings = inspector.read(inspector.recall(), seconds)
         with inspector.store.lock(LOCK_SECONDS):
             memory = inspector.recall()
             off = memory.changed(state=memory.state.changed(disabled=True))

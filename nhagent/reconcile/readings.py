@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from nhagent.channels.source import as_source, ask
 from nhagent.errors import ChannelError, ConfigurationError
 from nhagent.hub.installations import channel_to_json
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from nhagent.reconcile.declaration import Declaration
 
 
+LEAST_SOURCES_SECONDS: Final = 2.0
+"""Minimum time of all channel sources together, however little a start has left."""
+
+
 class Readings(Value):
     """What the channel sources gave.
 
@@ -35,8 +41,18 @@ class Readings(Value):
     _hidden = frozenset({"given"})
 
 
-def read_sources(platform: Platform, primary: ChannelSource, declaration: Declaration) -> Readings:
-    """Ask every channel source once. One that fails does not keep the others from being asked."""
+def read_sources(
+    platform: Platform, primary: ChannelSource, declaration: Declaration, seconds: float | None = None
+) -> Readings:
+    """Ask every channel source once. One that fails does not keep the others from being asked.
+
+    Args:
+        platform: the device's platform.
+        primary: the source of the device's own channel.
+        declaration: what names the tiles, and their sources.
+        seconds: how long all of them may take, at least `LEAST_SOURCES_SECONDS`; None: as long as they like.
+    """
+    deadline = None if seconds is None else monotonic() + max(LEAST_SOURCES_SECONDS, seconds)
     sources: dict[str, ChannelSource | None] = {PRIMARY: primary}
     for tile_id, tile in (declaration.secondary_tiles or {}).items():
         name = tile_name(tile_id)
@@ -45,7 +61,8 @@ def read_sources(platform: Platform, primary: ChannelSource, declaration: Declar
     errors: dict[str, ChannelError] = {}
     for name, source in sources.items():
         try:
-            channel = None if source is None else ask(source, platform, name)
+            left = None if deadline is None else max(0.0, deadline - monotonic())
+            channel = None if source is None else ask(source, platform, name, seconds=left)
         except ChannelError as error:
             errors[name] = error
             continue

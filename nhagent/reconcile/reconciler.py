@@ -54,8 +54,9 @@ class Reconciler:
         Raises:
             NhagentError: waiting cannot mend it. What waiting may mend is reported.
         """
+        read_by = monotonic() + seconds
         seconds = max(seconds, LEAST_SECONDS)
-        attempt = _Pass(self._inspector, self._retries, monotonic() + seconds, mode)
+        attempt = _Pass(self._inspector, self._retries, monotonic() + seconds, mode, read_by=read_by)
         try:
             with self._inspector.alone(seconds):
                 try:
@@ -69,11 +70,14 @@ class Reconciler:
 class _Pass:
     """How far one pass has come, for a report that is true even if it was cut short."""
 
-    def __init__(self, inspector: Inspector, retries: Retries, deadline: float, mode: Mode) -> None:
+    def __init__(
+        self, inspector: Inspector, retries: Retries, deadline: float, mode: Mode, *, read_by: float
+    ) -> None:
         self._inspector = inspector
         self._store, self._session = inspector.store, inspector.session
         self._registrar, self._retries = inspector.registrar, retries
         self._deadline = deadline
+        self._read_by = read_by
         self._mode = mode
         self._plan: StartPlan | None = None
         self._installation_id: str | None = None
@@ -123,7 +127,7 @@ class _Pass:
         memory = inspector.recall()
         self._installation_id = None if memory.identity is None else memory.identity.installation_id
         self._retries.load(memory.state.retry)
-        self._readings = inspector.read(memory)
+        self._readings = inspector.read(memory, self._read_by - monotonic())
         plan = inspector.plan(inspector.inputs(memory, self._readings, namespace, mode=self._mode))
         self._plan, self._readings = plan, plan.readings
         if plan.is_cloned:

@@ -19,6 +19,9 @@ MANAGERS: Final = ((), ("--user",))
 SYSTEMCTL_SECONDS: Final = 5.0
 """How long systemctl may take."""
 
+MAX_SHOWN_BYTES: Final = 256 * 1024
+"""How much of what systemctl prints is read; `nhagent@*.service` may be many."""
+
 PLAIN_CREDENTIALS: Final = "/etc/credstore"
 ENCRYPTED_CREDENTIALS: Final = "/etc/credstore.encrypted"
 """Where systemd looks for a credential that a unit names without a path."""
@@ -73,23 +76,23 @@ class Unit:
 def installed() -> Iterator[Unit]:
     """Give the units of the system's manager, and of the user's own; none where there is no systemd."""
     from shutil import which
-    from subprocess import DEVNULL, SubprocessError, run
+
+    from nhagent.channels import child
 
     systemctl = which("systemctl")
     if systemctl is None:
         return
     for manager in MANAGERS:
         try:
-            done = run(  # noqa: S603 - a program of the system, and nothing from outside among its arguments
+            ended = child.run(
                 [systemctl, *manager, "show", *UNITS, f"--property={_PROPERTIES}"],
-                stdin=DEVNULL,
-                capture_output=True,
-                timeout=SYSTEMCTL_SECONDS,
-                check=False,
+                seconds=SYSTEMCTL_SECONDS,
+                cap=MAX_SHOWN_BYTES,
+                environment=child.environment(),
             )
-        except (OSError, SubprocessError):
+        except child.ChildFailed:
             continue
-        yield from _units_of(done.stdout.decode(errors="replace"), is_users=bool(manager))
+        yield from _units_of(ended.output.decode(errors="replace"), is_users=bool(manager))
 
 
 def _units_of(shown: str, *, is_users: bool) -> Iterator[Unit]:
