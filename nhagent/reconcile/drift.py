@@ -152,7 +152,7 @@ def verify(inspector: Inspector, retries: Retries) -> Verification:
         NhagentError: the hub could not be asked.
     """
     try:
-        with inspector.alone(LOCK_SECONDS):
+        with NO_LOCALS, inspector.alone(LOCK_SECONDS):
             retries.check(inspector.recall().state.retry)
             try:
                 return _Look(inspector).verify()
