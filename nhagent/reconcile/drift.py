@@ -21,6 +21,7 @@ from nhagent.reconcile.readings import known_channels, remembered_channels
 from nhagent.registrars.deletions import is_of_style, swept
 from nhagent.registrars.protocol import WritePolicy
 from nhagent.report import Drift, Verification
+from nhagent.secret import NO_LOCALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
