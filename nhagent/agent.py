@@ -47,6 +47,7 @@ from nhagent.registrars.protocol import registrar_of
 from nhagent.report import Outcome, Status
 from nhagent.retry.loop import run_until_done
 from nhagent.retry.state import Retries, uptime
+from nhagent.secret import NO_LOCALS, Secret, hidden
 from nhagent.session.credential_chain import CredentialChain
 from nhagent.session.hub_session import HubSession
 
@@ -143,19 +144,26 @@ class Agent:
         machine: MachineName | None = None,
         disk: Disk | None = None,
     ) -> None:
-        settings = read_settings(**locals())
-        registrar = registrar_of(settings.style, lambda: self._session.open())
-        settings.check(registrar)
-        self._settings = settings
+        given = Secret({**locals(), "connection_string": hidden(connection_string)})
+        del app, hub, platform, channel, tags, templates, secondary_tiles, user_id, push_variables
+        del style, connection_string, endpoint, ca_bundle, installation_id, state_dir
         self._on_registered = on_registered
         self._on_error = on_error
         self._background: Background | None = None
-        folder = paths.device_folder(paths.state_folder(state_dir), app, hub)
-        self._store = Store(folder, sleep=settings.sleep, disk=disk)
-        chain = CredentialChain(
-            app, hub, connection_string, endpoint=endpoint, allow_full_access=allow_full_access
-        )
-        self._session = HubSession(chain, hub, ca_bundle=ca_bundle, clock=settings.clock)
+        with NO_LOCALS:  # a traceback would show what was given
+            self._set_up(given.reveal())
+
+    def _set_up(self, given: Mapping[str, Any]) -> None:
+        app, hub = given["app"], given["hub"]
+        settings = read_settings(**given)
+        registrar = registrar_of(settings.style, lambda: self._session.open())
+        settings.check(registrar)
+        self._settings = settings
+        folder = paths.device_folder(paths.state_folder(given["state_dir"]), app, hub)
+        self._store = Store(folder, sleep=settings.sleep, disk=given["disk"])
+        credential = {name: given[name] for name in ("connection_string", "endpoint", "allow_full_access")}
+        chain = CredentialChain(app, hub, **credential)
+        self._session = HubSession(chain, hub, ca_bundle=given["ca_bundle"], clock=settings.clock)
         self._retries = Retries(self._store, settings.clock, settings.random)
         self._inspector = Inspector(settings, self._store, self._session, registrar)
         self._reconciler = Reconciler(self._inspector, self._retries)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from nhagent.visible import visible
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,7 +45,7 @@ class NhagentError(Exception):
 
     def __init__(self, fact: object = "", hint: object = "") -> None:
         # An app may raise one with anything in it, and in ways of its own.
-        self.fact, self.hint = str(fact), str(hint)
+        self.fact, self.hint = visible(str(fact)), visible(str(hint))
         super().__init__(self.fact, self.hint)
 
     def __str__(self) -> str:
@@ -54,7 +56,7 @@ class NhagentError(Exception):
         from copy import copy
 
         placed = copy(self)
-        placed.fact = f"{place}: {self.fact}"
+        placed.fact = visible(f"{place}: {self.fact}")
         placed.args = (placed.fact, self.hint)
         return placed
 
@@ -143,8 +145,8 @@ class HubError(NhagentError):
     ) -> None:
         super().__init__(fact, hint)
         self.status = status
-        self.detail = detail
-        self.tracking_id = tracking_id
+        self.detail = visible(detail)
+        self.tracking_id = None if tracking_id is None else visible(tracking_id)
         self.retry_after = retry_after
         self.server_time = server_time
 

@@ -79,6 +79,7 @@ class BrowserChannel(Validated):
             raise ConfigurationError(
                 "browser channel: its endpoint must be an https:// URL", _AS_THE_BROWSER_GIVES_IT
             )
+        validation.check_no_hub_secret("browser channel: its endpoint", self.endpoint)
         for name, key in (("p256dh", self.p256dh), ("auth", self.auth)):
             bare = key.rstrip("=") if isinstance(key, str) else ""
             if not bare or not _IN_BASE64.issuperset(bare):
@@ -170,6 +171,7 @@ def read_channel(platform: Platform, raw: object, name: str) -> PushChannel:
         raise ConfigurationError(
             f"{name}: holds a line break or control character", "give one PNS handle alone"
         )
+    validation.check_no_hub_secret(name, handle)
     if platform is Platform.APNS and (len(handle) % 2 or not validation.HEX_DIGITS.issuperset(handle)):
         raise ConfigurationError(
             f"{name} {fingerprint(handle)}: is not an Apple device token",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 HIDDEN: Final = "…"
 MAX_PROSE_CHARACTERS: Final = 200
+MIN_CUT_CHARACTERS: Final = 16
+"""The shortest beginning by which a secret that was cut is recognised."""
 _SHORT_SECRET_CHARACTERS: Final = 12
 """A secret of at most this length is found only where it stands as a word: it may be part of others."""
 _LONGEST_WORD_CHARACTERS: Final = 20
@@ -31,8 +33,9 @@ _VALUE_AFTER_ITS_NAME: Final = (
 def redacted(text: str, *, secrets: Iterable[str] = (), marks: Mapping[str, str] = EMPTY) -> str:
     """Take out of somebody else's text what must not be shown.
 
-    It is found in any case, percent-encoded (twice, too), as XML and as JSON. The value of anything called
-    ``SharedAccessKey``, ``sig`` or ``Authorization`` is taken out too.
+    It is found in any case, percent-encoded (twice, too) and decoded, as XML and as JSON, and cut: a
+    beginning of `MIN_CUT_CHARACTERS` is taken out with what follows up to a blank or a quotation mark. The
+    value of anything called ``SharedAccessKey``, ``sig`` or ``Authorization`` is taken out too.
 
     Args:
         text: what was said.
@@ -44,13 +47,23 @@ def redacted(text: str, *, secrets: Iterable[str] = (), marks: Mapping[str, str]
     """
     import re  # an unchanged start has nothing to redact
 
-    marks = {**dict.fromkeys(filter(None, secrets), HIDDEN), **marks}
+    marks = _with_decoded({**dict.fromkeys(filter(None, secrets), HIDDEN), **marks})
     for secret in sorted(marks, key=len, reverse=True):  # the longest first: one may hold another
         form = "".join(map(_any_form, secret))
         if len(secret) <= _SHORT_SECRET_CHARACTERS:
             form = rf"(?<!\w){form}(?!\w)"
         text = re.sub(form, marks[secret], text, flags=re.IGNORECASE)
+    for start in {secret[:MIN_CUT_CHARACTERS] for secret in marks if len(secret) > MIN_CUT_CHARACTERS}:
+        cut = "".join(map(_any_form, start)) + r"[^\s\"'<>]*"
+        text = re.sub(cut, HIDDEN, text, flags=re.IGNORECASE)
     return re.sub(_VALUE_AFTER_ITS_NAME, rf"\g<name>{HIDDEN}", text, flags=re.IGNORECASE)
+
+
+def _with_decoded(marks: Mapping[str, str]) -> dict[str, str]:
+    """Add what each text is once it is percent-decoded: a hub may quote what it has read."""
+    from urllib.parse import unquote
+
+    return {unquote(secret): mark for secret, mark in marks.items() if "%" in secret} | dict(marks)
 
 
 def in_prose(error: BaseException) -> str:

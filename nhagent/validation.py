@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from nhagent.errors import ConfigurationError
+from nhagent.secret import holds_hub_secret, holds_secret, is_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +38,10 @@ _DOT_SEGMENTS: Final = frozenset({".", ".."})  # HTTP libraries fold them into a
 def shown(value: object) -> str:
     """Give a value as an error may show it: cut short, and never a connection string given by mistake."""
     text = repr(value)
-    if "sharedaccess" in text.lower() or _holds_secret(text):
+    if "sharedaccess" in text.lower() or holds_secret(text):
         return "(a connection string)"
+    if is_key(text.strip("'\"")):
+        return "(a key)"
     return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"
 
 
@@ -68,21 +71,35 @@ def check_no_secret(name: str, text: str) -> None:
     Raises:
         ConfigurationError: the text is one, or holds one.
     """
-    if _holds_secret(text):
-        raise ConfigurationError(
-            f"{name}: holds a key or a token, as a connection string does",
-            f"give the {name} itself, and the connection string where it belongs",
-        )
+    if holds_secret(text):
+        raise _secret_refused(name)
 
 
-def _holds_secret(text: str) -> bool:
-    folded = text.casefold()
-    if "sig" not in folded and "sharedaccesskey" not in folded:
-        return False
-    import re  # compiled for the few texts that may hold a secret, not for every start
+def check_no_hub_secret(name: str, text: str) -> None:
+    """As `check_no_secret`, for text that may hold an address with a ``sig`` of somebody else's.
 
-    pattern = r"sharedaccesskey\s*(?:=|%3d)|sharedaccesssignature\s|\bsig\s*(?:=|%3d)"
-    return re.search(pattern, text, re.IGNORECASE) is not None
+    Raises:
+        ConfigurationError: the text is a connection string or a hub's SAS token, or holds one.
+    """
+    if holds_hub_secret(text):
+        raise _secret_refused(name)
+
+
+def check_setting(name: str, text: object) -> None:
+    """Refuse a connection string, a SAS token or a bare key as a path, a name or another setting.
+
+    Raises:
+        ConfigurationError: the text is one, or holds one.
+    """
+    if isinstance(text, str) and (holds_secret(text) or is_key(text)):
+        raise _secret_refused(name)
+
+
+def _secret_refused(name: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{name}: holds a key or a token, as a connection string does",
+        f"give the {name} itself, and the connection string where it belongs",
+    )
 
 
 def check_seconds(name: str, value: object) -> None:
@@ -161,6 +178,7 @@ def check_tag(name: str, tag: object) -> None:
         raise ConfigurationError(
             f"{name} {shown(tag)}: {len(tag)} characters", f"at most {MAX_TAG_CHARACTERS} are allowed"
         )
+    check_no_secret(name, tag)
 
 
 def check_name(name: str, key: object) -> None:
@@ -177,6 +195,7 @@ def check_name(name: str, key: object) -> None:
             "a name may contain only letters, digits and _ @ # . : -, "
             f"at most {MAX_NAME_CHARACTERS} characters",
         )
+    check_no_secret(name, key)
 
 
 def check_texts(name: str, texts: object) -> None:
@@ -192,6 +211,8 @@ def check_texts(name: str, texts: object) -> None:
             raise ConfigurationError(
                 f"{name} {shown(key)}: its name or its value is not text", "give text for both"
             )
+        check_no_hub_secret(name, key)
+        check_no_hub_secret(name, value)
 
 
 def check_user_id(user_id: object) -> None:
@@ -260,7 +281,7 @@ def checked_app_name(app: object) -> str:
             f"app {shown(app)}: is not a name",
             f"give the app's own, such as its package name, in at most {MAX_APP_CHARACTERS} characters",
         )
-    check_no_secret("app", app)
+    check_setting("app", app)
     return app
 
 

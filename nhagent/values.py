@@ -8,6 +8,8 @@ a small module, and ``dataclasses`` itself imports ``inspect``. A subclass of `F
 
 from __future__ import annotations
 
+from nhagent.secret import NO_LOCALS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -187,7 +189,13 @@ class Validated(Frozen):
 
         def __init__(self, *values: Any, **named: Any) -> None:
             super().__init__(*values, **named)
-            self._validate()
+            del values, named  # a traceback would show them
+            with NO_LOCALS:
+                try:
+                    self._validate()
+                except BaseException:
+                    self.__dict__.update(dict.fromkeys(self._fields))  # what was refused is not shown
+                    raise
             self._freeze()
 
     def _validate(self) -> None:

@@ -39,6 +39,7 @@ def from_file(path: str | os.PathLike[str]) -> ChannelSource:
         path: the file's path.
     """
     path = os.fspath(path)
+    validation.check_setting("channel file", path)
     name = f"channel file {path!r}"
 
     def read() -> RawChannel:
@@ -67,6 +68,7 @@ def from_credential(name: str, environ: Mapping[str, str] = os.environ) -> Chann
         name: the credential's name.
         environ: the environment, whose $CREDENTIALS_DIRECTORY names the folder of the credentials.
     """
+    validation.check_setting("channel credential", name)
 
     def read() -> RawChannel:
         folder = environ.get("CREDENTIALS_DIRECTORY")
@@ -88,6 +90,7 @@ def from_environment(variable: str, environ: Mapping[str, str] = os.environ) -> 
         variable: the variable's name.
         environ: the environment.
     """
+    validation.check_setting("channel variable", variable)
 
     def read() -> RawChannel:
         handle = environ.get(variable, "")
@@ -124,6 +127,8 @@ def from_command(
             f"channel command {validation.shown(arguments)}: is not a list",
             "give the program and each of its arguments as texts of their own",
         )
+    for argument in arguments:
+        validation.check_setting("channel command", argument)
     name = f"channel command {arguments[0]!r}"
     variables = _checked_variables(pass_environment)
 
@@ -156,6 +161,7 @@ def from_plugin(reference: str) -> ChannelSource:
     Raises:
         ConfigurationError: the reference has another form.
     """
+    validation.check_setting("channel plugin", reference)
     name = f"channel plugin {reference!r}"
     module, _, attribute = reference.partition(":")
     if not module or not attribute:

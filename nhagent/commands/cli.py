@@ -15,6 +15,7 @@ from nhagent.commands.actions import ACTIONS, TEMPFAIL, failure_keys
 from nhagent.commands.output import Result, complain, error_to_json
 from nhagent.commands.parser import make_parser
 from nhagent.logs import Log
+from nhagent.visible import visible
 
 TYPE_CHECKING = False  # taken for typing's by type checkers; an unchanged start need not import that
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _show(result: Result, *, as_json: bool) -> None:
             print(json.dumps(result.document))
     elif result.text:
         encoding = sys.stdout.encoding or "utf-8"
-        print(result.text.encode(encoding, "backslashreplace").decode(encoding))
+        print(visible(result.text).encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()
 
 

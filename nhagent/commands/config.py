@@ -235,6 +235,7 @@ def read_duration(text: str, name: str) -> timedelta:
     """
     from datetime import timedelta
 
+    validation.check_setting(name, text)
     seconds = 0.0
     parts = _numbers_and_units(text)
     for number, unit in parts:

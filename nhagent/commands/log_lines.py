@@ -8,6 +8,7 @@ import sys
 from typing import Final
 
 from nhagent.commands.systemd import writes_to_journal
+from nhagent.visible import visible
 
 LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 """What is logged without ``-v``, with one, and with two."""
@@ -22,7 +23,15 @@ _PRIORITIES: Final = (
 )
 
 
-class JournalFormatter(logging.Formatter):
+class VisibleFormatter(logging.Formatter):
+    """Log lines whose control characters are visible."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As `logging.Formatter.format`."""
+        return visible(super().format(record))
+
+
+class JournalFormatter(VisibleFormatter):
     """Log lines with their priority before each."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -41,6 +50,6 @@ def set_up_logging(verbose: int) -> None:
     if "JOURNAL_STREAM" in os.environ and writes_to_journal():
         lines.setFormatter(JournalFormatter("%(name)s: %(message)s"))
     else:
-        lines.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        lines.setFormatter(VisibleFormatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[lines])
     logging.getLogger("nhagent").setLevel(LEVELS[min(verbose, len(LEVELS) - 1)])

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from nhagent.errors import ChannelError, NhagentError
 from nhagent.report import Outcome
 from nhagent.values import Value
+from nhagent.visible import visible
 
 TYPE_CHECKING = False  # taken for typing's by type checkers; an unchanged start need not import that
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def complain(text: str) -> None:
 
         if writes_to_journal():
             text = as_error(text)
-    print(text, file=sys.stderr)
+    print(visible(text), file=sys.stderr)
 
 
 def _time_and_age(moment: datetime | None) -> str:

@@ -22,6 +22,7 @@ from nhagent.reconcile.declaration import PRIMARY, tile_name
 from nhagent.reconcile.identity import new_installation_id
 from nhagent.reconcile.readings import WAIT_FOR_ANOTHER, known_channels, why_refused
 from nhagent.registrars.protocol import INSTALLATION
+from nhagent.secret import Secret
 from nhagent.session.credential_chain import CredentialChain, checked_connection_string
 from nhagent.session.hub_session import HubSession
 
@@ -123,7 +124,7 @@ def check_connection_string(text: str, hub: str, *, allow_full_access: bool) -> 
         CredentialError: it may do more than listen.
     """
     connection = checked_connection_string(
-        text, "the connection string", hub, allow_full_access=allow_full_access
+        Secret(text), "the connection string", hub, allow_full_access=allow_full_access
     )
     return connection.key_name, connection.namespace
 

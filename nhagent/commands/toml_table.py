@@ -7,6 +7,7 @@ without tags.
 from __future__ import annotations
 
 from nhagent.errors import ConfigurationError
+from nhagent.validation import check_no_hub_secret
 
 TYPE_CHECKING = False  # taken for typing's by type checkers; an unchanged start need not import that
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class TomlTable:
         self.given = list(values)
         self._values = values
         for key in values:
+            check_no_hub_secret(f"a key of {name or 'the file'}", key)
             if key not in known:
                 raise ConfigurationError(f'{self.path(key)}: unknown key "{key}"', _nearest(key, known))
 
@@ -76,6 +78,8 @@ class TomlTable:
         value = self._take(key, default)
         if value is not default and not isinstance(value, str):
             raise self._wrong(key, value, "text in quotes")
+        if isinstance(value, str):
+            check_no_hub_secret(self.path(key), value)
         return value
 
     def boolean(self, key: str, *, default: bool) -> bool:

@@ -108,6 +108,7 @@ def config_file(given: str | None, environ: Mapping[str, str] = os.environ) -> s
     """Find the configuration file: the argument, $NHAGENT_CONFIG, the system's if it exists, the user's."""
     named = given or environ.get("NHAGENT_CONFIG")
     if named:
+        validation.check_setting("configuration file", named)
         return named
     if os.path.exists(SYSTEM_CONFIG):
         return SYSTEM_CONFIG
@@ -117,6 +118,7 @@ def config_file(given: str | None, environ: Mapping[str, str] = os.environ) -> s
 
 
 def _absolute(name: str, folder: str) -> str:
+    validation.check_setting(name, folder)
     if not os.path.isabs(folder):
         raise ConfigurationError(f"{name} {validation.shown(folder)}: is relative", "give its absolute path")
     return folder

@@ -31,6 +31,7 @@ def check_private(path: str, name: str) -> None:
     """
     if sys.platform == "win32":  # modes mean nothing there; access lists decide
         return
+    validation.check_setting(name, path)
     file = f"{name} {validation.shown(path)}"
     try:
         facts = os.stat(path)
@@ -55,6 +56,7 @@ def read_secret(path: str, name: str) -> str:
         CredentialError: it cannot be read, or holds something else than a short text. No error shows what
             it holds.
     """
+    validation.check_setting(name, path)
     file = f"{name} {validation.shown(path)}"
     try:
         with open_regular(path) as opened:

@@ -113,6 +113,8 @@ class Adapter(HTTPAdapter):
 
     def _pool_classes(adapter) -> dict[str, type[HTTPConnectionPool]]:  # noqa: N805 - self is the connection below
         class Plain(HTTPConnection):
+            debuglevel = 0  # of another value http.client prints the token, whoever set it
+
             def connect(self) -> None:
                 adapter._watch(self, super().connect)
 

@@ -17,6 +17,7 @@ from nhagent.hub.exchange import HubExchange, TokenSource
 from nhagent.hub.installation_operations import InstallationOperations
 from nhagent.hub.registration_operations import RegistrationOperations
 from nhagent.models import PushChannel
+from nhagent.secret import NO_LOCALS, hidden
 
 
 class HubClient(InstallationOperations, RegistrationOperations):
@@ -45,14 +46,16 @@ class HubClient(InstallationOperations, RegistrationOperations):
         timeout: float = EXCHANGE_SECONDS,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        self._exchange = HubExchange(
-            connection_string,
-            hub,
-            endpoint=endpoint,
-            ca_bundle=ca_bundle,
-            timeout=timeout,
-            clock=clock or (lambda: datetime.now(UTC)),
-        )
+        connection_string = hidden(connection_string)  # a traceback would show it
+        with NO_LOCALS:
+            self._exchange = HubExchange(
+                connection_string,
+                hub,
+                endpoint=endpoint,
+                ca_bundle=ca_bundle,
+                timeout=timeout,
+                clock=clock or (lambda: datetime.now(UTC)),
+            )
 
     def __enter__(self) -> Self:
         return self

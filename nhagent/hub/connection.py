@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from nhagent import validation
 from nhagent.errors import ConfigurationError
+from nhagent.secret import NO_LOCALS, Secret
 from nhagent.values import Frozen
 
 TYPE_CHECKING = False
@@ -24,6 +25,7 @@ TOKEN_SECONDS: Final = 300
 """Life of a SAS token: enough for one exchange on a slow link, and of little use once stolen."""
 
 MAX_KEY_CHARACTERS: Final = 256
+_NAMES: Final = frozenset({"endpoint", "sharedaccesskeyname", "sharedaccesskey", "entitypath"})
 _COPY_AGAIN: Final = "copy it again"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _LOOPBACK_NETWORK: Final = "127"
@@ -59,6 +61,13 @@ class ConnectionString(Frozen):
         Raises:
             ConfigurationError: a part is missing, doubled or malformed. The message never holds the key.
         """
+        held = Secret(text)
+        del text  # a traceback would show it
+        with NO_LOCALS:
+            return cls._read(held.reveal())
+
+    @classmethod
+    def _read(cls, text: str) -> ConnectionString:
         if not validation.is_text(text):
             raise ConfigurationError(
                 f"connection string: is {type(text).__name__}, not readable text", _COPY_AGAIN
@@ -140,7 +149,10 @@ def _named_parts(text: str) -> dict[str, str]:
         if not equals or not name:
             raise ConfigurationError(f'connection string: part {number} is not "Name=value"', "copy it whole")
         if values.setdefault(name.lower(), value) != value:
-            raise ConfigurationError(f"connection string: {name} is given twice, with two values", "give one")
+            called = name if name.lower() in _NAMES else f"the name of part {number}"
+            raise ConfigurationError(
+                f"connection string: {called} is given twice, with two values", "give one"
+            )
     return values
 
 
@@ -162,6 +174,7 @@ def read_endpoint(text: str, name: str) -> str:
     )
     if not validation.is_text(text) or validation.has_control_characters(text.strip()):
         raise refusal
+    validation.check_setting(name, text)
     text = text.strip()
     try:
         parts = urlsplit(text if "://" in text else f"https://{text}")

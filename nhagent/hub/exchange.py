@@ -24,6 +24,7 @@ from nhagent.hub.replies import HubReply, raise_for_error, read_facts
 from nhagent.hub.transport import Request, Response, Transport
 from nhagent.models import PushChannel, marks_of
 from nhagent.redaction import redacted, without_text
+from nhagent.secret import NO_LOCALS, Secret, hidden
 from nhagent.values import Value
 from nhagent.version import __version__
 
@@ -81,7 +82,7 @@ class HubExchange:
 
     def __init__(
         self,
-        connection_string: str | ConnectionString | TokenSource,
+        connection_string: Secret[str] | str | ConnectionString | TokenSource,
         hub: str,
         *,
         endpoint: str | None,
@@ -96,19 +97,21 @@ class HubExchange:
         self.requests_sent = 0
         self.clock_skew: float | None = None
         self._lists_end = inf
-        if isinstance(connection_string, str):
-            connection_string = ConnectionString.parse(connection_string)
-        if isinstance(connection_string, ConnectionString):
-            connection_string.check_hub(hub)
-            endpoint = connection_string.endpoint if endpoint is None else endpoint
-        elif not callable(connection_string):
+        credential = hidden(connection_string)
+        if isinstance(credential, Secret) and isinstance(credential.reveal(), str):
+            credential = ConnectionString.parse(credential.reveal())
+        if isinstance(credential, ConnectionString):
+            credential.check_hub(hub)
+            endpoint = credential.endpoint if endpoint is None else endpoint
+        elif not callable(credential):
+            given = None if credential is None else credential.reveal()
             raise ConfigurationError(
-                f"connection_string: is {type(connection_string).__name__}",
+                f"connection_string: is {type(given).__name__}",
                 "give text, or a callable that gives a SAS token",
             )
         elif endpoint is None:
             raise ConfigurationError("endpoint: needed with a token callable", "give the namespace's address")
-        self._credential = connection_string
+        self._credential = credential
         self._endpoint = read_endpoint(endpoint, "endpoint")
         validation.check_seconds("timeout", timeout)
         self._transport = Transport(ca_bundle=ca_bundle, timeout=timeout)
@@ -156,11 +159,15 @@ class HubExchange:
             CredentialError: the token callable failed, or gave no token.
             ConfigurationError: the token cannot be sent.
         """
+        with NO_LOCALS:
+            return self._made(request)
+
+    def _made(self, request: HubRequest) -> tuple[Response, HubReply]:
         resource = f"{self._endpoint}/{quote(self._hub)}/{request.path}"
         token, key = self._signed(resource)
         self._redact = lambda text: redacted(
             text,
-            secrets=(key, *_secrets_of(token)),
+            secrets=(key.reveal(), *_secrets_of(token.reveal())),
             marks=marks_of((*request.channels, *self.channels())),
         )
         query = "&".join((f"api-version={API_VERSION}", *request.query))
@@ -174,11 +181,12 @@ class HubExchange:
         raise_for_error(response, facts, hub=self._hub, record=request.record, redact=self._redact)
         return response, facts
 
-    def _signed(self, resource: str) -> tuple[str, str]:
+    def _signed(self, resource: str) -> tuple[Secret[str], Secret[str]]:
         """Give a token for a resource, and the key that signed it: empty where a callable gave the token."""
         if isinstance(self._credential, ConnectionString):
-            return self._credential.token(resource, self._clock()), self._credential.key
-        return _token_of(self._credential, self.channels), ""
+            token = Secret(self._credential.token(resource, self._clock()))
+            return token, Secret(self._credential.key)
+        return Secret(_token_of(self._credential, self.channels)), Secret("")
 
     def unreadable(self, reply: HubReply, why: str) -> HubUnavailable:
         """Make the error of a 2xx reply whose body cannot be used.
@@ -198,9 +206,9 @@ class HubExchange:
         )
 
 
-def _headers_of(request: HubRequest, token: str) -> dict[str, str]:
+def _headers_of(request: HubRequest, token: Secret[str]) -> dict[str, str]:
     headers = {
-        "Authorization": token,
+        "Authorization": token.reveal(),
         "User-Agent": f"nhagent/{__version__}",
         "Accept-Encoding": "identity",
         "x-ms-version": API_VERSION,

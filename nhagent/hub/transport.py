@@ -27,6 +27,7 @@ from nhagent.hub.adapter import CONNECT_SECONDS, Adapter, tls_context
 from nhagent.hub.causes import cause_of, cause_of_tls_failure
 from nhagent.hub.connection import EXCHANGE_SECONDS, is_loopback
 from nhagent.logs import Log
+from nhagent.secret import NO_LOCALS
 from nhagent.values import Value
 
 MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
@@ -107,6 +108,10 @@ class Transport:
             HubUnavailable: no whole reply within the timeout and the size cap: DNS, TLS, network, proxy.
             ConfigurationError: a header cannot be sent.
         """
+        with NO_LOCALS:  # those of requests, urllib3 and http.client hold the token and the handles
+            return self._sent(request)
+
+    def _sent(self, request: Request) -> Response:
         host = urlsplit(request.url).netloc
         started = monotonic()
         # A socket's timeout starts again with every byte: only cutting the connection ends a dripping reply.

@@ -21,6 +21,7 @@ from nhagent.reconcile.readings import known_channels, remembered_channels
 from nhagent.registrars.deletions import is_of_style, swept
 from nhagent.registrars.protocol import WritePolicy
 from nhagent.report import Drift, Verification
+from nhagent.secret import NO_LOCALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -152,7 +153,7 @@ def verify(inspector: Inspector, retries: Retries) -> Verification:
         NhagentError: the hub could not be asked.
     """
     try:
-        with inspector.alone(LOCK_SECONDS):
+        with NO_LOCALS, inspector.alone(LOCK_SECONDS):
             retries.check(inspector.recall().state.retry)
             try:
                 return _Look(inspector).verify()

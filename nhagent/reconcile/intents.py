@@ -11,6 +11,7 @@ from nhagent.reconcile.planner import StartPlan
 from nhagent.reconcile.readings import Readings, remembered_channels
 from nhagent.registrars.deletions import delete_all
 from nhagent.registrars.records import INSTALLATION_RECORD
+from nhagent.secret import NO_LOCALS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def declare(inspector: Inspector, change: Callable[[Declaration], Declaration]) 
         StateError: it is not on disk.
     """
     store, settings = inspector.store, inspector.settings
-    with inspector.alone(LOCK_SECONDS), store.lock(LOCK_SECONDS):
+    with NO_LOCALS, inspector.alone(LOCK_SECONDS), store.lock(LOCK_SECONDS):
         memory = inspector.recall()
         if STATE in memory.unreadable:
             raise StateUnreadable(f"state folder {store.folder!r}: {STATE} is corrupt", "start first")

@@ -11,6 +11,7 @@ from nhagent.reconcile.planner import state_of
 from nhagent.reconcile.readings import Readings, channels_of
 from nhagent.report import Status
 from nhagent.retry import backoff
+from nhagent.secret import NO_LOCALS
 
 if TYPE_CHECKING:
     from nhagent.reconcile.inspector import Inspector
@@ -64,7 +65,7 @@ def plan_without_changing(inspector: Inspector, retries: Retries) -> StartPlan:
     Raises:
         NhagentError: as a start.
     """
-    with inspector.alone(LOCK_SECONDS):
+    with NO_LOCALS, inspector.alone(LOCK_SECONDS):
         try:
             return inspector.session.authorized(lambda: _plan(inspector, retries))
         except Throttled as error:

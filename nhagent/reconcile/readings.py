@@ -10,6 +10,7 @@ from nhagent.hub.installations import channel_to_json
 from nhagent.models import Platform, fingerprint, identity_of_channel, read_channel
 from nhagent.reconcile.declaration import PRIMARY, tile_name
 from nhagent.registrars.records import InstallationRecord, rows_in
+from nhagent.secret import without_locals
 from nhagent.values import EMPTY, Value
 
 TYPE_CHECKING = False
@@ -64,6 +65,7 @@ def read_sources(
             left = None if deadline is None else max(0.0, deadline - monotonic())
             channel = None if source is None else ask(source, platform, name, seconds=left)
         except ChannelError as error:
+            without_locals(error)
             errors[name] = error
             continue
         if channel is not None:

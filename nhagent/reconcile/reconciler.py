@@ -18,6 +18,7 @@ from nhagent.reconcile.identity import is_elsewhere
 from nhagent.reconcile.planner import next_steps
 from nhagent.reconcile.readings import Readings
 from nhagent.report import Outcome, Report
+from nhagent.secret import NO_LOCALS, without_locals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class Reconciler:
         try:
             with self._inspector.alone(seconds):
                 try:
-                    return attempt.run()
+                    with NO_LOCALS:
+                        return attempt.run()
                 finally:
                     self._inspector.session.close()
         except StateLocked as busy:
@@ -95,6 +97,7 @@ class _Pass:
                 if report is not None:
                     return report
         except NhagentError as error:
+            without_locals(error)  # a report keeps its error
             retry = self._record(error)
             if not error.retryable:
                 raise

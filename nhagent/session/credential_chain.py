@@ -13,6 +13,7 @@ from nhagent.device.credential_sources import SOURCES_AT_NO_COST, FoundCredentia
 from nhagent.errors import ConfigurationError, CredentialError, Unauthorized
 from nhagent.hub.connection import ConnectionString, namespace_of, read_endpoint
 from nhagent.logs import Log
+from nhagent.secret import Secret, hidden
 from nhagent.values import Value
 
 TYPE_CHECKING = False
@@ -62,7 +63,7 @@ class CredentialChain:
         self,
         app: str,
         hub: str,
-        connection_string: str | Callable[[], str] | None,
+        connection_string: Secret[str] | str | Callable[[], str] | None,
         *,
         endpoint: str | None,
         allow_full_access: bool,
@@ -74,14 +75,15 @@ class CredentialChain:
         self.current: Source | None = None
         """The key in use and where it came from; None before it was looked for, and where none was found."""
         self._given: Source | None = None
-        if callable(connection_string):
+        given = hidden(connection_string)
+        if callable(given):
             if endpoint is None:
                 raise ConfigurationError(
                     "endpoint: needed with a token callable", "give the namespace's address"
                 )
-            self._given = Source("the token callable", connection_string)
-        elif connection_string is not None:
-            self._given = self._parsed(FoundCredential(connection_string, "connection_string"))
+            self._given = Source("the token callable", given)
+        elif given is not None:
+            self._given = self._parsed(FoundCredential(given.reveal(), "connection_string"))
         self._refused: list[Source] = []
         self._passed_over: list[Source] = []  # sources of another namespace, skipped after a refusal
 
@@ -210,18 +212,18 @@ class CredentialChain:
 
     def _parsed(self, found: FoundCredential) -> Source:
         connection = checked_connection_string(
-            found.text, found.source, self._hub, allow_full_access=self._allow_full_access
+            Secret(found.text), found.source, self._hub, allow_full_access=self._allow_full_access
         )
         return Source(found.source, connection)
 
 
 def checked_connection_string(
-    text: str, source: str, hub: str, *, allow_full_access: bool
+    text: Secret[str], source: str, hub: str, *, allow_full_access: bool
 ) -> ConnectionString:
     """Read a connection string that a device shall use.
 
     Args:
-        text: the connection string.
+        text: the connection string, hidden.
         source: where it came from, to be named in an error.
         hub: the device's hub.
         allow_full_access: take a key that may do more than listen.
@@ -231,7 +233,7 @@ def checked_connection_string(
         CredentialError: it may do more than a device needs.
     """
     try:
-        connection = ConnectionString.parse(text)
+        connection = ConnectionString.parse(text.reveal())
         connection.check_hub(hub)
     except ConfigurationError as error:
         raise error.at(source) from None

@@ -196,6 +196,7 @@ def readable_pem(path: str | None) -> str | None:
         raise ConfigurationError(
             f"ca_bundle {validation.shown(path)}: is not a path", "give that of a PEM file"
         )
+    validation.check_setting("ca_bundle", os.fspath(path))
     try:
         with open(path, "rb") as file:
             content = file.read(MAX_BUNDLE_BYTES)
