@@ -12,6 +12,7 @@ from nhagent.hub.atom import NotARegistration, from_entry, from_feed, to_entry
 from nhagent.hub.exchange import HubExchange, HubRequest
 from nhagent.hub.replies import HubReply
 from nhagent.models import BrowserChannel, PushChannel, Registration
+from nhagent.secret import NO_LOCALS, Secret, hiding_arguments
 
 PAGE_SIZE: Final = 100
 """Registrations asked for at once: what the service gives by itself."""
@@ -48,6 +49,7 @@ class RegistrationOperations:
             raise self._exchange.unreadable(reply, "it names no registration id")
         return registration_id, reply
 
+    @hiding_arguments
     def create_registration(self, registration: Registration) -> tuple[Registration, HubReply]:
         """Create a registration under an id of the hub's making. Every call makes another one.
 
@@ -66,6 +68,7 @@ class RegistrationOperations:
         """
         return self._registration("POST", "registrations", "the registration", registration)
 
+    @hiding_arguments
     def create_or_update_registration(
         self, registration_id: str, registration: Registration
     ) -> tuple[Registration, HubReply]:
@@ -87,6 +90,7 @@ class RegistrationOperations:
         """
         return self._of_id("PUT", registration_id, registration)
 
+    @hiding_arguments
     def update_registration(
         self, registration_id: str, registration: Registration, etag: str = "*"
     ) -> tuple[Registration, HubReply]:
@@ -110,6 +114,7 @@ class RegistrationOperations:
         """
         return self._of_id("PUT", registration_id, registration, etag)
 
+    @hiding_arguments
     def modify_registration(
         self, registration_id: str, change: Callable[[Registration], Registration]
     ) -> tuple[Registration, HubReply]:
@@ -136,6 +141,7 @@ class RegistrationOperations:
                     raise
         raise AssertionError  # the loop returns or raises
 
+    @hiding_arguments
     def get_registration(self, registration_id: str) -> tuple[Registration, HubReply]:
         """Read a registration.
 
@@ -224,6 +230,14 @@ class RegistrationOperations:
 
     def _pages(self, path: str, *query: str, channels: Sequence[PushChannel] = ()) -> Iterator[Registration]:
         """Ask for page after page to the end; one is held at a time."""
+        given = Secret((path, query, channels))
+        del path, query, channels  # a traceback would show them
+        with NO_LOCALS:
+            yield from self._each_page(*given.reveal())
+
+    def _each_page(
+        self, path: str, query: Sequence[str], channels: Sequence[PushChannel]
+    ) -> Iterator[Registration]:
         continuation: tuple[str, ...] = ()
         for _ in range(MAX_PAGES):
             parts = (f"$top={PAGE_SIZE}", *query, *continuation)
