@@ -10,8 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from typing import Any, Final, Generic, NoReturn, Self, TypeVar
+    from typing import Any, Final, Generic, NoReturn, ParamSpec, Self, TypeVar
 
+    _P = ParamSpec("_P")
     _T = TypeVar("_T")
 else:
     Generic = dict.fromkeys("_", object)  # an unchanged start does not import typing
@@ -123,6 +124,20 @@ class _NoLocals:
 
 
 NO_LOCALS: Final = _NoLocals()
+
+
+def hiding_arguments(call: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Decorate a function whose arguments no traceback of its errors may show."""
+    from functools import wraps
+
+    @wraps(call)
+    def hiding(*values: _P.args, **named: _P.kwargs) -> _T:
+        given = Secret((values, named))
+        del values, named
+        with NO_LOCALS:
+            return call(*given.reveal()[0], **given.reveal()[1])
+
+    return hiding
 
 
 def without_locals(error: BaseException) -> None:

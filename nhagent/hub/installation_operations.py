@@ -14,6 +14,7 @@ from nhagent.hub.installations import NotAnInstallation, compact, from_json, to_
 from nhagent.hub.replies import HubReply
 from nhagent.hub.transport import Response
 from nhagent.models import Installation, PushChannel, unvalidated_subscription
+from nhagent.secret import hiding_arguments
 
 
 class InstallationOperations:
@@ -21,6 +22,7 @@ class InstallationOperations:
 
     _exchange: HubExchange
 
+    @hiding_arguments
     def put_installation(self, installation: Installation) -> HubReply:
         """Create an installation, or overwrite the one of the same id with this one, whole.
 
@@ -47,6 +49,7 @@ class InstallationOperations:
         )
         return reply
 
+    @hiding_arguments
     def get_installation(self, installation_id: str) -> tuple[Installation, HubReply]:
         """Read an installation. For debugging and rare checks: the service throttles this tightly.
 
@@ -71,6 +74,7 @@ class InstallationOperations:
             raise self._exchange.unreadable(reply, "it is another installation")
         return held, reply
 
+    @hiding_arguments
     def patch_installation(self, installation_id: str, operations: Sequence[dict[str, Any]]) -> HubReply:
         """Change parts of an installation, in the hub's own dialect of JSON Patch.
 

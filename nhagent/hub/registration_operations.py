@@ -13,6 +13,7 @@ from nhagent.hub.checked import continuation_from, etag_from, is_registration_id
 from nhagent.hub.exchange import HubExchange, HubRequest
 from nhagent.hub.replies import HubReply
 from nhagent.models import BrowserChannel, PushChannel, Registration
+from nhagent.secret import NO_LOCALS, Secret, hiding_arguments
 
 PAGE_SIZE: Final = 100
 """Registrations asked for at once: what the service gives by itself."""
@@ -47,6 +48,7 @@ class RegistrationOperations:
             raise self._exchange.unreadable(reply, "it names no registration id")
         return registration_id, reply
 
+    @hiding_arguments
     def create_registration(self, registration: Registration) -> tuple[Registration, HubReply]:
         """Create a registration under an id of the hub's making. Every call makes another one.
 
@@ -65,6 +67,7 @@ class RegistrationOperations:
         """
         return self._registration("POST", "registrations", "the registration", registration)
 
+    @hiding_arguments
     def create_or_update_registration(
         self, registration_id: str, registration: Registration
     ) -> tuple[Registration, HubReply]:
@@ -86,6 +89,7 @@ class RegistrationOperations:
         """
         return self._of_id("PUT", registration_id, registration)
 
+    @hiding_arguments
     def update_registration(
         self, registration_id: str, registration: Registration, etag: str = "*"
     ) -> tuple[Registration, HubReply]:
@@ -109,6 +113,7 @@ class RegistrationOperations:
         """
         return self._of_id("PUT", registration_id, registration, _checked_etag(etag))
 
+    @hiding_arguments
     def modify_registration(
         self, registration_id: str, change: Callable[[Registration], Registration]
     ) -> tuple[Registration, HubReply]:
@@ -135,6 +140,7 @@ class RegistrationOperations:
                     raise
         raise AssertionError  # the loop returns or raises
 
+    @hiding_arguments
     def get_registration(self, registration_id: str) -> tuple[Registration, HubReply]:
         """Read a registration.
 
@@ -223,6 +229,14 @@ class RegistrationOperations:
 
     def _pages(self, path: str, *query: str, channels: Sequence[PushChannel] = ()) -> Iterator[Registration]:
         """Ask for page after page to the end; one is held at a time."""
+        given = Secret((path, query, channels))
+        del path, query, channels  # a traceback would show them
+        with NO_LOCALS:
+            yield from self._each_page(*given.reveal())
+
+    def _each_page(
+        self, path: str, query: Sequence[str], channels: Sequence[PushChannel]
+    ) -> Iterator[Registration]:
         seen: set[str | None] = {None}
         token: str | None = None
         for _ in range(MAX_PAGES):

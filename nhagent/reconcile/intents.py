@@ -36,8 +36,13 @@ def declare(inspector: Inspector, change: Callable[[Declaration], Declaration]) 
         ConfigurationError: it breaks a rule; nothing was changed.
         StateError: it is not on disk.
     """
+    with NO_LOCALS:
+        _declare(inspector, change)
+
+
+def _declare(inspector: Inspector, change: Callable[[Declaration], Declaration]) -> None:
     store, settings = inspector.store, inspector.settings
-    with NO_LOCALS, inspector.alone(LOCK_SECONDS), store.lock(LOCK_SECONDS):
+    with inspector.alone(LOCK_SECONDS), store.lock(LOCK_SECONDS):
         memory = inspector.recall()
         if STATE in memory.unreadable:
             raise StateUnreadable(f"state folder {store.folder!r}: {STATE} is corrupt", "start first")

@@ -21,6 +21,7 @@ from nhagent.commands.output import to_json
 from nhagent.emulator import Emulator
 from tests.device_under_test import TOAST
 
+from .frames import texts_in_frames
 from .marks import HANDLES, TILE, TOKEN, Secrets, key_of, quoting
 
 STYLES = ["installation", "registration"]
@@ -99,6 +100,8 @@ class World:
         shown = f"{error} {error!r} {error.args!r} {vars(error)!r}"
         self.check(shown, type(error).__name__)
         self.check("".join(traceback.format_exception(error)), f"the traceback of {type(error).__name__}")
+        for where, text in texts_in_frames(error):
+            self.check(text, where)
         if isinstance(error, errors.NhagentError):
             self.check(json.dumps(to_json(error)), "--json")
 
