@@ -17,7 +17,17 @@ PACKAGE = Path(nhagent.__file__).parent
 
 # From the ground up: a module may import from floors below its own, and from its own.
 FLOORS = [
-    ["errors", "validation", "template_validation", "redaction", "filesystem", "version", "values", "logs"],
+    [
+        "errors",
+        "validation",
+        "template_validation",
+        "redaction",
+        "filesystem",
+        "regular_files",
+        "version",
+        "values",
+        "logs",
+    ],
     ["report", "steps", "models", "push_channels"],
     ["hub", "device", "channels"],
     ["registrars", "session", "retry"],
@@ -96,6 +106,7 @@ COSTLY = {
 }
 OF_EVERY_START = [
     "filesystem.py",
+    "regular_files.py",
     "channels/__init__.py",
     "channels/source.py",
     "channels/simple.py",
@@ -105,6 +116,7 @@ OF_EVERY_START = [
     "device/machine.py",
     "device/paths.py",
     "device/secret_file.py",
+    "hub/ca_bundle.py",
 ]
 
 
