@@ -1,4 +1,4 @@
-"""Open, read, lock and replace files safely: durable writes, and files that only their owner can read.
+"""Lock and replace files safely: durable writes, and files that only their owner can read.
 
 A durable write is a temporary file in the same folder, fsync, ``os.replace``, fsync of the folder: after a
 power cut either the old or the new document is there, whole. Files are 0600 in 0700 folders, and belong to
@@ -10,17 +10,17 @@ all the rest, and what only a write needs is imported by the write.
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import sys
 from time import monotonic
+
+from nhagent.regular_files import open_without_blocking, read_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from typing import BinaryIO, Final
+    from typing import Final
 
 LOCK_POLL_SECONDS: Final = 0.02
 """Seconds between two attempts to take a lock, or to replace a file that another process reads."""
@@ -32,9 +32,8 @@ class Disk:
     """A file system, one call at a time. Every method may raise OSError."""
 
     def read(self, path: str, limit: int) -> bytes:
-        """Read a file's first ``limit`` bytes."""
-        with open(path, "rb") as file:
-            return file.read(limit)
+        """Read a regular file's first ``limit`` bytes, without ever blocking."""
+        return read_start(path, limit)
 
     def exists(self, path: str) -> bool:
         """Tell whether something has this path."""
@@ -102,9 +101,9 @@ class Disk:
             if not os.path.isfile(path):
                 raise
         try:
-            return os.open(path, os.O_RDWR)
+            return open_without_blocking(path, os.O_RDWR)
         except OSError:
-            return os.open(path, os.O_RDONLY)
+            return open_without_blocking(path, os.O_RDONLY)
 
     def lock(self, file: int) -> None:
         """Take the lock, which ends with the process if not before.
@@ -117,21 +116,6 @@ class Disk:
     def unlock(self, file: int) -> None:
         """Release the lock."""
         _unlock(file)
-
-
-class NotARegularFile(OSError):
-    """A folder, FIFO, socket or device stands where a file was expected; reading it could block for ever."""
-
-
-def open_regular(path: str) -> BinaryIO:
-    """Open for reading a file that others have named, without ever blocking.
-
-    Raises:
-        NotARegularFile: it is a folder, FIFO, socket or device.
-        OSError: it cannot be opened.
-    """
-    _check_regular(os.stat(path), path)  # before it is opened: a device may act on that
-    return open(path, "rb", opener=_open_without_blocking)
 
 
 def write_durably(disk: Disk, path: str, content: bytes) -> None:
@@ -211,21 +195,6 @@ class _Locked:
             self._disk.unlock(self._file)
         finally:
             self._disk.close(self._file)
-
-
-def _open_without_blocking(path: str, flags: int) -> int:
-    file = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-    try:
-        _check_regular(os.fstat(file), path)  # the path may name something else by now
-    except OSError:
-        os.close(file)
-        raise
-    return file
-
-
-def _check_regular(facts: os.stat_result, path: str) -> None:
-    if not stat.S_ISREG(facts.st_mode):
-        raise NotARegularFile(errno.EINVAL, "not a regular file", path)
 
 
 def _open_new(path: str, access: int) -> int:

@@ -25,6 +25,7 @@ FLOORS = [
         "template_validation",
         "redaction",
         "filesystem",
+        "regular_files",
         "version",
         "values",
         "logs",
@@ -107,6 +108,7 @@ COSTLY = {
 }
 OF_EVERY_START = [
     "filesystem.py",
+    "regular_files.py",
     "channels/__init__.py",
     "channels/source.py",
     "channels/simple.py",
@@ -116,6 +118,7 @@ OF_EVERY_START = [
     "device/machine.py",
     "device/paths.py",
     "device/secret_file.py",
+    "hub/ca_bundle.py",
 ]
 
 

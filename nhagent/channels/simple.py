@@ -11,7 +11,7 @@ import os
 from nhagent import validation
 from nhagent.channels.source import seconds_left
 from nhagent.errors import ChannelError, ConfigurationError
-from nhagent.filesystem import NotARegularFile, open_regular
+from nhagent.regular_files import NotARegularFile, read_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ def from_file(path: str | os.PathLike[str]) -> ChannelSource:
 
     def read() -> RawChannel:
         try:
-            with open_regular(path) as file:
-                content = file.read(MAX_CHANNEL_BYTES + 1)
+            content = read_start(path, MAX_CHANNEL_BYTES + 1)
         except FileNotFoundError:
             raise ChannelError(
                 f"{name}: is not there yet", "who writes it, and is the path right?", pending=True

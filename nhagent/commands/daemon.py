@@ -15,10 +15,11 @@ import sys
 from pathlib import Path
 from select import select
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from nhagent.commands import systemd
 from nhagent.commands.setup import Setup, read_setup
+from nhagent.commands.stop import Stopped, StopSignals
 from nhagent.errors import NhagentError
 from nhagent.redaction import in_prose
 from nhagent.retry.state import uptime
@@ -69,7 +70,7 @@ class Daemon:
         read: Callable[[str | None], Setup] = read_setup,
     ) -> None:
         self._config = config
-        self._notify = notify
+        self._notify = systemd.Messages(notify).send
         self._read = read
         self._use(read(config))
         self._sleep = sleep or self._sleep_until_signal
@@ -85,16 +86,21 @@ class Daemon:
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
-        self._handle_signals()
+        stop = StopSignals()
         try:
+            stop.obey()
+            self._handle_signals()
             while True:
                 try:
                     self._setup.agent.live(wait=self._wait, lived=self._elapsed, told=self._tell)
                 except _Reloaded:
                     continue
-        except _Stop:
-            _log.info("stopping")
+        except Stopped:  # the process must end from here on, whatever still hangs
             self._notify("STOPPING=1")
+            _log.info("stopping")
+        except BaseException:
+            stop.let_go()
+            raise
 
     def _use(self, setup: Setup) -> None:
         """Use a configuration from now on."""
@@ -103,13 +109,6 @@ class Daemon:
         self._memory_seen = _look(setup.memory.files)
 
     def _handle_signals(self) -> None:
-        def stop(_: int, __: FrameType | None) -> NoReturn:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, signal.SIG_IGN)  # once is enough
-            raise _Stop
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
         if sys.platform != "win32":
             # A signal must end a wait at once: it is written into a pipe that the wait listens to.
             os.set_blocking(self._calling, False)
@@ -171,7 +170,7 @@ class Daemon:
             self._sleep(step)
             if self._counts_sleep:
                 self._slept += step
-            self._notify("WATCHDOG=1")
+            self._notify(systemd.ALIVE)
 
     def _end_wait(self) -> None:
         try:
@@ -224,10 +223,6 @@ class Daemon:
         raise _Reloaded
 
 
-class _Stop(BaseException):
-    """Ends the daemon wherever it is; nothing catches it on the way."""
-
-
 class _Reloaded(Exception):
     """Ends the run of an agent whose configuration is no longer in use."""
 
@@ -239,7 +234,7 @@ def _look(files: Iterable[str]) -> Seen:
         try:
             facts = Path(path).stat()
             seen.append((facts.st_mtime_ns, facts.st_ino, facts.st_size))
-        except OSError:
+        except (OSError, ValueError):  # the latter: no path can be like that
             seen.append(None)
     return tuple(seen)
 

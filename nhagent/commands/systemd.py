@@ -7,23 +7,29 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 MAX_STATUS_BYTES: Final = 500
 """Longer lines are cut: systemd drops a message of more than 4096 bytes, with the READY=1 that is in it."""
+
+MAX_UNTOLD: Final = 16
+"""How many messages are kept for a manager that is too busy to take them."""
+
+ALIVE: Final = "WATCHDOG=1"
+"""The sign of life; it is the only message that is not worth telling later."""
 
 MICROSECONDS: Final = 1_000_000
 
 
 def notify(state: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Tell systemd a state. Never raises.
+    """Tell systemd a state. Never raises, and never waits for whoever should listen.
 
     Args:
         state: such as ``READY=1``; several at once stand on lines of their own.
         environ: where systemd's address is looked for.
 
     Returns:
-        Whether anybody was there to hear it.
+        Whether it was taken: somebody is there, and is not so busy that no more messages fit.
     """
     address = environ.get("NOTIFY_SOCKET", "")
     if not address or sys.platform == "win32":
@@ -32,11 +38,31 @@ def notify(state: str, environ: Mapping[str, str] = os.environ) -> bool:
 
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
+            door.setblocking(False)  # a manager that is stuck must not take the service with it
             door.connect(f"\0{address[1:]}" if address.startswith("@") else address)
-            door.sendall("\n".join(map(_bounded, state.splitlines())).encode())
-    except (OSError, ValueError):  # a manager that has gone must not take the service with it
+            door.send("\n".join(map(_bounded, state.splitlines())).encode())
+    except (OSError, ValueError):  # it has gone, is busy, or is not a socket of this kind
         return False
     return True
+
+
+class Messages:
+    """Tell systemd states in their order; one that it did not take is told again before the next.
+
+    Args:
+        tell: tells systemd a state; False: it was not taken.
+    """
+
+    def __init__(self, tell: Callable[[str], object] = notify) -> None:
+        self._tell = tell
+        self._untold: list[str] = []
+
+    def send(self, state: str) -> None:
+        """Tell a state, and before it those that were not taken. Never waits."""
+        untold = [*self._untold, state]
+        while untold and self._tell(untold[0]) is not False:
+            del untold[0]
+        self._untold = [state for state in untold if state != ALIVE][-MAX_UNTOLD:]
 
 
 def watchdog_seconds(environ: Mapping[str, str] = os.environ) -> float | None:

@@ -7,6 +7,7 @@ without tags.
 from __future__ import annotations
 
 from nhagent.errors import ConfigurationError
+from nhagent.regular_files import FileTooLarge, NotARegularFile, read_regular
 from nhagent.validation import check_no_hub_secret
 
 TYPE_CHECKING = False  # taken for typing's by type checkers; an unchanged start need not import that
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, Final
 
+MAX_CONFIG_BYTES: Final = 1024 * 1024
+"""The largest configuration file that is read."""
 REQUIRED: Final = object()
 """Stands for a default where a key has none."""
 
@@ -33,12 +36,18 @@ def read_toml(path: str) -> dict[str, Any]:
     import tomllib
 
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:  # Windows' editors begin it with a mark
-            return tomllib.loads(file.read())
+        text = read_regular(path, MAX_CONFIG_BYTES).decode(
+            "utf-8-sig"
+        )  # Windows' editors begin it with a mark
+        return tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigurationError(
             "is not there", "write one, or name it with --config or $NHAGENT_CONFIG"
         ) from None
+    except NotARegularFile:
+        raise ConfigurationError("is not a regular file", "name one that holds the configuration") from None
+    except FileTooLarge as error:
+        raise ConfigurationError(f"is {error.strerror}", "is it the right file?") from None
     except OSError as error:
         raise ConfigurationError(f"cannot be read ({error.strerror})", "check it") from error
     except (ValueError, RecursionError) as error:

@@ -13,6 +13,7 @@ import os
 import sys
 
 from nhagent.errors import ConfigurationError
+from nhagent.regular_files import read_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,10 +109,10 @@ def _keyed(machine: str, purpose: str, app: str, hub: str) -> str:
 
 def _read(root: str, path: str) -> str:
     try:
-        with open(os.path.join(root, path.lstrip("/")), "rb") as file:
-            return file.read(MAX_BYTES).decode("utf-8", "surrogateescape")
+        content = read_start(os.path.join(root, path.lstrip("/")), MAX_BYTES)
     except OSError:
         return ""
+    return content.decode("utf-8", "surrogateescape")
 
 
 def _is_placeholder(serial: str) -> bool:

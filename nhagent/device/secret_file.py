@@ -8,7 +8,7 @@ import sys
 
 from nhagent import validation
 from nhagent.errors import CredentialError
-from nhagent.filesystem import NotARegularFile, open_regular
+from nhagent.regular_files import FileTooLarge, NotARegularFile, read_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,20 +59,17 @@ def read_secret(path: str, name: str) -> str:
     validation.check_setting(name, path)
     file = f"{name} {validation.shown(path)}"
     try:
-        with open_regular(path) as opened:
-            content = opened.read(MAX_SECRET_BYTES + 1)
-        text = content.decode("utf-8-sig").strip()
+        return read_regular(path, MAX_SECRET_BYTES).decode("utf-8-sig").strip()
     except NotARegularFile:
         raise _not_a_regular_file(file) from None
+    except FileTooLarge:
+        raise CredentialError(
+            f"{file}: is too large to hold one secret", "write the secret alone into it, or name another file"
+        ) from None
     except OSError as error:
         raise CredentialError(f"{file}: {error.strerror}", "check it") from None
     except UnicodeDecodeError:
         raise CredentialError(f"{file}: holds no text", "write it again") from None
-    if len(content) > MAX_SECRET_BYTES:
-        raise CredentialError(
-            f"{file}: is too large to hold one secret", "write the secret alone into it, or name another file"
-        )
-    return text
 
 
 def _not_a_regular_file(file: str) -> CredentialError:

@@ -18,6 +18,7 @@ from nhagent.device.state import Identity, State
 from nhagent.errors import StateLocked, StateUnwritable
 from nhagent.filesystem import Disk, locked, make_folders, write_durably
 from nhagent.logs import Log
+from nhagent.regular_files import NotARegularFile
 from nhagent.values import Value
 
 TYPE_CHECKING = False
@@ -159,11 +160,16 @@ class Store:
         path = os.path.join(self.folder, name)
         aside = f"{stem}.{now.strftime('%Y%m%dT%H%M%S%f')}{dot}{suffix}"
         try:
-            if self._disk.is_folder(path):  # a file cannot take a folder's place
+            try:
+                content = None if self._disk.is_folder(path) else self._disk.read(path, MAX_FILE_BYTES)
+            except OSError as error:
+                if not _is_no_file(error):
+                    raise
+                content = None
+            if content is None:  # a file cannot take a folder's place, and a FIFO has no content to keep
                 self._disk.replace(os.path.join(self.folder, aside), path)
                 self._disk.sync_folder(self.folder)
             else:
-                content = self._disk.read(path, MAX_FILE_BYTES)
                 write_durably(self._disk, os.path.join(self.folder, aside), content)
         except FileNotFoundError:
             return None
@@ -212,7 +218,7 @@ class Store:
             content = self._disk.read(os.path.join(self.folder, name), MAX_FILE_BYTES + 1)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except PermissionError as error:
+        except (PermissionError, BlockingIOError) as error:  # the latter: another process has a lease on it
             raise self._unwritable(error) from error
         except OSError:
             return b""
@@ -233,6 +239,11 @@ class Store:
             f"state folder {self.folder!r}: cannot be used ({error.strerror or error})",
             "make room, or give nhagent a folder of its own that it may write",
         )
+
+
+def _is_no_file(error: OSError) -> bool:
+    """Whether what cannot be read is a FIFO, a socket, a device, or a link that leads round in a circle."""
+    return isinstance(error, NotARegularFile) or error.errno == errno.ELOOP
 
 
 def _memory_of(identity: bytes | None, state: bytes | None) -> Memory:

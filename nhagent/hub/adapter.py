@@ -18,7 +18,9 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from nhagent.errors import ConfigurationError
 from nhagent.hub.addresses import addresses_of
+from nhagent.hub.ca_bundle import read_ca_bundle
 from nhagent.hub.causes import cause_of
+from nhagent.regular_files import check_regular
 
 CONNECT_SECONDS: Final = 10.0
 """Timeout of making a connection, within that of the whole exchange."""
@@ -52,6 +54,12 @@ class Adapter(HTTPAdapter):
         path, mark, query = super().request_url(*args, **keywords).partition("?")
         self._query = mark + query
         return path
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """As in its base, but what $REQUESTS_CA_BUNDLE names is refused where reading it could block."""
+        super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
+        if conn.ca_certs:
+            check_regular(conn.ca_certs)
 
     def cut(self) -> None:
         """End the exchange under way, whatever it waits for, from another thread."""
@@ -150,8 +158,9 @@ def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     """
     context = create_urllib3_context()
     if ca_bundle is not None:
+        text = read_ca_bundle(ca_bundle)  # by itself TLS would wait for whatever has that name
         try:
-            context.load_verify_locations(ca_bundle)
+            context.load_verify_locations(cadata=text)
         except (OSError, ValueError) as error:
             raise ConfigurationError(
                 f"ca_bundle {ca_bundle!r}: cannot be read as PEM ({cause_of(error)})",

@@ -27,6 +27,7 @@ from nhagent.hub.adapter import CONNECT_SECONDS, Adapter, tls_context
 from nhagent.hub.causes import cause_of, cause_of_tls_failure
 from nhagent.hub.connection import EXCHANGE_SECONDS, is_loopback
 from nhagent.logs import Log
+from nhagent.regular_files import check_regular
 from nhagent.secret import NO_LOCALS
 from nhagent.values import Value
 
@@ -230,7 +231,10 @@ def certificate_end(connected: socket.socket, url: str, ca_bundle: str | None) -
         usual = session.merge_environment_settings(url, {}, None, None, None)["verify"]
     path = requests.utils.DEFAULT_CA_BUNDLE_PATH if usual is True else str(usual)
     try:
-        context.load_verify_locations(**{"capath" if Path(path).is_dir() else "cafile": path})
+        is_folder = Path(path).is_dir()
+        if not is_folder:
+            check_regular(path)
+        context.load_verify_locations(**{"capath" if is_folder else "cafile": path})
         with context.wrap_socket(connected, server_hostname=host) as secure:
             facts = secure.getpeercert() or {}
     except (OSError, ValueError) as error:

@@ -5,11 +5,10 @@ The HTTP stack is imported only to send. A 401 is met once by the hub's clock, a
 
 from __future__ import annotations
 
-import os
 from threading import current_thread
 
-from nhagent import validation
-from nhagent.errors import ConfigurationError, HubUnavailable, Unauthorized
+from nhagent.errors import HubUnavailable, Unauthorized
+from nhagent.hub.ca_bundle import read_ca_bundle
 from nhagent.session.hub_clock import HubClock
 
 TYPE_CHECKING = False
@@ -17,16 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
     from threading import Thread
-    from typing import Final, TypeVar
+    from typing import TypeVar
 
     from nhagent.hub.client import HubClient
     from nhagent.models import PushChannel
     from nhagent.session.credential_chain import CredentialChain
 
     _T = TypeVar("_T")
-
-MAX_BUNDLE_BYTES: Final = 8 * 1024 * 1024
-"""Largest CA bundle that is read; the usual ones have a quarter of a megabyte."""
 
 
 class HubSession:
@@ -39,7 +35,7 @@ class HubSession:
         clock: gives the time, aware.
 
     Raises:
-        ConfigurationError: the CA bundle cannot be read.
+        ConfigurationError: the CA bundle cannot be read, or is not a PEM bundle.
     """
 
     def __init__(
@@ -48,7 +44,9 @@ class HubSession:
         self.chain = chain
         self.clock = HubClock(clock)
         self._hub = hub
-        self._ca_bundle = readable_pem(ca_bundle)
+        if ca_bundle is not None:
+            read_ca_bundle(ca_bundle)  # refused before the first request, and without loading TLS for it
+        self._ca_bundle = ca_bundle
         self._client: HubClient | None = None
         self._user: Thread | None = None
         self._cut: set[Thread] = set()
@@ -182,28 +180,3 @@ class HubSession:
             self._sent_before += self._client.requests_sent
             self._client.close()
         self._client = None
-
-
-def readable_pem(path: str | None) -> str | None:
-    """Refuse a file that is not a PEM bundle before the first request, and without loading TLS for it.
-
-    Raises:
-        ConfigurationError: it cannot be read, or holds no certificate.
-    """
-    if path is None:
-        return None
-    if not validation.is_text(path) or "\0" in path:
-        raise ConfigurationError(
-            f"ca_bundle {validation.shown(path)}: is not a path", "give that of a PEM file"
-        )
-    validation.check_setting("ca_bundle", os.fspath(path))
-    try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_BUNDLE_BYTES)
-    except OSError as error:
-        raise ConfigurationError(
-            f"ca_bundle {validation.shown(path)}: {error.strerror}", "check the path"
-        ) from None
-    if b"-----BEGIN CERTIFICATE-----" not in content:
-        raise ConfigurationError(f"ca_bundle {path!r}: is not a PEM bundle", "give the authority's own")
-    return os.fspath(path)

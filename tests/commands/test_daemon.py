@@ -243,19 +243,24 @@ def test_poke_is_obeyed_whatever_is_due(run: Callable[..., Running]) -> None:
 
 
 def test_signals_that_come_before_the_daemon_listens_are_kept_until_then(tmp_path: Path) -> None:
-    """Its configuration is a pipe: it comes as late as the test wants."""
-    os.mkfifo(tmp_path / "config.toml")
+    """It tells of its imports, and of its configuration's long path, into a pipe that the test lets fill."""
+    folder = tmp_path.joinpath(*["long" * 50] * 8)
+    folder.mkdir(parents=True)
+    (folder / "config.toml").write_text("app = 7")
     with subprocess.Popen(
-        [sys.executable, "-m", "nhagent", "run", "--config", str(tmp_path / "config.toml")],
-        stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-X", "importtime", "-m", "nhagent", "run", "--config", folder / "config.toml"],
+        stderr=subprocess.PIPE, pipesize=4096, bufsize=0,
     ) as process:  # fmt: skip
-        with open(tmp_path / "config.toml", "w") as pipe:  # from here on somebody reads it
-            for number in (signal.SIGUSR1, signal.SIGHUP):
-                process.send_signal(number)
-            pipe.write("app = 7")
+        assert process.stderr is not None
+        while not process.stderr.readline().rstrip().endswith(b" nhagent.device.paths"):
+            assert process.poll() is None
+        for number in (signal.SIGUSR1, signal.SIGHUP):
+            process.send_signal(number)
         _, said = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 78, said
-    assert "hub: is missing" in said
+    assert b"hub: is missing" in said
+    if sys.platform == "linux":
+        assert len(said) > 4096, "it had come to its end before the signals came"
 
 
 def test_stop_is_obeyed_in_the_middle_of_an_exchange_too(run: Callable[..., Running]) -> None:

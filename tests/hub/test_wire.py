@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -182,9 +183,20 @@ def test_certificate_for_another_name_is_refused(tls_notification_hub: Emulator)
 def test_ca_bundle_that_cannot_be_read_is_told_before_anything_is_sent(tmp_path: Any) -> None:
     listen = "Endpoint=sb://x.example;SharedAccessKeyName=a;SharedAccessKey=b"
     (tmp_path / "no.pem").write_text("no certificate")
-    for path in (tmp_path / "absent.pem", tmp_path / "no.pem", tmp_path):
+    for path in (tmp_path / "absent.pem", tmp_path / "no.pem", tmp_path, "/dev/zero", "a\0b"):
         with pytest.raises(errors.ConfigurationError, match="ca_bundle"):
             HubClient(listen, "hub", ca_bundle=str(path))
+
+
+def test_ca_bundle_with_comments_in_any_encoding_is_trusted(
+    tls_notification_hub: Emulator, tmp_path: Path
+) -> None:
+    hub, bundle = tls_notification_hub, tmp_path / "ca.pem"
+    assert hub.ca is not None
+    pem = Path(hub.ca).read_bytes()
+    bundle.write_bytes(b"\xef\xbb\xbf# F\xc5\x91tan\xc3\xbas\xc3\xadtv\xe1ny\r\n" + pem + pem)
+    with HubClient(hub.listen, hub.hub, ca_bundle=str(bundle)) as client:
+        assert client.put_installation(DEVICE).status == 200
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nhagent.device.credential_sources import SYSTEMD_CREDENTIAL
+from nhagent.regular_files import read_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ PLAIN_CREDENTIALS: Final = "/etc/credstore"
 ENCRYPTED_CREDENTIALS: Final = "/etc/credstore.encrypted"
 """Where systemd looks for a credential that a unit names without a path."""
 
-MAX_FILE_CHARACTERS: Final = 64 * 1024
+MAX_FILE_BYTES: Final = 64 * 1024
 """How much of a unit's file is read."""
 
 _PROPERTIES: Final = "Id,LoadState,ActiveState,Result,ExecMainStatus,FragmentPath,DropInPaths"
@@ -108,7 +109,6 @@ def _units_of(shown: str, *, is_users: bool) -> Iterator[Unit]:
 
 def _text_of(path: str) -> str:
     try:
-        with Path(path).open(encoding="utf-8", errors="replace") as file:
-            return file.read(MAX_FILE_CHARACTERS)
+        return read_start(path, MAX_FILE_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""
