@@ -7,7 +7,6 @@ one for each fault that it has found; they are cut at a length that fits a log a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -15,6 +14,7 @@ from typing import Final
 
 from nhagent import errors
 from nhagent.hub.markup import NotMarkup, parse
+from nhagent.hub.texts import is_web_page, split_tracking
 from nhagent.hub.times import CLOCK_TOLERANCE_SECONDS, read_http_date, read_retry_after
 from nhagent.hub.transport import Response
 from nhagent.redaction import redacted
@@ -24,8 +24,6 @@ MAX_DETAIL_CHARACTERS: Final = 300
 MAX_TRACKING_CHARACTERS: Final = 100
 _MEAN_FRACTION_SECONDS: Final = 0.5
 """Mean of the fraction of a second that a Date header leaves out."""
-_TRACKING: Final = re.compile(r"\.?\s*TrackingId:\s*([^,\s]+)\s*,\s*TimeStamp:.*\Z", re.DOTALL)
-_HTML: Final = re.compile(rb"\s*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _QUOTA_WORDS: Final = ("quota", "too many")
 _RECORD_WORDS: Final = ("installation", "registration")
 _LATER: Final = "tried again later"
@@ -243,7 +241,7 @@ def _meaning_of(refusal: _Refusal) -> _Meaning:
 
 def _is_html(response: Response) -> bool:
     kind = response.headers.get("content-type", "").lower()
-    return "html" in kind or _HTML.match(response.body) is not None
+    return "html" in kind or is_web_page(response.body)
 
 
 def _cut(text: str, most: int) -> str:
@@ -262,7 +260,5 @@ def _read_error_body(response: Response) -> tuple[str, str | None, bool]:
     if root.name != "Error":
         return "", header, False
     detail = root.child_text("Detail") or ""
-    match = _TRACKING.search(detail)
-    if match is None:
-        return detail.strip(), header, True
-    return detail[: match.start()].strip(), header or match.group(1), True
+    words, tracking_id = split_tracking(detail)
+    return words, header if tracking_id is None else header or tracking_id, True
