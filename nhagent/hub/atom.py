@@ -14,7 +14,7 @@ from typing import Final
 
 from nhagent.errors import ConfigurationError
 from nhagent.hub.markup import Element, NotMarkup, escaped, parse
-from nhagent.hub.texts import split_tags
+from nhagent.hub.texts import quoted, split_tags
 from nhagent.hub.times import read_moment
 from nhagent.logs import Log
 from nhagent.models import BrowserChannel, Platform, PushChannel, Registration, Template, unvalidated
@@ -87,7 +87,7 @@ def from_entry(document: bytes) -> Registration:
     """
     root = _parsed(document)
     if root.name != "entry":
-        raise NotARegistration(f"not a registration but an element {root.name!r}")
+        raise NotARegistration(f"not a registration but an element {quoted(root.name)!r}")
     return _from_entry(root)
 
 
@@ -105,7 +105,7 @@ def from_feed(document: bytes) -> list[Registration]:
     """
     root = _parsed(document)
     if root.name != "feed":
-        raise NotARegistration(f"not a feed but an element {root.name!r}")
+        raise NotARegistration(f"not a feed but an element {quoted(root.name)!r}")
     rows: list[Registration] = []
     for entry in root.children:
         if entry.name != "entry":
@@ -175,7 +175,7 @@ def _from_entry(entry: Element) -> Registration:
     is_template = kind.endswith("Template")
     platform = _PLATFORMS.get(kind.removesuffix("Template"))
     if platform is None or kind == name:
-        raise NotARegistration(f"not a registration of a known kind: {name!r}")
+        raise NotARegistration(f"not a registration of a known kind: {quoted(name)!r}")
     try:
         return unvalidated(
             Registration,

@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
+MAX_QUOTED_CHARACTERS: Final = 200
 _TRACKING: Final = "TrackingId:"
 _TIME: Final = "TimeStamp:"
 _DOCTYPE: Final = b"<!doctype"
@@ -45,6 +46,14 @@ def _past_blanks(text: str, at: int) -> int:
     while at < len(text) and text[at].isspace():
         at += 1
     return at
+
+
+def quoted(text: str) -> str:
+    """Give what a hub wrote as an error may quote it: whole, or its length alone.
+
+    It is not cut: nobody would recognise half a key, and redact it.
+    """
+    return text if len(text) <= MAX_QUOTED_CHARACTERS else f"({len(text)} characters)"
 
 
 def split_tags(text: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from nhagent.hub.exchange import HubRequest
 from nhagent.hub.installations import NotAnInstallation, from_json
 from nhagent.hub.markup import escaped
 from nhagent.hub.registration_operations import RegistrationOperations
-from nhagent.hub.replies import HubReply, raise_for_error, read_facts
+from nhagent.hub.replies import MAX_READ_CHARACTERS, HubReply, raise_for_error, read_facts
 from nhagent.hub.texts import is_web_page, split_tags, split_tracking
 from nhagent.hub.times import read_http_date, read_moment, read_retry_after
 from nhagent.hub.transport import Response
@@ -136,7 +136,9 @@ READERS: dict[str, Callable[[str], object]] = {
     "elements of an entry": lambda text: read_entry(entry("a", text)),
     "a feed": lambda text: read_feed(f"<feed>{text}</feed>"),
     "an installation": lambda text: read_installation(tags=list(text), userId=text, expirationTime=text),
-    "templates": lambda text: read_installation(templates={f"{n}": {"body": c} for n, c in enumerate(text[::20])}),
+    "templates": lambda text: read_installation(
+        templates={f"{n}": {"body": c} for n, c in enumerate(text[::20])}
+    ),
     "the owner in a tag": lambda text: owner_of(row(Counted(text))),
     "a Date": lambda text: read_http_date(Counted(text)),
     "a Retry-After": lambda text: read_retry_after(Counted(text), NOW),
@@ -265,3 +267,50 @@ def test_proxys_words_hide_its_password_however_many_slashes_they_have() -> None
 @given(st.sampled_from([KEY, HANDLE, SHORT]), ends, ends)
 def test_secret_amid_hostile_text_is_hidden(secret: str, before: str, after: str) -> None:
     assert secret not in redacting(f"{before} ({secret}) {after}")
+
+
+def work_of_words(detail: str) -> tuple[int, str]:
+    """The work of an error that says this, and how it is told."""
+    told: list[str] = []
+
+    def read() -> None:
+        try:
+            raise_for_error(
+                Response(400, {}, f"<Error><Code>400</Code><Detail>{detail}</Detail></Error>".encode()),
+                HubReply(400, None, None, None),
+                hub="hub",
+                record="record",
+                redact=redacting,
+            )
+        except HubError as error:
+            told.append(str(error))
+
+    read()
+    return work_of(read), told[-1]
+
+
+def test_endless_words_of_a_hub_are_read_to_where_nobody_sends_more() -> None:
+    little, _ = work_of_words("%25" * 30_000)
+    much, _ = work_of_words("%25" * 120_000)
+    assert much < 1.1 * little
+
+
+@pytest.mark.parametrize("unit", [HANDLE, KEY, f"sig={KEY} "], ids=["handle", "key", "signature"])
+def test_secret_that_is_cut_where_reading_ends_is_not_shown(unit: str) -> None:
+    for more in range(0, len(unit), 7):
+        detail = "x" * more + unit * (MAX_READ_CHARACTERS // len(unit) + 2)
+        _, told = work_of_words(escaped(detail))
+        assert unit[:12] not in told
+
+
+@pytest.mark.parametrize("size", [100_000, 1_000_000])
+def test_long_names_and_times_of_a_hub_are_not_repeated(size: int) -> None:
+    name = "a" * size
+    for read in (from_entry, from_feed):
+        with pytest.raises(NotARegistration, match=f"{size} characters"):
+            read(f"<{name}/>".encode())
+    with pytest.raises(NotARegistration, match=f"{size} characters"):
+        from_entry(f"<entry><content><{name}/></content></entry>".encode())
+    with pytest.raises(NotAnInstallation, match="characters") as caught:
+        from_json({"installationId": "a", "platform": name, "pushChannel": "h"})
+    assert len(str(caught.value)) < 300
