@@ -23,11 +23,14 @@ _SHORT_SECRET_CHARACTERS: Final = 12
 _LONGEST_WORD_CHARACTERS: Final = 20
 _LONGEST_NUMBER_DIGITS: Final = 4
 _PUNCTUATION: Final = "()[]{}<>'\",.:;!?-=/"
-_ENTITIES: Final = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
-_VALUE_AFTER_ITS_NAME: Final = (
-    r"(?P<name>\b(?:SharedAccessKey|sig|Authorization)[\"']?\s*(?:=|%3D|:)\s*[\"']?)"
-    r"(?:SharedAccessSignature\s+)?[^\s;&<>\"',]+"
-)
+_NAMES_OF_VALUES: Final = ("sharedaccesskey", "sig", "authorization")
+_SCHEME: Final = "sharedaccesssignature"
+_SIGNS: Final = ("=", "%3d", ":")
+_QUOTES: Final = ('"', "'")
+_NOT_IN_VALUES: Final = frozenset(";&<>\"',")
+_BEHIND_CUTS: Final = "\"'<>\0"
+_GONE: Final = "\0"
+"""Stands in decoded text for what is redacted already, and is part of no word."""
 
 
 def redacted(text: str, *, secrets: Iterable[str] = (), marks: Mapping[str, str] = EMPTY) -> str:
@@ -45,25 +48,113 @@ def redacted(text: str, *, secrets: Iterable[str] = (), marks: Mapping[str, str]
     Returns:
         The text, with ``…`` in place of each secret.
     """
-    import re  # an unchanged start has nothing to redact
+    marks = {**dict.fromkeys(filter(None, secrets), HIDDEN), **marks}
+    return _without_named_values(_without(text, marks) if marks else text)
 
-    marks = _with_decoded({**dict.fromkeys(filter(None, secrets), HIDDEN), **marks})
+
+def _without(text: str, marks: Mapping[str, str]) -> str:
+    """Put marks in the place of texts, in whatever form they stand there."""
+    from nhagent.decoding import Decoded  # an unchanged start has nothing to redact
+
+    read = Decoded(text)
+    left = read.text
+    found: list[tuple[int, int, str]] = []
     for secret in sorted(marks, key=len, reverse=True):  # the longest first: one may hold another
-        form = "".join(map(_any_form, secret))
-        if len(secret) <= _SHORT_SECRET_CHARACTERS:
-            form = rf"(?<!\w){form}(?!\w)"
-        text = re.sub(form, marks[secret], text, flags=re.IGNORECASE)
-    for start in {secret[:MIN_CUT_CHARACTERS] for secret in marks if len(secret) > MIN_CUT_CHARACTERS}:
-        cut = "".join(map(_any_form, start)) + r"[^\s\"'<>]*"
-        text = re.sub(cut, HIDDEN, text, flags=re.IGNORECASE)
-    return re.sub(_VALUE_AFTER_ITS_NAME, rf"\g<name>{HIDDEN}", text, flags=re.IGNORECASE)
+        sought = Decoded(secret).text
+        places = _places(left, sought, as_word=len(secret) <= _SHORT_SECRET_CHARACTERS)
+        found += [(place, place + len(sought), marks[secret]) for place in places]
+        left = _replaced(left, [(place, place + len(sought), _GONE * len(sought)) for place in places])
+    for start in {
+        Decoded(secret).text[:MIN_CUT_CHARACTERS] for secret in marks if len(secret) > MIN_CUT_CHARACTERS
+    }:
+        cut = [(place, _end_of_cut(left, place)) for place in _places(left, start, as_word=False)]
+        cut = [(place, end) for place, end in cut if end > place]
+        found += [(place, end, HIDDEN) for place, end in cut]
+        left = _replaced(left, [(place, end, _GONE * (end - place)) for place, end in cut])
+    return _replaced(
+        text, [(read.starts[start], read.ends[end - 1], mark) for start, end, mark in sorted(found)]
+    )
 
 
-def _with_decoded(marks: Mapping[str, str]) -> dict[str, str]:
-    """Add what each text is once it is percent-decoded: a hub may quote what it has read."""
-    from urllib.parse import unquote
+def _places(text: str, sought: str, *, as_word: bool) -> list[int]:
+    """Find where one text stands in another, side by side."""
+    places: list[int] = []
+    place = text.find(sought) if sought else -1
+    while place >= 0:
+        end = place + len(sought)
+        if as_word and (_is_in_word(text, place - 1) or _is_in_word(text, end)):
+            end = place + 1  # few characters are looked at again: those of a short text alone
+        else:
+            places.append(place)
+        place = text.find(sought, end)
+    return places
 
-    return {unquote(secret): mark for secret, mark in marks.items() if "%" in secret} | dict(marks)
+
+def _end_of_cut(text: str, place: int) -> int:
+    """Find where a secret that was cut ends, and what was put behind it: before a blank, a quote or an element."""
+    end = place
+    while end < len(text) and not text[end].isspace() and text[end] not in _BEHIND_CUTS:
+        end += 1
+    return end
+
+
+def _is_in_word(text: str, at: int) -> bool:
+    return 0 <= at < len(text) and (text[at].isalnum() or text[at] == "_")
+
+
+def _replaced(text: str, parts: Iterable[tuple[int, int, str]]) -> str:
+    """Replace parts of a text: where each begins and ends, in order, and what takes its place."""
+    pieces: list[str] = []
+    done = 0
+    for start, end, instead in parts:
+        pieces += (text[done:start], instead)
+        done = end
+    return "".join((*pieces, text[done:])) if pieces else text
+
+
+def _without_named_values(text: str) -> str:
+    from nhagent.decoding import folded
+
+    lower = folded(text)
+    parts: list[tuple[int, int, str]] = []
+    places = {name: lower.find(name) for name in _NAMES_OF_VALUES}
+    at = 0
+    while found := [(place, name) for name, place in places.items() if place >= 0]:
+        place, name = min(found)
+        after = place + len(name)
+        value = None if place < at or _is_in_word(lower, place - 1) else _value_at(lower, after)
+        if value is not None:
+            parts.append((*value, HIDDEN))
+            at = after = value[1]
+        places[name] = lower.find(name, after)
+    return _replaced(text, parts)
+
+
+def _value_at(lower: str, at: int) -> tuple[int, int] | None:
+    """Find the value behind a name, both in lower case: where it begins and ends; None: it has none."""
+    at = _past_blanks(lower, at + lower.startswith(_QUOTES, at))
+    sign = next((sign for sign in _SIGNS if lower.startswith(sign, at)), None)
+    if sign is None:
+        return None
+    at = _past_blanks(lower, at + len(sign))
+    start = end = at + lower.startswith(_QUOTES, at)
+    if lower.startswith(_SCHEME, start):
+        end = start + len(_SCHEME)
+        token = _past_blanks(lower, end)
+        end = token if _is_in_value(lower, token) else end
+    while _is_in_value(lower, end):
+        end += 1
+    return None if start == end else (start, end)
+
+
+def _past_blanks(text: str, at: int) -> int:
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return at
+
+
+def _is_in_value(text: str, at: int) -> bool:
+    return at < len(text) and not text[at].isspace() and text[at] not in _NOT_IN_VALUES
 
 
 def in_prose(error: BaseException) -> str:
@@ -107,24 +198,3 @@ def _word(text: str) -> str:
     if not bare or is_word or is_number:
         return text
     return HIDDEN
-
-
-def _any_form(character: str) -> str:
-    """Give a pattern of one character in every form in which text travels."""
-    import re
-
-    if character.isascii() and character.isalnum():
-        return character
-    code = ord(character)
-    percent = "".join(f"%(?:25)?{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
-    names = [f"#0*{code}", f"#x0*{code:x}", *filter(None, [_ENTITIES.get(character)])]
-    forms = [
-        re.escape(character),
-        percent,
-        f"&(?:amp;)?(?:{'|'.join(names)});",
-        rf"\\u{code:04x}",
-        rf"\\{re.escape(character)}",
-        *(["\\+"] if character == " " else []),
-    ]
-    count = "{1,2}" if character == "'" else ""  # OData doubles it
-    return f"(?:{'|'.join(forms)}){count}"

@@ -9,13 +9,13 @@ with ``i:type``), and what is ``i:nil`` counts as absent.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from nhagent.errors import ConfigurationError
 from nhagent.hub.checked import etag_from, is_registration_id
 from nhagent.hub.markup import Element, NotMarkup, escaped, parse
+from nhagent.hub.texts import quoted, split_tags
 from nhagent.hub.times import read_moment
 from nhagent.logs import Log
 from nhagent.models import BrowserChannel, Platform, PushChannel, Registration, Template, unvalidated
@@ -37,8 +37,6 @@ _KINDS: Final[Mapping[Platform, tuple[str, tuple[str, ...]]]] = {
 }
 _PLATFORMS: Final = {kind: platform for platform, (kind, _) in _KINDS.items()}
 _HEADERS: Final = {Platform.WNS: "Wns", Platform.MPNS: "Mpns", Platform.APNS: "Apns"}
-_COMMA: Final = re.compile(r",(?![^{]*\})")
-"""A comma that parts two tags: not one within the braces of a tag that the service made."""
 
 _log = Log(__name__)
 
@@ -90,7 +88,7 @@ def from_entry(document: bytes) -> Registration:
     """
     root = _parsed(document)
     if root.name != "entry":
-        raise NotARegistration(f"not a registration but an element {root.name!r}")
+        raise NotARegistration(f"not a registration but an element {quoted(root.name)!r}")
     return _from_entry(root)
 
 
@@ -108,7 +106,7 @@ def from_feed(document: bytes) -> list[Registration]:
     """
     root = _parsed(document)
     if root.name != "feed":
-        raise NotARegistration(f"not a feed but an element {root.name!r}")
+        raise NotARegistration(f"not a feed but an element {quoted(root.name)!r}")
     rows: list[Registration] = []
     for entry in root.children:
         if entry.name != "entry":
@@ -178,13 +176,13 @@ def _from_entry(entry: Element) -> Registration:
     is_template = kind.endswith("Template")
     platform = _PLATFORMS.get(kind.removesuffix("Template"))
     if platform is None or kind == name:
-        raise NotARegistration(f"not a registration of a known kind: {name!r}")
+        raise NotARegistration(f"not a registration of a known kind: {quoted(name)!r}")
     try:
         return unvalidated(
             Registration,
             platform=platform,
             channel=_channel(description, platform),
-            tags=_tags(description.child_text("Tags")),
+            tags=split_tags(description.child_text("Tags") or ""),
             push_variables=_variables(description.child_text("PushVariables")),
             template=_template(description, platform) if is_template else None,
             template_name=description.child_text("TemplateName") or None,
@@ -224,11 +222,6 @@ def _template(description: Element, platform: Platform) -> Template:
         headers=headers,
         expiry=description.child_text("Expiry") if platform is Platform.APNS else None,
     )
-
-
-def _tags(text: str | None) -> tuple[str, ...]:
-    """Split tags at their commas."""
-    return tuple(tag.strip() for tag in _COMMA.split(text or "") if tag.strip())
 
 
 def _variables(text: str | None) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from http.client import HTTPException, IncompleteRead
 from ssl import SSLError
 from time import gmtime, strftime
@@ -65,7 +64,9 @@ def cause_of(error: BaseException) -> str:
         return f"its address, or that of a proxy, cannot be read ({kind})"
     text = getattr(innermost, "strerror", None) or str(innermost) or kind
     line = (str(text).splitlines() or [kind])[0]
-    return re.sub(r"//.*@", "//", line)[:MAX_CAUSE_CHARACTERS]  # a proxy's address may hold its password
+    before, slashes, address = line.partition("//")
+    address = address.rpartition("@")[2]  # a proxy's address may hold its password
+    return f"{before}{slashes}{address}"[:MAX_CAUSE_CHARACTERS]
 
 
 def _innermost(error: BaseException) -> BaseException:

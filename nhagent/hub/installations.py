@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC
 
+from nhagent.hub.texts import quoted
 from nhagent.hub.times import read_moment
 from nhagent.models import (
     BrowserChannel,
@@ -141,7 +142,9 @@ def from_json(document: object) -> Installation:
             push_channel_expired=parts.get("pushchannelexpired") is True,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise NotAnInstallation(f"not an installation: {type(error).__name__} at {error}") from None
+        raise NotAnInstallation(
+            f"not an installation: {type(error).__name__} at {quoted(str(error))}"
+        ) from None
 
 
 def templates_from_json(documents: Mapping[str, object]) -> dict[str, Template]:

@@ -7,7 +7,6 @@ one for each fault that it has found; they are cut at a length that fits a log a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -15,17 +14,18 @@ from typing import Final
 
 from nhagent import errors
 from nhagent.hub.markup import NotMarkup, parse
+from nhagent.hub.texts import is_web_page, quoted, split_tracking
 from nhagent.hub.times import CLOCK_TOLERANCE_SECONDS, read_http_date, read_retry_after
 from nhagent.hub.transport import Response
-from nhagent.redaction import redacted
+from nhagent.redaction import HIDDEN, redacted
 from nhagent.values import Frozen, Value
 
 MAX_DETAIL_CHARACTERS: Final = 300
 MAX_TRACKING_CHARACTERS: Final = 100
+MAX_READ_CHARACTERS: Final = 65_536
+"""Characters of a hub's words that are redacted: far more than any service sends, or than are shown."""
 _MEAN_FRACTION_SECONDS: Final = 0.5
 """Mean of the fraction of a second that a Date header leaves out."""
-_TRACKING: Final = re.compile(r"\.?\s*TrackingId:\s*([^,\s]+)\s*,\s*TimeStamp:.*\Z", re.DOTALL)
-_HTML: Final = re.compile(rb"\s*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _QUOTA_WORDS: Final = ("quota", "too many")
 _RECORD_WORDS: Final = ("installation", "registration")
 _LATER: Final = "tried again later"
@@ -98,7 +98,7 @@ def raise_for_error(
         kind = response.headers.get("content-type", "").lower()
         if response.body and "xml" not in kind and "json" not in kind:
             raise errors.HubUnavailable(
-                f'hub "{hub}": the reply ({status}) is of kind {redact(kind) or "unknown"}, '
+                f'hub "{hub}": the reply ({status}) is of kind {redact(quoted(kind)) or "unknown"}, '
                 "which no hub sends",
                 "something stands in between: find out what answers in the hub's place",
                 status=status,
@@ -112,7 +112,7 @@ def _error_of(
 ) -> errors.HubError:
     """Make the error of a reply that is not a success."""
     detail, tracking_id, has_error_body = _read_error_body(response)
-    detail = redact(detail)
+    detail = _redacted(detail, redact)
     wait = response.headers.get("retry-after")
     refusal = _Refusal(response.status, detail.lower(), bool(wait), has_error_body, facts.clock_skew)
     meaning = _meaning_of(refusal)
@@ -121,7 +121,7 @@ def _error_of(
     if detail:
         fact += f': it says "{detail}"'
     if tracking_id is not None:
-        tracking_id = _cut(redact(tracking_id), MAX_TRACKING_CHARACTERS)
+        tracking_id = _cut(_redacted(tracking_id, redact), MAX_TRACKING_CHARACTERS)
         fact += f" [tracking id {tracking_id}]"
     return meaning.kind(
         fact,
@@ -243,7 +243,15 @@ def _meaning_of(refusal: _Refusal) -> _Meaning:
 
 def _is_html(response: Response) -> bool:
     kind = response.headers.get("content-type", "").lower()
-    return "html" in kind or _HTML.match(response.body) is not None
+    return "html" in kind or is_web_page(response.body)
+
+
+def _redacted(text: str, redact: Callable[[str], str]) -> str:
+    """Redact the beginning of what a hub says."""
+    shown = redact(text[:MAX_READ_CHARACTERS])
+    if len(text) > MAX_READ_CHARACTERS > 2 * len(shown):
+        return HIDDEN  # nearly nothing but secrets, the last of which may have been cut, and not recognised
+    return shown
 
 
 def _cut(text: str, most: int) -> str:
@@ -262,7 +270,5 @@ def _read_error_body(response: Response) -> tuple[str, str | None, bool]:
     if root.name != "Error":
         return "", header, False
     detail = root.child_text("Detail") or ""
-    match = _TRACKING.search(detail)
-    if match is None:
-        return detail.strip(), header, True
-    return detail[: match.start()].strip(), header or match.group(1), True
+    words, tracking_id = split_tracking(detail)
+    return words, header if tracking_id is None else header or tracking_id, True

@@ -16,6 +16,7 @@ LAST_YEAR: Final = 9000
 """A date outside these years tells no time: durations are added to it, and there was no hub before."""
 _NEVER: Final = "9999"  # the year by which the service says that a record does not expire
 _MAX_DIGITS: Final = 99
+_MAX_DATE_CHARACTERS: Final = 200
 
 
 def read_moment(text: str | None) -> datetime | None:
@@ -51,7 +52,7 @@ def read_http_date(text: str | None) -> datetime | None:
     Returns:
         The time, aware, in UTC; None where there is none, or an invalid one.
     """
-    if not text:
+    if not text or len(text) > _MAX_DATE_CHARACTERS:
         return None
     from email.utils import parsedate_to_datetime
 

@@ -62,11 +62,12 @@ def declared_by(installation: Installation, rows: list[Registration]) -> Install
     )
     native = next((row for row in reversed(ours) if row.template is None), None)
     tags = () if native is None else tuple(native.tags)
+    shared = frozenset(tags)  # a hub may list any number of them
     templates: dict[str, Template] = {}
     for row in ours:
         if row.template is None or row.template_name is None:
             continue
-        template = altered(row.template, tags=tuple(tag for tag in row.tags if tag not in tags))
+        template = altered(row.template, tags=tuple(tag for tag in row.tags if tag not in shared))
         try:
             check_templates("templates", {row.template_name: template}, installation.platform)
         except ConfigurationError:  # nobody could have declared it here

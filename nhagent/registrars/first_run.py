@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 _log = Log(__name__)
 
-_OWNER: Final = re.compile(r"\$InstallationId:\{(.+)\}", re.IGNORECASE)
+_OWNER: Final = "$installationid:{"
 
 
 MAX_ROWS: Final = 10_000
@@ -68,7 +67,7 @@ def _has_usable_owner(row: Registration) -> bool:
 def owner_of(row: Registration) -> str | None:
     """Give the installation that a registration belongs to, from the tag that the service puts on it."""
     for tag in row.tags:
-        match = _OWNER.fullmatch(tag)
-        if match is not None:
-            return match.group(1)
+        owner = tag[len(_OWNER) : -1]
+        if tag[: len(_OWNER)].lower() == _OWNER and tag.endswith("}") and owner and "\n" not in owner:
+            return owner
     return None
