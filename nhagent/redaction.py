@@ -59,16 +59,14 @@ def _without(text: str, marks: Mapping[str, str]) -> str:
     read = Decoded(text)
     left = read.text
     found: list[tuple[int, int, str]] = []
+    decoded = {secret: Decoded(secret).text for secret in marks}
     for secret in sorted(marks, key=len, reverse=True):  # the longest first: one may hold another
-        sought = Decoded(secret).text
+        sought = decoded[secret]
         places = _places(left, sought, as_word=len(secret) <= _SHORT_SECRET_CHARACTERS)
         found += [(place, place + len(sought), marks[secret]) for place in places]
         left = _replaced(left, [(place, place + len(sought), _GONE * len(sought)) for place in places])
-    for start in {
-        Decoded(secret).text[:MIN_CUT_CHARACTERS] for secret in marks if len(secret) > MIN_CUT_CHARACTERS
-    }:
-        cut = [(place, _end_of_cut(left, place)) for place in _places(left, start, as_word=False)]
-        cut = [(place, end) for place, end in cut if end > place]
+    for start in {text[:MIN_CUT_CHARACTERS] for text in decoded.values() if len(text) > MIN_CUT_CHARACTERS}:
+        cut = _cut_places(left, start)
         found += [(place, end, HIDDEN) for place, end in cut]
         left = _replaced(left, [(place, end, _GONE * (end - place)) for place, end in cut])
     return _replaced(
@@ -90,12 +88,17 @@ def _places(text: str, sought: str, *, as_word: bool) -> list[int]:
     return places
 
 
-def _end_of_cut(text: str, place: int) -> int:
-    """Find where a secret that was cut ends, and what was put behind it: before a blank, a quote or an element."""
-    end = place
-    while end < len(text) and not text[end].isspace() and text[end] not in _BEHIND_CUTS:
-        end += 1
-    return end
+def _cut_places(text: str, start: str) -> list[tuple[int, int]]:
+    """Find where secrets that were cut begin, and where what stands behind them ends."""
+    places: list[tuple[int, int]] = []
+    place = text.find(start)
+    while place >= 0:
+        end = place + len(start)
+        while end < len(text) and not text[end].isspace() and text[end] not in _BEHIND_CUTS:
+            end += 1
+        places.append((place, end))
+        place = text.find(start, end)
+    return places
 
 
 def _is_in_word(text: str, at: int) -> bool:
