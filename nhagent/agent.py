@@ -154,16 +154,15 @@ class Agent:
             self._set_up(given.reveal())
 
     def _set_up(self, given: Mapping[str, Any]) -> None:
-        app, hub = given["app"], given["hub"]
         settings = read_settings(**given)
         registrar = registrar_of(settings.style, lambda: self._session.open())
         settings.check(registrar)
         self._settings = settings
-        folder = paths.device_folder(paths.state_folder(given["state_dir"]), app, hub)
+        folder = paths.device_folder(paths.state_folder(given["state_dir"]), settings.app, settings.hub)
         self._store = Store(folder, sleep=settings.sleep, disk=given["disk"])
         credential = {name: given[name] for name in ("connection_string", "endpoint", "allow_full_access")}
-        chain = CredentialChain(app, hub, **credential)
-        self._session = HubSession(chain, hub, ca_bundle=given["ca_bundle"], clock=settings.clock)
+        chain = CredentialChain(settings.app, settings.hub, **credential)
+        self._session = HubSession(chain, settings.hub, ca_bundle=given["ca_bundle"], clock=settings.clock)
         self._retries = Retries(self._store, settings.clock, settings.random)
         self._inspector = Inspector(settings, self._store, self._session, registrar)
         self._reconciler = Reconciler(self._inspector, self._retries)

@@ -45,7 +45,9 @@ class NhagentError(Exception):
 
     def __init__(self, fact: object = "", hint: object = "") -> None:
         # An app may raise one with anything in it, and in ways of its own.
-        self.fact, self.hint = visible(str(fact)), visible(str(hint))
+        self.fact, self.hint = str(fact), str(hint)
+        if not (self.fact.isprintable() and self.hint.isprintable()):
+            self.fact, self.hint = visible(self.fact), visible(self.hint)
         super().__init__(self.fact, self.hint)
 
     def __str__(self) -> str:

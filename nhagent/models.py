@@ -81,8 +81,7 @@ class Template(Validated):
                 f"template expiry {validation.shown(self.expiry)}: must be text",
                 "give a constant or a template expression",
             )
-        validation.check_no_hub_secret("template body", self.body)
-        validation.check_no_hub_secret("template expiry", self.expiry or "")
+        validation.check_no_hub_secret("template body, or its expiry", self.body, self.expiry or "")
         validation.check_texts("template headers", self.headers)
         self.__dict__["tags"] = validation.checked_tags("template tags", self.tags)
 

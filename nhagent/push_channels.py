@@ -167,7 +167,7 @@ def read_channel(platform: Platform, raw: object, name: str) -> PushChannel:
     handle = raw.strip()
     if not handle:
         raise ConfigurationError(f"{name}: empty", "give the PNS handle that the platform service issued")
-    if validation.has_control_characters(handle):
+    if not validation.CONTROL_CHARACTERS.isdisjoint(handle):
         raise ConfigurationError(
             f"{name}: holds a line break or control character", "give one PNS handle alone"
         )

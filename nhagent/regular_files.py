@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 READ_BYTES: Final = 256 * 1024
 """The most that is read from a file at once."""
 
+_NEVER_BLOCKING: Final = (
+    getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_CLOEXEC", 0)
+)
+
 
 class NotARegularFile(OSError):
     """A folder, FIFO, socket or device stands where a file was expected; reading it could block for ever."""
@@ -52,16 +56,22 @@ def read_start(path: str, limit: int) -> bytes:
         NotARegularFile: as `read_regular`.
         OSError: it cannot be read.
     """
-    _check_regular(os.stat(path), path)  # before it is opened: a device may act on that
+    if not stat.S_ISREG(os.stat(path).st_mode):  # before it is opened: a device may act on that
+        raise _not_a_regular_file(path)
     content = bytearray()
-    with open(path, "rb", buffering=0, opener=open_without_blocking) as file:
+    file = os.open(path, os.O_RDONLY | _NEVER_BLOCKING | getattr(os, "O_BINARY", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):  # the path may name something else by now
+            raise _not_a_regular_file(path)
         while len(content) < limit:
-            part = file.read(min(limit - len(content), READ_BYTES))
-            if part is None:  # such as /proc/kmsg, which says it is regular and yet waits for more
-                raise _not_a_regular_file(path)
+            part = os.read(file, min(limit - len(content), READ_BYTES))
             if not part:
                 break
             content += part
+    except BlockingIOError:  # such as /proc/kmsg, which says it is regular and yet waits for more
+        raise _not_a_regular_file(path) from None
+    finally:
+        os.close(file)
     return bytes(content)
 
 
@@ -72,7 +82,8 @@ def check_regular(path: str) -> None:
         NotARegularFile: it is a folder, FIFO, socket or device.
         OSError: it is not there.
     """
-    _check_regular(os.stat(path), path)
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise _not_a_regular_file(path)
 
 
 def open_without_blocking(path: str, flags: int) -> int:
@@ -86,18 +97,14 @@ def open_without_blocking(path: str, flags: int) -> int:
         NotARegularFile: as `read_regular`.
         OSError: it cannot be opened.
     """
-    file = os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+    file = os.open(path, flags | _NEVER_BLOCKING)
     try:
-        _check_regular(os.fstat(file), path)  # the path may name something else by now
+        if not stat.S_ISREG(os.fstat(file).st_mode):  # the path may name something else by now
+            raise _not_a_regular_file(path)
     except OSError:
         os.close(file)
         raise
     return file
-
-
-def _check_regular(facts: os.stat_result, path: str) -> None:
-    if not stat.S_ISREG(facts.st_mode):
-        raise _not_a_regular_file(path)
 
 
 def _not_a_regular_file(path: str) -> NotARegularFile:

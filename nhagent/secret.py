@@ -132,10 +132,12 @@ def hiding_arguments(call: Callable[_P, _T]) -> Callable[_P, _T]:
 
     @wraps(call)
     def hiding(*values: _P.args, **named: _P.kwargs) -> _T:
-        given = Secret((values, named))
-        del values, named
-        with NO_LOCALS:
-            return call(*given.reveal()[0], **given.reveal()[1])
+        try:
+            return call(*values, **named)
+        except BaseException as error:
+            del values, named  # this frame is still running, and would keep them
+            without_locals(error)
+            raise
 
     return hiding
 
@@ -173,10 +175,7 @@ def holds_hub_secret(text: str) -> bool:
 
     A ``sig`` alone may be of the address of a picture, which may stand in a template.
     """
-    folded = text.casefold()
-    if "sharedaccess" not in folded and "skn" not in folded:
-        return False
-    plain = _decoded(folded)
+    plain = _decoded(text.casefold())
     return (
         _has_value(plain, "sharedaccesskey", "=:")
         or _has_value(plain, "sharedaccesssignature", " =:")
@@ -187,7 +186,9 @@ def holds_hub_secret(text: str) -> bool:
 def holds_secret(text: str) -> bool:
     """Tell whether text holds a key, a token, or a signature alone, in any coding."""
     folded = text.casefold()
-    return ("sig" in folded and _has_value(_decoded(folded), "sig", "=")) or holds_hub_secret(text)
+    return ("sig" in folded and _has_value(_decoded(folded), "sig", "=")) or (
+        "sharedaccess" in folded and holds_hub_secret(text)
+    )
 
 
 def is_key(text: str) -> bool:

@@ -8,7 +8,7 @@ a small module, and ``dataclasses`` itself imports ``inspect``. A subclass of `F
 
 from __future__ import annotations
 
-from nhagent.secret import NO_LOCALS
+from nhagent.secret import without_locals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -190,12 +190,12 @@ class Validated(Frozen):
         def __init__(self, *values: Any, **named: Any) -> None:
             super().__init__(*values, **named)
             del values, named  # a traceback would show them
-            with NO_LOCALS:
-                try:
-                    self._validate()
-                except BaseException:
-                    self.__dict__.update(dict.fromkeys(self._fields))  # what was refused is not shown
-                    raise
+            try:
+                self._validate()
+            except BaseException as error:
+                self.__dict__.update(dict.fromkeys(self._fields))  # what was refused is not shown
+                without_locals(error)
+                raise
             self._freeze()
 
     def _validate(self) -> None:

@@ -46,10 +46,11 @@ class HubClient(InstallationOperations, RegistrationOperations):
         timeout: float = EXCHANGE_SECONDS,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        connection_string = hidden(connection_string)  # a traceback would show it
+        credential = hidden(connection_string)
+        del connection_string  # a traceback would show it
         with NO_LOCALS:
             self._exchange = HubExchange(
-                connection_string,
+                credential,
                 hub,
                 endpoint=endpoint,
                 ca_bundle=ca_bundle,

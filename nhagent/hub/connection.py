@@ -169,20 +169,17 @@ def read_endpoint(text: str, name: str) -> str:
     Raises:
         ConfigurationError: not such an address; http to another machine would show the device's tokens.
     """
-    refusal = ConfigurationError(
-        f"{name}: is not the address of a namespace", "give one like sb://NAMESPACE.servicebus.windows.net/"
-    )
-    if not validation.is_text(text) or validation.has_control_characters(text.strip()):
-        raise refusal
+    if not isinstance(text, str) or not validation.CONTROL_CHARACTERS.isdisjoint(text.strip()):
+        raise _not_an_address(name)
     validation.check_setting(name, text)
     text = text.strip()
     try:
         parts = urlsplit(text if "://" in text else f"https://{text}")
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise refusal from None
+        raise _not_an_address(name) from None
     if not host or "@" in parts.netloc or parts.scheme not in {"sb", "https", "http"}:
-        raise refusal
+        raise _not_an_address(name)
     if parts.scheme == "http" and not is_loopback(text):
         raise ConfigurationError(
             f"{name} http://{host}: plain http is for loopback alone", "use sb:// or https://"
@@ -192,6 +189,12 @@ def read_endpoint(text: str, name: str) -> str:
         port = None  # the same namespace, written longer
     shown = f"[{host}]" if ":" in host else host
     return f"{scheme}://{shown}" + (f":{port}" if port else "")
+
+
+def _not_an_address(name: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{name}: is not the address of a namespace", "give one like sb://NAMESPACE.servicebus.windows.net/"
+    )
 
 
 def namespace_of(endpoint: str) -> str:

@@ -24,7 +24,7 @@ from nhagent.hub.replies import HubReply, raise_for_error, read_facts
 from nhagent.hub.transport import Request, Response, Transport
 from nhagent.models import PushChannel, marks_of
 from nhagent.redaction import redacted, without_text
-from nhagent.secret import NO_LOCALS, Secret, hidden
+from nhagent.secret import NO_LOCALS, Secret
 from nhagent.values import Value
 from nhagent.version import __version__
 
@@ -82,7 +82,7 @@ class HubExchange:
 
     def __init__(
         self,
-        connection_string: Secret[str] | str | ConnectionString | TokenSource,
+        connection_string: Secret[str] | ConnectionString | TokenSource,
         hub: str,
         *,
         endpoint: str | None,
@@ -97,7 +97,7 @@ class HubExchange:
         self.requests_sent = 0
         self.clock_skew: float | None = None
         self._lists_end = inf
-        credential = hidden(connection_string)
+        credential: Secret[str] | ConnectionString | TokenSource = connection_string
         if isinstance(credential, Secret) and isinstance(credential.reveal(), str):
             credential = ConnectionString.parse(credential.reveal())
         if isinstance(credential, ConnectionString):
@@ -118,7 +118,7 @@ class HubExchange:
 
     def allow(self, seconds: float) -> None:
         """Set how long all that is asked from now on may take, in seconds: an exchange, and a whole list."""
-        self._transport.allow(min(seconds, EXCHANGE_SECONDS))
+        self._transport.timeout = min(seconds, EXCHANGE_SECONDS)
         self._lists_end = monotonic() + seconds
 
     def check_time_for_list(self) -> None:
@@ -164,10 +164,10 @@ class HubExchange:
 
     def _made(self, request: HubRequest) -> tuple[Response, HubReply]:
         resource = f"{self._endpoint}/{quote(self._hub)}/{request.path}"
-        token, key = self._signed(resource)
+        token = self._signed(resource)
         self._redact = lambda text: redacted(
             text,
-            secrets=(key.reveal(), *_secrets_of(token.reveal())),
+            secrets=(getattr(self._credential, "key", ""), *_secrets_of(token.reveal())),
             marks=marks_of((*request.channels, *self.channels())),
         )
         query = "&".join((f"api-version={API_VERSION}", *request.query))
@@ -181,12 +181,11 @@ class HubExchange:
         raise_for_error(response, facts, hub=self._hub, record=request.record, redact=self._redact)
         return response, facts
 
-    def _signed(self, resource: str) -> tuple[Secret[str], Secret[str]]:
-        """Give a token for a resource, and the key that signed it: empty where a callable gave the token."""
+    def _signed(self, resource: str) -> Secret[str]:
+        """Give a token for a resource: signed by the key, or the callable's."""
         if isinstance(self._credential, ConnectionString):
-            token = Secret(self._credential.token(resource, self._clock()))
-            return token, Secret(self._credential.key)
-        return Secret(_token_of(self._credential, self.channels)), Secret("")
+            return Secret(self._credential.token(resource, self._clock()))
+        return Secret(_token_of(self._credential, self.channels))
 
     def unreadable(self, reply: HubReply, why: str) -> HubUnavailable:
         """Make the error of a 2xx reply whose body cannot be used.

@@ -144,6 +144,8 @@ class InstallationOperations:
 
 def _channel_in(value: object) -> PushChannel:
     """Read the push channel that a PATCH sends: text, or a subscription, which goes as JSON text too."""
+    if isinstance(value, str) and not value.lstrip().startswith("{"):
+        return value
     try:
         return unvalidated_subscription(value)
     except ConfigurationError:

@@ -74,27 +74,19 @@ class Transport:
 
     Args:
         ca_bundle: PEM file of a certificate authority to trust beside the usual ones, or None.
-        timeout: seconds for one whole exchange.
+        timeout: seconds for one whole exchange; the attribute of this name changes them.
 
     Raises:
         ConfigurationError: the CA bundle cannot be read.
     """
 
     def __init__(self, *, ca_bundle: str | None = None, timeout: float = EXCHANGE_SECONDS) -> None:
-        self._timeout = timeout
+        self.timeout = timeout
         self._is_cut = False
         self._session = _Session()
         self._adapter = Adapter(tls_context(ca_bundle))
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, self._adapter)
-
-    def allow(self, seconds: float) -> None:
-        """Set the timeout of every exchange from now on.
-
-        Args:
-            seconds: for one whole exchange.
-        """
-        self._timeout = seconds
 
     def send(self, request: Request) -> Response:
         """Exchange one request for one whole reply.
@@ -116,7 +108,7 @@ class Transport:
         host = urlsplit(request.url).netloc
         started = monotonic()
         # A socket's timeout starts again with every byte: only cutting the connection ends a dripping reply.
-        deadline = Timer(self._timeout, self._adapter.cut)
+        deadline = Timer(self.timeout, self._adapter.cut)
         deadline.daemon = True
         self._adapter.is_cut = False
         deadline.start()
@@ -144,8 +136,8 @@ class Transport:
     def _no_reply(self, host: str, error: Exception, seconds: float) -> HubUnavailable:
         if self._is_cut:
             cause = "the exchange was ended on this side"
-        elif seconds >= self._timeout:
-            cause = f"no whole reply within {self._timeout:g} s"
+        elif seconds >= self.timeout:
+            cause = f"no whole reply within {self.timeout:g} s"
         elif isinstance(error, requests.exceptions.SSLError):
             return _tls_failure(host, error)
         else:
@@ -161,7 +153,7 @@ class Transport:
             headers=dict(request.headers),
             data=request.body,
             auth=_as_signed,
-            timeout=(min(CONNECT_SECONDS, self._timeout), self._timeout),
+            timeout=(min(CONNECT_SECONDS, self.timeout), self.timeout),
             allow_redirects=False,
             stream=True,
         ) as reply:

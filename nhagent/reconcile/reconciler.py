@@ -118,7 +118,7 @@ class _Pass:
                 return None
             if is_asking:
                 # What is wrong with the settings is told before anything is written.
-                self._session.open(seconds_until(self._deadline))
+                self._session.open(seconds_until(self._deadline) if plan.must_learn else None)
             plan, saved = self._commit(self._learn(plan))
             self._plan, self._installation_id = plan, plan.identity.installation_id
             self._execute(plan, saved)
