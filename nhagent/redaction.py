@@ -11,8 +11,10 @@ from nhagent.values import EMPTY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Final
+
+    from nhagent.decoding import Decoded
 
 HIDDEN: Final = "…"
 MAX_PROSE_CHARACTERS: Final = 200
@@ -62,7 +64,8 @@ def _without(text: str, marks: Mapping[str, str]) -> str:
     decoded = {secret: Decoded(secret).text for secret in marks}
     for secret in sorted(marks, key=len, reverse=True):  # the longest first: one may hold another
         sought = decoded[secret]
-        places = _places(left, sought, as_word=len(secret) <= _SHORT_SECRET_CHARACTERS)
+        is_short = len(secret) <= _SHORT_SECRET_CHARACTERS
+        places = _words(left, sought, read, text) if is_short else _places(left, sought)
         found += [(place, place + len(sought), marks[secret]) for place in places]
         left = _replaced(left, [(place, place + len(sought), _GONE * len(sought)) for place in places])
     for start in {text[:MIN_CUT_CHARACTERS] for text in decoded.values() if len(text) > MIN_CUT_CHARACTERS}:
@@ -74,18 +77,32 @@ def _without(text: str, marks: Mapping[str, str]) -> str:
     )
 
 
-def _places(text: str, sought: str, *, as_word: bool) -> list[int]:
+def _places(text: str, sought: str, is_place: Callable[[int], bool] = lambda _: True) -> list[int]:
     """Find where one text stands in another, side by side."""
     places: list[int] = []
     place = text.find(sought) if sought else -1
     while place >= 0:
-        end = place + len(sought)
-        if as_word and (_is_in_word(text, place - 1) or _is_in_word(text, end)):
-            end = place + 1  # few characters are looked at again: those of a short text alone
-        else:
+        if is_place(place):
             places.append(place)
-        place = text.find(sought, end)
+            place += len(sought)
+        else:
+            place += 1  # few characters are looked at again: those of a short text alone
+        place = text.find(sought, place)
     return places
+
+
+def _words(left: str, sought: str, read: Decoded, written: str) -> list[int]:
+    """Find where a short text stands as a word, either in what is decoded or in what was written."""
+
+    def is_word(place: int) -> bool:
+        end = place + len(sought)
+        first, last = read.starts[place], read.ends[end - 1]
+        goes_before = (
+            _is_in_word(left, place - 1) and _is_in_word(written, first - 1) and written[first] != "\\"
+        )
+        return not goes_before and not (_is_in_word(left, end) and _is_in_word(written, last))
+
+    return _places(left, sought, is_word)
 
 
 def _cut_places(text: str, start: str) -> list[tuple[int, int]]:
