@@ -17,7 +17,18 @@ PACKAGE = Path(nhagent.__file__).parent
 
 # From the ground up: a module may import from floors below its own, and from its own.
 FLOORS = [
-    ["errors", "secret", "visible", "validation", "template_validation", "redaction", "filesystem", "version", "values", "logs"],
+    [
+        "errors",
+        "secret",
+        "visible",
+        "validation",
+        "template_validation",
+        "redaction",
+        "filesystem",
+        "version",
+        "values",
+        "logs",
+    ],
     ["report", "steps", "models", "push_channels"],
     ["hub", "device", "channels"],
     ["registrars", "session", "retry"],

@@ -12,6 +12,7 @@ import sys
 from nhagent import validation
 from nhagent.errors import ChannelError, ConfigurationError
 from nhagent.filesystem import NotARegularFile, open_regular
+from nhagent.secret import hiding_arguments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ MAX_CHANNEL_BYTES: Final = 64 * 1024
 """The longest text that is read as a push channel."""
 
 
+@hiding_arguments
 def from_file(path: str | os.PathLike[str]) -> ChannelSource:
     """Make a channel source that reads a text file, which others replace.
 
@@ -63,6 +65,7 @@ def from_file(path: str | os.PathLike[str]) -> ChannelSource:
     return read
 
 
+@hiding_arguments
 def from_credential(name: str, environ: Mapping[str, str] = os.environ) -> ChannelSource:
     """Make a channel source that reads a systemd credential.
 
@@ -83,6 +86,7 @@ def from_credential(name: str, environ: Mapping[str, str] = os.environ) -> Chann
     return read
 
 
+@hiding_arguments
 def from_environment(variable: str, environ: Mapping[str, str] = os.environ) -> ChannelSource:
     """Make a channel source that reads an environment variable.
 
@@ -105,6 +109,7 @@ def from_environment(variable: str, environ: Mapping[str, str] = os.environ) -> 
     return read
 
 
+@hiding_arguments
 def from_command(arguments: Sequence[str], timeout: float = COMMAND_SECONDS) -> ChannelSource:
     """Make a channel source that runs a program and reads its standard output.
 
@@ -147,6 +152,7 @@ def from_command(arguments: Sequence[str], timeout: float = COMMAND_SECONDS) -> 
     return run
 
 
+@hiding_arguments
 def from_plugin(reference: str) -> ChannelSource:
     """Make a channel source that calls a callable of a package, imported when it is first called.
 
