@@ -145,10 +145,10 @@ class Agent:
         disk: Disk | None = None,
     ) -> None:
         given = Secret({**locals(), "connection_string": hidden(connection_string)})
-        del app, hub, platform, channel, tags, templates, secondary_tiles, user_id, push_variables
-        del style, connection_string, endpoint, ca_bundle, installation_id, state_dir
-        self._on_registered = on_registered
-        self._on_error = on_error
+        del app, hub, platform, channel, tags, templates, secondary_tiles, user_id, push_variables, style
+        del connection_string, endpoint, ca_bundle, installation_id, state_dir, expires_after
+        del refresh_every, startup_spread
+        self._on_registered, self._on_error = on_registered, on_error
         self._background: Background | None = None
         with NO_LOCALS:  # a traceback would show what was given
             self._set_up(given.reveal())

@@ -78,4 +78,5 @@ _allowed = (
     PoolManager().pool_classes_by_scheme,
     HTTPConnectionPool.ConnectionCls,
     HTTPConnection._new_conn,
+    HTTPConnection.debuglevel,
 )

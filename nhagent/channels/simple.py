@@ -12,6 +12,7 @@ from nhagent import validation
 from nhagent.channels.source import seconds_left
 from nhagent.errors import ChannelError, ConfigurationError
 from nhagent.regular_files import NotARegularFile, read_start
+from nhagent.secret import hiding_arguments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ CONNECTION_STRING: Final = "NHAGENT_CONNECTION_STRING"
 _IN_VARIABLES: Final = validation.LETTERS_AND_DIGITS | {"_"}
 
 
+@hiding_arguments
 def from_file(path: str | os.PathLike[str]) -> ChannelSource:
     """Make a channel source that reads a text file, which others replace.
 
@@ -60,6 +62,7 @@ def from_file(path: str | os.PathLike[str]) -> ChannelSource:
     return read
 
 
+@hiding_arguments
 def from_credential(name: str, environ: Mapping[str, str] = os.environ) -> ChannelSource:
     """Make a channel source that reads a systemd credential.
 
@@ -80,6 +83,7 @@ def from_credential(name: str, environ: Mapping[str, str] = os.environ) -> Chann
     return read
 
 
+@hiding_arguments
 def from_environment(variable: str, environ: Mapping[str, str] = os.environ) -> ChannelSource:
     """Make a channel source that reads an environment variable.
 
@@ -102,6 +106,7 @@ def from_environment(variable: str, environ: Mapping[str, str] = os.environ) -> 
     return read
 
 
+@hiding_arguments
 def from_command(
     arguments: Sequence[str], timeout: float = COMMAND_SECONDS, pass_environment: Sequence[str] = ()
 ) -> ChannelSource:
@@ -151,6 +156,7 @@ def from_command(
     return run
 
 
+@hiding_arguments
 def from_plugin(reference: str) -> ChannelSource:
     """Make a channel source that calls a callable of a package, imported when it is first called.
 
