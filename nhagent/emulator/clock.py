@@ -12,6 +12,8 @@ NEVER = "9999-12-31T23:59:59.9999999Z"
 """The expiration time of what does not expire."""
 
 _NOON_HOUR = 12
+_LAST_SECOND = 253_402_300_799.0
+"""The end of the year 9999, seconds since 1970: the last time that can be written."""
 
 # Every form that a shipped client sends: without seconds, with up to seven decimals, with or without a zone,
 # whose colon may be missing ("2024-05-01T12:20+0200" comes from Android and iOS).
@@ -28,8 +30,8 @@ class Clock:
         self._offset = 0.0
 
     def now(self) -> float:
-        """Return the time, seconds since 1970."""
-        return time.time() + self._offset
+        """Return the time, seconds since 1970. At the calendar's end it stands still."""
+        return min(time.time() + self._offset, _LAST_SECOND)
 
     def move(self, offset: float) -> None:
         """Set the offset to the machine's time.

@@ -1,20 +1,21 @@
 """The control routes under ``/_emulator``, by which other processes watch the hub and make things go wrong.
 
-They answer callers on this machine only, need no token, and are not logged.
+They answer programs on this machine only (see `nhagent.emulator.callers`), need no token, and are not logged.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
+from nhagent.emulator.callers import is_labelled_as_json, refusal_of
 from nhagent.emulator.clock import Clock
 from nhagent.emulator.faults import Fault, Faults
 from nhagent.emulator.http_messages import Reply, Request
 from nhagent.emulator.hub.hub import Hub
+from nhagent.emulator.json_text import NotJson, read_json
 from nhagent.emulator.log import Log
 from nhagent.emulator.rest.address import segments, within_hub
 
@@ -31,13 +32,17 @@ class Control:
         clock: the hub's clock.
         log: the requests so far.
         faults: the queue of ordered faults.
+        scheme: ``http`` or ``https``, by which the routes are reached.
     """
 
-    def __init__(self, hub: Hub, clock: Clock, log: Log, faults: Faults) -> None:
+    def __init__(
+        self, hub: Hub, clock: Clock, log: Log, faults: Faults, scheme: Literal["http", "https"] = "http"
+    ) -> None:
         self._hub = hub
         self._clock = clock
         self._log = log
         self._faults = faults
+        self._scheme = scheme
 
     @staticmethod
     def concerns(path: str) -> bool:
@@ -46,8 +51,11 @@ class Control:
 
     def answer(self, request: Request) -> Reply:
         """Answer one control request."""
-        if not is_loopback(request.peer):
-            return _reply(403, {"error": "Control routes are for callers on this machine."})
+        refusal = refusal_of(request, self._scheme)
+        if refusal is not None:
+            return _reply(403, {"error": refusal})
+        if request.body and not is_labelled_as_json(request):
+            return _reply(415, {"error": "The body needs the header 'Content-Type: application/json'."})
         try:
             return _reply(200, self._perform(request))
         except _Failed as failed:
@@ -115,20 +123,6 @@ class Control:
             raise _Failed(400, str(error)) from error
 
 
-def is_loopback(peer: str) -> bool:
-    """Return whether an address is this machine's own.
-
-    Args:
-        peer: an IP address. An IPv6 socket shows IPv4 callers as ``::ffff:127.0.0.1``.
-    """
-    try:
-        address = ipaddress.ip_address(peer.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
-
-
 class _Failed(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -138,9 +132,9 @@ class _Failed(Exception):
 
 def _object(request: Request) -> Json:
     try:
-        given = json.loads(request.body)
-    except (ValueError, RecursionError):
-        given = None
+        given = read_json(request.body)
+    except NotJson as error:
+        raise _Failed(400, f"The body is not JSON: {error}") from error
     if not isinstance(given, dict):
         raise _Failed(400, "The body is not a JSON object.")
     return given

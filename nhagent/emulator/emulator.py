@@ -287,7 +287,7 @@ class Emulator:
         hub = Hub(self.hub, storage, lenient=self._lenient, max_devices=self._max_devices)
         bucket = None if self._rate is None else TokenBucket(self._rate)
         gateway = Gateway(hub, self._rules, self._clock, self._log, self._faults, bucket)
-        control = Control(hub, self._clock, self._log, self._faults)
+        control = Control(hub, self._clock, self._log, self._faults, "https" if self._tls else "http")
 
         def answer(request: Request) -> Answer:
             if control.concerns(request.path):

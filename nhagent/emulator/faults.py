@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import threading
 from collections.abc import Mapping
@@ -86,8 +85,10 @@ class Fault:
 
     def _check_delivery(self) -> None:
         for name, seconds in (("delay", self.delay), ("drip", self.drip)):
-            if not (math.isfinite(seconds) and seconds >= 0):
-                raise ValueError(f"A fault's {name} is a number of seconds, not {seconds}.")
+            # Longer ones cannot be waited for.
+            if not 0 <= seconds <= threading.TIMEOUT_MAX:
+                most = int(threading.TIMEOUT_MAX)
+                raise ValueError(f"A fault's {name} is a number of seconds up to {most}, not {seconds}.")
         if self.cut_after is not None and self.cut_after < 0:
             raise ValueError(f"A reply cannot be cut after {self.cut_after} bytes.")
         if self.size is not None and self.size < 1:
@@ -117,6 +118,8 @@ class Fault:
             raise ValueError("A fault without a status sends the real reply: it has no headers and no body.")
         if self.status is not None and self.status not in _STATUSES:
             raise ValueError(f"A fault's status is {_STATUSES[0]} to {_STATUSES[-1]}, not {self.status}.")
+        if self.body is not None and any("\ud800" <= character <= "\udfff" for character in self.body):
+            raise ValueError("A fault's body has half of a surrogate pair, which cannot be sent.")
         names = set(map(str.lower, self.headers or {}))
         if self.chunked is not None and names & _FRAMING_HEADERS:
             raise ValueError("A fault's chunks need a Transfer-Encoding of their own: leave its header out.")

@@ -6,6 +6,8 @@ connects and stays silent blocks no other.
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import socketserver
 import ssl
@@ -29,6 +31,10 @@ _CLOSE_SECONDS = 1.0
 """Longest wait for the threads of open connections when the server closes."""
 _POLL_SECONDS = 0.1
 """Interval at which the listener looks whether it is to end, where nothing wakes it."""
+_SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+"""Errors of a system, or of this process, that has no descriptor or memory left for one more connection."""
+_CALLERS_FAULT: dict[int, int] = {HTTPStatus.NOT_IMPLEMENTED: 405, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: 400}
+"""Statuses that http.server gives for what only the caller can mend, and those of the service's form."""
 _BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 """Statuses whose replies have no body."""
 
@@ -70,6 +76,7 @@ class Server(ThreadingHTTPServer):
         self._context = context
         self._lock = threading.Lock()
         self._connections: dict[threading.Thread, socket.socket] = {}
+        self._spare = _spare_descriptor()
         super().__init__((host, port), Exchange)
         self._listener = threading.Thread(
             target=self.serve_forever, args=(_POLL_SECONDS,), name="emulator", daemon=True
@@ -105,13 +112,49 @@ class Server(ThreadingHTTPServer):
         # HTTPServer would ask the DNS for the host's full name here.
         socketserver.TCPServer.server_bind(self)
 
+    def server_close(self) -> None:
+        super().server_close()
+        self._give_spare()
+
+    def get_request(self) -> tuple[Any, Any]:
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in _SHORT:
+                self._turn_away()
+            raise
+
+    def _turn_away(self) -> None:
+        """Close the connection that waits longest, for which there is no descriptor but the spare one.
+
+        Left waiting, it would make the listener try again and again without a pause.
+        """
+        self._give_spare()
+        try:
+            self.socket.accept()[0].close()
+        except OSError:
+            # Another thread took the spare one.
+            self.closing.wait(_POLL_SECONDS)
+        self._spare = _spare_descriptor()
+
+    def _give_spare(self) -> None:
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            os.close(spare)
+
     def process_request(self, request: Any, client_address: Any) -> None:
         thread = threading.Thread(
             target=self.process_request_thread, args=(request, client_address), name="emulator", daemon=True
         )
         with self._lock:
             self._connections[thread] = request
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system has no thread left.
+            with self._lock:
+                del self._connections[thread]
+            self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
@@ -158,7 +201,12 @@ class Exchange(BaseHTTPRequestHandler):
         if body is None:
             self.close_connection = True
             return
-        path, _, query = _origin_form(self.path).partition("?")
+        authority, target = _origin_form(self.path)
+        if authority:
+            # What the target names counts, whatever Host says (RFC 9112, 3.2.2).
+            del self.headers["Host"]
+            self.headers["Host"] = authority
+        path, _, query = target.partition("?")
         peer = str(self.client_address[0])
         self._send(self.server.answer(Request(self.command, path, query, self.headers, body, peer)))
 
@@ -167,9 +215,8 @@ class Exchange(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer a request that http.server itself cannot read, in the service's form."""
         self.close_connection = True
-        self._send(
-            Answer(refusal(Refused(int(code), message or explain or reason_phrase(int(code))), time.time()))
-        )
+        status = _CALLERS_FAULT.get(int(code), int(code))
+        self._send(Answer(refusal(Refused(status, message or explain or reason_phrase(status)), time.time())))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  http.server's name
         """No-op: the emulator has its own log."""
@@ -199,12 +246,21 @@ class Exchange(BaseHTTPRequestHandler):
                 pause(fault.drip)
 
 
-def _origin_form(target: str) -> str:
-    """Return a request's target without the scheme and host that clients of a proxy send."""
+def _origin_form(target: str) -> tuple[str, str]:
+    """Split a request's target into the host and port that clients of a proxy send, and the rest."""
     if target.startswith("/"):
-        return target
+        return "", target
     _, divider, rest = target.partition("://")
-    return "/" + rest.partition("/")[2] if divider else "/" + target
+    authority, _, path = rest.partition("/")
+    return (authority, "/" + path) if divider else ("", "/" + target)
+
+
+def _spare_descriptor() -> int | None:
+    """Open a descriptor that can be given away later; None where there is none."""
+    try:
+        return os.open(os.devnull, os.O_RDONLY)
+    except OSError:
+        return None
 
 
 def _shut(connection: socket.socket) -> None:

@@ -118,6 +118,8 @@ class Storage:
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.execute("PRAGMA foreign_keys = ON")
+        # A file for a large sort could not be opened where descriptors are short.
+        self._database.execute("PRAGMA temp_store = MEMORY")
         version = self._database.execute("PRAGMA user_version").fetchone()[0]
         if version == 0 and not self._database.execute("SELECT 1 FROM sqlite_schema").fetchone():
             self._database.execute("BEGIN")

@@ -31,6 +31,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _LOOPBACK_NETWORK: Final = "127"
 _PARTS_OF_IPV4: Final = 4
 _DIGITS_OF_BYTE: Final = 3
+_LARGEST_OCTET: Final = 255
 
 
 class ConnectionString(Frozen):
@@ -209,12 +210,15 @@ def is_loopback(url: str) -> bool:
 
 
 def _is_loopback_address(parts: list[str]) -> bool:
-    digits = "".join(parts)
+    # Others, as 127.0.0.256 or 127.0.0.08, are names, which the DNS resolves to whatever it likes.
+    return len(parts) == _PARTS_OF_IPV4 and parts[0] == _LOOPBACK_NETWORK and all(map(_is_octet, parts))
+
+
+def _is_octet(text: str) -> bool:
     return (
-        len(parts) == _PARTS_OF_IPV4
-        and parts[0] == _LOOPBACK_NETWORK
-        and "" not in parts
-        and max(map(len, parts)) <= _DIGITS_OF_BYTE
-        and digits.isascii()
-        and digits.isdecimal()
+        text.isascii()
+        and text.isdecimal()
+        and len(text) <= _DIGITS_OF_BYTE
+        and int(text) <= _LARGEST_OCTET
+        and text == str(int(text))
     )

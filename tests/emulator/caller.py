@@ -147,8 +147,13 @@ class Caller:
     def delete(self, installation_id: str = "i") -> Answer:
         return self.installation("DELETE", installation_id)
 
-    def control(self, method: str, route: str, body: Any = None) -> Answer:
-        return self.send(method, f"/_emulator{route}", body, sign_it=False)
+    def control(
+        self, method: str, route: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        """`headers`: None for what a well-meaning caller sends."""
+        if headers is None:
+            headers = {} if body is None else {"Content-Type": "application/json"}
+        return self.send(method, f"/_emulator{route}", body, headers=headers, sign_it=False)
 
 
 def wns(**members: Any) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from nhagent.emulator import Emulator, LogEntry
+from nhagent.emulator.callers import is_loopback
 from nhagent.emulator.clock import Clock
-from nhagent.emulator.control import Control, is_loopback
+from nhagent.emulator.control import Control
 from nhagent.emulator.faults import Faults
 from nhagent.emulator.http_messages import Request
 from nhagent.emulator.hub.hub import Hub
@@ -124,6 +125,17 @@ def test_control_requests_are_neither_signed_nor_logged(emulator: Emulator, hub:
         ("POST", "/forget", {"registration": "1", "installation": "i"}, 400),
         ("POST", "/forget", {"installation": "i", "gone": True}, 400),
         ("POST", "/forget", {"registration": "1"}, 404),
+        ("POST", "/faults", '{"match": "*", "status": 500, "body": "\\ud800"}', 400),
+        ("POST", "/faults", {"match": "*", "delay": 10**400}, 400),
+        ("POST", "/faults", {"match": "*", "delay": 1e300}, 400),
+        ("POST", "/faults", {"match": "*", "drip": 1e12}, 400),
+        ("POST", "/faults", '{"match": "*", "drip": 1e999}', 400),
+        ("POST", "/faults", "[" * 100_000, 400),
+        ("POST", "/faults", '{"match": ' + "[" * 900 + "]" * 900 + "}", 400),
+        ("POST", "/faults", b'{"match": "\xff", "status": 500}', 400),
+        ("POST", "/forget", '{"installation": "\\udfff"}', 400),
+        ("POST", "/forget", '{"registration": "\\ud800", "gone": true}', 400),
+        ("POST", "/clock", {"offset": 10**400}, 400),
         ("POST", "/clock", {}, 400),
         ("POST", "/clock", {"offset": "1"}, 400),
         ("POST", "/clock", {"offset": 1e300}, 400),
@@ -149,7 +161,9 @@ def test_control_routes_are_closed_to_other_machines() -> None:
     try:
         control = Control(Hub("my-hub", storage), Clock(), Log(), Faults())
         for peer, status in [("192.0.2.1", 403), ("127.0.0.1", 200)]:
-            request = Request("GET", "/_emulator/log", "", Message(), b"", peer)
+            headers = Message()
+            headers["Host"] = "localhost"
+            request = Request("GET", "/_emulator/log", "", headers, b"", peer)
             assert control.answer(request).status == status
     finally:
         storage.close()

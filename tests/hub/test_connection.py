@@ -65,12 +65,25 @@ def test_every_shipped_form_is_read(text: str, endpoint: str, path: str | None) 
         (LISTEN.replace("sb://ns", "sb://me@ns"), "is not the address of a namespace"),
         (LISTEN.replace("sb://", "http://"), "plain http is for loopback"),
         (LISTEN.replace("sb://ns", "http://127.0.0.1.evil"), "plain http is for loopback"),
+        (LISTEN.replace(f"sb://{HOST}", "http://127.999.999.999"), "plain http is for loopback"),
+        (LISTEN.replace(f"sb://{HOST}", "http://127.0.0.256:80"), "plain http is for loopback"),
+        (LISTEN.replace(f"sb://{HOST}", "http://127.0.0.08"), "plain http is for loopback"),
+        (LISTEN.replace(f"sb://{HOST}", "http://127.0.0.-1"), "plain http is for loopback"),
+        (LISTEN.replace(f"sb://{HOST}", "http://127.0.0.\N{ARABIC-INDIC DIGIT ONE}"), "plain http is for"),
     ],
 )
 def test_malformed_connection_string_names_the_fault_and_not_the_key(text: str, names: str) -> None:
     with pytest.raises(ConfigurationError, match=names) as caught:
         ConnectionString.parse(text)
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "127.255.255.255:8080", "127.0.0.0", "[::1]:1", "localhost"]
+)
+def test_plain_http_is_taken_to_loopback(address: str) -> None:
+    read = ConnectionString.parse(LISTEN.replace(f"sb://{HOST}", f"http://{address}"))
+    assert read.endpoint == f"http://{address}"
 
 
 @given(st.text())

@@ -8,7 +8,6 @@ lies before it.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from nhagent.emulator.atom.descriptions import (
@@ -22,6 +21,7 @@ from nhagent.emulator.atom.descriptions import (
 )
 from nhagent.emulator.atom.xml_tree import Node, NotXml, parse
 from nhagent.emulator.http_messages import Refused
+from nhagent.emulator.json_text import NotJson, read_json
 
 ATOM = "http://www.w3.org/2005/Atom"
 CONTRACT = "http://schemas.microsoft.com/netservices/2010/10/servicebus/connect"
@@ -146,10 +146,8 @@ def _push_variables(node: Node) -> dict[str, str]:
     if not node.text.strip():
         return {}
     try:
-        found = json.loads(node.text)
-        # JSON can escape half of a surrogate pair, which no reply could carry.
-        json.dumps(found, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
+        found = read_json(node.text)
+    except NotJson:
         found = None
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise _unreadable("'PushVariables' is not a JSON object of strings.", node.line, node.position)

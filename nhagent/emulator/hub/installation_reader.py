@@ -6,12 +6,12 @@ of browser channels. What an installation may contain is checked in `nhagent.emu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from nhagent.emulator.atom.descriptions import BROWSER_MEMBERS, NATIVE, unique_tags
 from nhagent.emulator.clock import NEVER, utc_iso
+from nhagent.emulator.json_text import NotJson, read_json
 
 Json = dict[str, Any]
 
@@ -108,8 +108,8 @@ def _channel(given: Json, platform: str) -> str | Json | None:
     if isinstance(channel, str):
         # .NET and Java send the object as text, JavaScript sends it as an object.
         try:
-            channel = json.loads(channel)
-        except (ValueError, RecursionError):
+            channel = read_json(channel)
+        except NotJson:
             raise Malformed("'PushChannel' of a browser is not JSON.") from None
     members = _members(channel, "'PushChannel' of a browser")
     return _without_absent({name: _text(members, name) for name in BROWSER_MEMBERS})

@@ -8,12 +8,12 @@ arrays as JSON text inside it. Paths that no source documents are refused.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from nhagent.emulator.clock import NEVER
 from nhagent.emulator.hub.installation_reader import Malformed, read_template
+from nhagent.emulator.json_text import NotJson, read_json
 
 Json = dict[str, Any]
 
@@ -190,6 +190,6 @@ def _is(name: str, expected: str) -> bool:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return read_json(text)
+    except NotJson:
         return None

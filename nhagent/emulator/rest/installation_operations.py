@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from nhagent.emulator.http_messages import Reply, body_invalid
 from nhagent.emulator.hub.hub import Hub
+from nhagent.emulator.json_text import NotJson, read_json
 from nhagent.emulator.rest.call import Call
 from nhagent.emulator.rest.replies import XML
 
@@ -35,14 +35,6 @@ def delete_installation(hub: Hub, call: Call) -> Reply:
 
 def _json(body: bytes) -> Any:
     try:
-        return _DECODER.decode(body.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        return read_json(body)
+    except NotJson as error:
         raise body_invalid("The body is not JSON.") from error
-
-
-def _refuse_constant(name: str) -> None:
-    """Refuse NaN and Infinity, which Python reads and JSON does not have."""
-    raise ValueError(f"{name} is not JSON.")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
