@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def irregular(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_irregular_file_is_refused_by_every_reader(irregular: Path) -> None:
     for read in (read_regular, read_start, Disk().read):
         with pytest.raises(NotARegularFile):
-            comes_back(lambda read=read: read(str(irregular), 10))  # type: ignore[misc]
+            comes_back(partial(read, str(irregular), 10))
 
 
 def test_size_is_capped_to_the_byte(tmp_path: Path) -> None:

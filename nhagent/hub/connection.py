@@ -30,8 +30,7 @@ _COPY_AGAIN: Final = "copy it again"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _LOOPBACK_NETWORK: Final = "127"
 _PARTS_OF_IPV4: Final = 4
-_DIGITS_OF_BYTE: Final = 3
-_LARGEST_OCTET: Final = 255
+_OCTETS: Final = frozenset(map(str, range(256)))
 
 
 class ConnectionString(Frozen):
@@ -206,19 +205,7 @@ def namespace_of(endpoint: str) -> str:
 def is_loopback(url: str) -> bool:
     """Tell whether a URL points at this machine itself."""
     host = urlsplit(url).hostname or ""
-    return host in {"localhost", "::1"} or _is_loopback_address(host.split("."))
-
-
-def _is_loopback_address(parts: list[str]) -> bool:
+    parts = host.split(".")
     # Others, as 127.0.0.256 or 127.0.0.08, are names, which the DNS resolves to whatever it likes.
-    return len(parts) == _PARTS_OF_IPV4 and parts[0] == _LOOPBACK_NETWORK and all(map(_is_octet, parts))
-
-
-def _is_octet(text: str) -> bool:
-    return (
-        text.isascii()
-        and text.isdecimal()
-        and len(text) <= _DIGITS_OF_BYTE
-        and int(text) <= _LARGEST_OCTET
-        and text == str(int(text))
-    )
+    is_address = len(parts) == _PARTS_OF_IPV4 and parts[0] == _LOOPBACK_NETWORK and _OCTETS.issuperset(parts)
+    return is_address or host in {"localhost", "::1"}
