@@ -32,6 +32,8 @@ LAST_YEAR: Final = 9000
 FROM_MACHINE: Final = "machine"
 """The installation id that stands for one derived from this machine."""
 DAILY: Final = timedelta(days=1)
+LEAST_REFRESH: Final = timedelta(minutes=1)
+"""The background thread writes no record again sooner for its age alone."""
 
 
 class Settings(Value):
@@ -78,8 +80,8 @@ class Settings(Value):
 
     @property
     def refreshed_in_background_every(self) -> timedelta:
-        """As `refresh_every`; where that is every start, a device that stays is refreshed daily."""
-        return self.refresh_every or DAILY
+        """As `refresh_every`, a minute at least; for a device that stays, every start means daily."""
+        return max(self.refresh_every, LEAST_REFRESH) if self.refresh_every else DAILY
 
     def check(self, registrar: Registrar) -> None:
         """Check that the settings fit together, and their style, and a channel that is given as it is.

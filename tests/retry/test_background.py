@@ -525,6 +525,20 @@ def test_refresh_at_every_start_is_in_the_background_one_at_its_start_and_daily(
     assert device.seen() == ["PUT"] * 3
 
 
+@pytest.mark.parametrize("seconds", [0.001, 1, 59])
+def test_no_refresh_of_the_background_follows_another_within_a_minute(device: Device, seconds: float) -> None:
+    days = Days(device.hub, 600)
+    sent: list[datetime] = []
+    short: dict[str, Any] = {**PLAIN, "refresh_every": timedelta(seconds=seconds)}
+    agent = device.agent(
+        **short, clock=days.clock, sleep=days.sleep, on_registered=lambda _: sent.append(days.now)
+    )
+    days.live(agent)
+    assert len(sent) > 5
+    # The hub dates by whole seconds.
+    assert min(after - before for before, after in pairwise(sent)) >= timedelta(seconds=59)
+
+
 def test_expiry_is_renewed_at_half_its_life(device: Device) -> None:
     days = Days(device.hub, 4 * DAY)
     expires_after = timedelta(days=2)
