@@ -182,17 +182,41 @@ class _Locked:
 
     def __enter__(self) -> None:
         self._file = self._disk.open_lock(self._path)
+        _OPEN_LOCKS.add(self)
         try:
             _acquire(self._disk, self._file, self._timeout, self._sleep)
         except BaseException:
-            self._disk.close(self._file)
+            self.let_go()
             raise
 
     def __exit__(self, *_: object) -> None:
+        if self not in _OPEN_LOCKS:
+            return  # in a forked child: the lock is its parent's
         try:
             self._disk.unlock(self._file)
         finally:
-            self._disk.close(self._file)
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Close the lock file; a lock on it stays while another process has it open."""
+        _OPEN_LOCKS.discard(self)
+        self._disk.close(self._file)
+
+
+_OPEN_LOCKS: Final[set[_Locked]] = set()
+
+
+def _let_go_of_all() -> None:
+    """Close the lock files of the parent in a forked child, which would keep them locked for its life."""
+    for lock in tuple(_OPEN_LOCKS):
+        try:
+            lock.let_go()
+        except OSError:
+            pass
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_let_go_of_all)
 
 
 def _open_new(path: str, access: int) -> int:
