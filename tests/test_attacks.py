@@ -22,6 +22,7 @@ from nhagent.errors import ConfigurationError, HubUnavailable, InvalidRequest, N
 from nhagent.filesystem import Disk
 from tests.device_under_test import Device
 from tests.events import HANG_SECONDS, HELD_SECONDS, comes_back, happens
+from tests.serving import saying, serving
 
 OPEN: dict[str, Any] = {"tags": None, "templates": None, "secondary_tiles": None}
 
@@ -255,33 +256,10 @@ def test_handle_that_the_hub_quotes_is_not_passed_on(notification_hub: Emulator)
 @contextmanager
 def answering(reply: bytes) -> Iterator[HubClient]:
     """A server that answers every request with these bytes, and a client of it."""
-    import socket
-
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(0.1)
-    stop = threading.Event()
-
-    def serve() -> None:
-        while not stop.is_set():
-            try:
-                connection, _ = listener.accept()
-            except TimeoutError:
-                continue
-            with connection:
-                connection.recv(65536)
-                connection.sendall(reply)
-
-    server = threading.Thread(target=serve)
-    server.start()
-    endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    key = f"Endpoint={endpoint};SharedAccessKeyName=a;SharedAccessKey=b"
-    try:
+    with serving(saying(reply)) as address:
+        key = f"Endpoint={address};SharedAccessKeyName=a;SharedAccessKey=b"
         with HubClient(key, "hub", timeout=HANG_SECONDS) as client:
             yield client
-    finally:
-        stop.set()
-        server.join()
-        listener.close()
 
 
 OK = b"HTTP/1.1 200 OK\r\n"

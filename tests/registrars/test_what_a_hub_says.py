@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-from collections.abc import Callable, Iterator
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -18,6 +15,7 @@ from nhagent.hub.atom import to_entry
 from nhagent.hub.checked import continuation_from, etag_from, is_registration_id, registration_id_from
 from nhagent.hub.times import read_http_date
 from tests.device_under_test import PLAIN, Device, first_run
+from tests.serving import saying, serving
 
 OPEN: dict[str, Any] = {"tags": None, "templates": None, "secondary_tiles": None}
 XML = {"body": "<toast/>", "headers": {"X-WNS-Type": "wns/toast"}}
@@ -103,34 +101,6 @@ def test_registration_that_answers_in_anothers_place_is_not_believed(
         backend.get_registration(str(registration.registration_id))
 
 
-@pytest.fixture
-def answering() -> Iterator[Callable[[bytes], str]]:
-    """A server that answers every connection with the same bytes; gives its connection string."""
-    listeners: list[socket.socket] = []
-
-    def start(reply: bytes) -> str:
-        listener = socket.create_server(("127.0.0.1", 0))
-        listeners.append(listener)
-
-        def serve() -> None:
-            while True:
-                try:
-                    taken, _ = listener.accept()
-                except OSError:
-                    return
-                with taken:
-                    taken.recv(65536)
-                    taken.sendall(reply)
-
-        Thread(target=serve, daemon=True).start()
-        port = listener.getsockname()[1]
-        return f"Endpoint=sb://x/;SharedAccessKeyName=Listen;SharedAccessKey=QQ==|http://127.0.0.1:{port}"
-
-    yield start
-    for listener in listeners:
-        listener.close()
-
-
 @pytest.mark.parametrize(
     "head",
     [
@@ -144,11 +114,13 @@ def answering() -> Iterator[Callable[[bytes], str]]:
         b"HTTP/1.1 201 Created\r\nDate: Fri, 31 Dec 9999 23:59:59 GMT\r\nContent-Length: 0\r\n\r\n",
     ],
 )
-def test_head_that_makes_no_reply_is_a_fault_that_may_pass(
-    answering: Callable[[bytes], str], head: bytes
-) -> None:
-    connection_string, _, endpoint = answering(head).partition("|")
-    with HubClient(connection_string, "hub", endpoint=endpoint) as client, pytest.raises(HubUnavailable):
+def test_head_that_makes_no_reply_is_a_fault_that_may_pass(head: bytes) -> None:
+    key = "Endpoint=sb://x/;SharedAccessKeyName=Listen;SharedAccessKey=QQ=="
+    with (
+        serving(saying(head)) as address,
+        HubClient(key, "hub", endpoint=address) as client,
+        pytest.raises(HubUnavailable),
+    ):
         client.create_registration_id()
 
 
