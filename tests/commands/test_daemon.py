@@ -1,175 +1,28 @@
-"""The daemon: what it says to systemd, what wakes it, what it survives, and what a day of it costs."""
+"""The daemon: what it says to systemd, what wakes it, and what it survives."""
 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import select
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from threading import Event, Thread
-from typing import Any
 
 import pytest
 
-from nhagent.commands import log_lines, systemd
 from nhagent.commands.daemon import LOOK_SECONDS, Daemon
-from nhagent.commands.setup import Setup, read_setup
 from nhagent.emulator import Emulator
 from nhagent.errors import ConfigurationError
-from nhagent.retry import backoff
+from tests.commands.running import CONFIG, Running
 from tests.events import HANG_SECONDS, HELD_SECONDS, happens
 
 if sys.platform == "win32":
     pytest.skip("the daemon is steered by signals that Windows has not", allow_module_level=True)
-
-CONFIG = """
-app = "thermostat"
-hub = {{ name = "{hub}" }}
-device = {{ platform = "gcm", tags = {tags} }}
-channel = {{ file = "channel" }}
-"""
-DAY = 86400.0
-LOOKS_OFTEN = {"WATCHDOG_USEC": "100000"}
-"""A daemon looks at its files as often as it tells its watchdog that it lives, twice in its time."""
-
-
-class Running:
-    """The daemon in a process of its own, and a manager that hears what it says."""
-
-    def __init__(
-        self,
-        folder: Path,
-        hub: Emulator,
-        name: str = "notify",
-        folder_name: bytes = b"",
-        **environment: str,
-    ) -> None:
-        self.log = folder / f"{name}.log"
-        door = folder / name
-        folder /= os.fsdecode(folder_name)
-        folder.mkdir(exist_ok=True)
-        self.folder, self.hub = folder, hub
-        self._door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._door.bind(str(door))
-        self._said: SimpleQueue[str] = SimpleQueue()
-        self._listener = Thread(target=self._listen, daemon=True)
-        self._listener.start()
-        self.heard: list[str] = []
-        self.configure()
-        self.give("handle-1")
-        self.environment = {
-            **os.environ,
-            "NHAGENT_STATE_DIR": str(folder / "state"),
-            "NHAGENT_CONNECTION_STRING": hub.listen,
-            **LOOKS_OFTEN,
-            **environment,
-        }
-        with open(self.log, "w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "nhagent", "run", "--config", str(folder / "config.toml")],
-                env={**self.environment, "NOTIFY_SOCKET": str(door)},
-                stderr=log,
-                stdout=log,
-            )
-
-    def configure(self, tags: tuple[str, ...] = ("kitchen",), text: str | None = None) -> None:
-        text = CONFIG.format(hub=self.hub.hub, tags=json.dumps(tags)) if text is None else text
-        self._replace("config.toml", text)
-
-    def give(self, handle: str) -> None:
-        """A new channel, written as others do: beside it, then in its place."""
-        self._replace("channel", handle)
-
-    def hears(self, words: str) -> str:
-        """Wait until it says this; its signs of life do not make the wait longer."""
-        ends = time.monotonic() + HANG_SECONDS
-        while True:
-            try:
-                self.heard.append(self._said.get(timeout=max(0.0, ends - time.monotonic())))
-            except Empty:
-                raise AssertionError(f"{words!r} was not said: {self.heard} {self.log.read_text()}") from None
-            if words in self.heard[-1]:
-                return self.heard[-1]
-
-    def looks_around(self, times: int) -> None:
-        """Wait until it has looked at its files so often from now on."""
-        while not self._said.empty():
-            self.heard.append(self._said.get())
-        for _ in range(times):
-            self.hears("WATCHDOG=1")
-
-    def command(self, *arguments: str) -> int:
-        """Give a command of nhagent beside it."""
-        given = [sys.executable, "-m", "nhagent", *arguments, "--config", str(self.folder / "config.toml")]
-        ended = subprocess.run(
-            given, env=self.environment, capture_output=True, timeout=HANG_SECONDS, check=False
-        )
-        return ended.returncode
-
-    def send(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def channel(self) -> Any:
-        held = self.hub.contents()["installations"]
-        return held[0]["pushChannel"] if held else None
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.listens_no_more()
-
-    def listens_no_more(self) -> None:
-        """The manager is gone."""
-        if self._listener.is_alive():
-            self._door.shutdown(socket.SHUT_RD)
-            self._listener.join()
-        self._door.close()
-
-    def _listen(self) -> None:
-        """Take what it says at once: a daemon that nobody hears waits until somebody does."""
-        while said := self._door.recv(4096):
-            self._said.put(said.decode())
-
-    def _replace(self, name: str, text: str) -> None:
-        (self.folder / f"{name}.new").write_text(text)
-        os.replace(self.folder / f"{name}.new", self.folder / name)
-
-
-@pytest.fixture
-def run(tmp_path: Path, notification_hub: Emulator) -> Iterator[Callable[..., Running]]:
-    running: list[Running] = []
-    # A socket's name is short: pytest's own folders are too deep for it.
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-
-        def start(name: str = "notify", **settings: Any) -> Running:
-            running.append(Running(Path(folder), notification_hub, name, **settings))
-            return running[-1]
-
-        yield start
-        for daemon in running:
-            daemon.close()
-
-
-@pytest.fixture
-def listening() -> Iterator[tuple[socket.socket, dict[str, str]]]:
-    """A manager's socket, and the environment that names it."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
-        door.bind(f"{folder}/notify")
-        door.settimeout(HANG_SECONDS)
-        yield door, {"NOTIFY_SOCKET": f"{folder}/notify"}
 
 
 def test_daemon_is_ready_after_its_first_turn_and_follows_the_channel_file(
@@ -364,37 +217,6 @@ def test_watchdog_hears_from_the_loop_as_often_as_it_wants(run: Callable[..., Ru
     daemon.looks_around(4)
 
 
-def test_watchdog_is_told_after_each_wait_and_none_is_longer_than_half_its_time(
-    tmp_path: Path, notification_hub: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = tmp_path / "config.toml"
-    config.write_text(CONFIG.format(hub=notification_hub.hub, tags="[]"))
-    (tmp_path / "channel").write_text("handle-1")
-    monkeypatch.setenv("NHAGENT_CONNECTION_STRING", notification_hub.listen)
-    monkeypatch.setenv("NHAGENT_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setenv("WATCHDOG_USEC", "600000")
-    said: list[str] = []
-    waits: list[float] = []
-    unheard = 0
-
-    def sleep(seconds: float) -> None:
-        nonlocal unheard
-        unheard += not any("WATCHDOG=1" in each for each in said)
-        said.clear()
-        waits.append(seconds)
-        if len(waits) == 50:
-            raise _Over
-
-    daemon = Daemon(str(config), notify=said.append, sleep=sleep)
-    try:
-        with pytest.raises(_Over):
-            daemon.run()
-    finally:
-        as_before()
-    assert unheard == 0
-    assert max(waits) <= 0.3
-
-
 def test_configuration_that_cannot_be_read_at_the_start_is_78(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text("app = 7")
@@ -404,46 +226,6 @@ def test_configuration_that_cannot_be_read_at_the_start_is_78(tmp_path: Path) ->
     )  # fmt: skip
     assert result.returncode == 78
     assert "hub: is missing" in result.stderr
-
-
-def test_journal_lines_carry_their_priorities(tmp_path: Path, notification_hub: Emulator) -> None:
-    config = tmp_path / "config.toml"
-    config.write_text(CONFIG.format(hub=notification_hub.hub, tags="[]"))
-    log = tmp_path / "journal"
-    with open(log, "w") as stream:
-        facts = os.fstat(stream.fileno())
-        process = subprocess.Popen(
-            [sys.executable, "-m", "nhagent", "run", "--config", str(config)],
-            env={
-                **os.environ,
-                "JOURNAL_STREAM": f"{facts.st_dev}:{facts.st_ino}",
-                "NHAGENT_STATE_DIR": str(tmp_path / "state"),
-                "NHAGENT_CONNECTION_STRING": notification_hub.listen,
-            },
-            stderr=stream,
-        )
-    assert happens(lambda: "nhagent.commands.daemon: waiting" in log.read_text())
-    process.send_signal(signal.SIGTERM)
-    process.wait(HANG_SECONDS)
-    lines = log.read_text().splitlines()
-    assert all(line.startswith(("<3>", "<4>", "<6>")) for line in lines)
-    assert any(line.startswith("<4>nhagent.commands.daemon: waiting") for line in lines)
-
-
-def test_priorities_stand_before_every_line() -> None:
-    form = log_lines.JournalFormatter("%(message)s")
-    for level, mark in ((logging.ERROR, "<3>"), (logging.INFO, "<6>"), (logging.DEBUG, "<7>")):
-        record = logging.LogRecord("n", level, "f", 1, "a\nb", (), None)
-        assert form.format(record) == f"{mark}a\n{mark}b"
-
-
-def test_nobody_listening_is_no_failure(tmp_path: Path) -> None:
-    assert not systemd.notify("READY=1", {})
-    assert not systemd.notify("READY=1", {"NOTIFY_SOCKET": str(tmp_path / "absent")})
-    assert systemd.watchdog_seconds({}) is None
-    assert systemd.watchdog_seconds({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}) is None
-    assert systemd.watchdog_seconds({"WATCHDOG_USEC": "1000000"}) == 1.0
-    assert not systemd.writes_to_journal({"JOURNAL_STREAM": "nonsense"})
 
 
 def test_wish_that_a_command_leaves_is_obeyed_at_the_next_look(run: Callable[..., Running]) -> None:
@@ -500,101 +282,6 @@ def test_long_words_of_a_hub_do_not_keep_systemd_from_hearing_that_it_is_ready(
     said = run().hears("READY=1")
     assert said.startswith("READY=1\nWATCHDOG=1\nSTATUS=refused: ")
     assert len(said.encode()) < 600
-
-
-def test_systemd_hears_a_bounded_text_whatever_is_said(
-    listening: tuple[socket.socket, dict[str, str]],
-) -> None:
-    door, environ = listening
-    assert systemd.notify(f"READY=1\nSTATUS=\udcff{'ü' * 5000}", environ)
-    said = door.recv(99999).decode()
-    assert said.startswith("READY=1\nSTATUS=\\udcffü")
-    assert said.endswith("ü…")
-    assert 490 < len(said.partition("\n")[2].encode()) <= 500
-    assert not systemd.notify("READY=1", {"NOTIFY_SOCKET": "/\0"})
-
-
-class _Over(BaseException):
-    """The story is over."""
-
-
-def as_before() -> None:
-    """Signals mean again what they mean to a process of tests."""
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.mark.slow
-def test_a_day_of_the_daemon_costs_what_it_should(tmp_path: Path, notification_hub: Emulator) -> None:
-    """Ten days in fake time: one registration, one look at it, a refresh a day; no busy loop."""
-    (tmp_path / "config.toml").write_text(CONFIG.format(hub=notification_hub.hub, tags="[]"))
-    (tmp_path / "channel").write_text("handle-1")
-    os.environ |= {
-        "NHAGENT_CONNECTION_STRING": notification_hub.listen,
-        "NHAGENT_STATE_DIR": str(tmp_path / "state"),
-    }
-    began = datetime.now(UTC)
-    lived = 0.0
-    waits: list[float] = []
-    told: list[str] = []
-
-    def sleep(seconds: float) -> None:
-        nonlocal lived
-        lived += seconds
-        waits.append(seconds)
-        notification_hub.set_clock(lived)
-        if lived > 10 * DAY:
-            raise _Over
-
-    def read(path: str | None) -> Setup:
-        return read_setup(path, clock=lambda: began + timedelta(seconds=lived))
-
-    daemon = Daemon(str(tmp_path / "config.toml"), notify=told.append, sleep=sleep, read=read)
-    try:
-        with pytest.raises(_Over):
-            daemon.run()
-    finally:
-        as_before()
-        del os.environ["NHAGENT_CONNECTION_STRING"], os.environ["NHAGENT_STATE_DIR"]
-    methods = [entry.method for entry in notification_hub.log()]
-    assert methods[:3] == ["GET", "PUT", "GET"]
-    assert set(methods[3:]) == {"PUT"}
-    assert len(methods[3:]) in {9, 10}
-    assert max(waits) <= 2.0
-    turns = [said for said in told if "STATUS=" in said]
-    assert len(turns) < 30, "a turn only when something is due"
-    assert backoff.LONGEST_WAIT_SECONDS == 900
-
-
-def test_refused_configuration_leaves_the_look_at_a_first_registration_pending(
-    tmp_path: Path, notification_hub: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = tmp_path / "config.toml"
-    config.write_text(CONFIG.format(hub=notification_hub.hub, tags="[]"))
-    (tmp_path / "channel").write_text("handle-1")
-    monkeypatch.setenv("NHAGENT_CONNECTION_STRING", notification_hub.listen)
-    monkeypatch.setenv("NHAGENT_STATE_DIR", str(tmp_path / "state"))
-    waits = 0
-
-    def sleep(_: float) -> None:
-        nonlocal waits
-        waits += 1
-        if waits == 3:
-            config.write_text("app = 7")
-            os.kill(os.getpid(), signal.SIGHUP)
-        if waits > 1200:
-            raise _Over
-
-    told: list[str] = []
-    daemon = Daemon(str(config), notify=told.append, sleep=sleep)
-    try:
-        with pytest.raises(_Over):
-            daemon.run()
-    finally:
-        as_before()
-    assert any("is not used" in said for said in told)
-    assert [entry.method for entry in notification_hub.log()] == ["GET", "PUT", "GET"]
 
 
 def test_daemon_needs_a_configuration_that_can_be_read(tmp_path: Path) -> None:

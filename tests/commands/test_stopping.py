@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from nhagent.commands import systemd
 from nhagent.commands.daemon import Daemon
 from nhagent.emulator import Emulator
 from tests.events import HANG_SECONDS, HELD_SECONDS, happens
@@ -29,36 +25,6 @@ hub = {{ name = "{hub}"{more} }}
 device = {{ platform = "gcm" }}
 channel = {{ {channel} }}
 """
-
-
-@pytest.fixture
-def short_folder() -> Iterator[Path]:
-    """A folder whose path leaves room for a socket's name."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
-
-
-@pytest.fixture
-def full_door(short_folder: Path) -> Iterator[str]:
-    """A manager's socket that takes no more, and that nobody reads."""
-    path = str(short_folder / "notify")
-    with (
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door,
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender,
-    ):
-        door.bind(path)
-        sender.setblocking(False)
-        fill(sender, path)
-        yield path
-
-
-def fill(sender: socket.socket, path: str) -> None:
-    while True:
-        try:
-            sender.sendto(b"X=1", path)
-        except OSError as error:
-            assert error.errno in {errno.EAGAIN, errno.ENOBUFS}
-            return
 
 
 class Living:
@@ -297,71 +263,6 @@ def test_log_that_nobody_reads_does_not_hold_up_the_stop(living: Callable[..., L
     assert daemon.ends() == 0
     os.close(reading)
     os.close(writing)
-
-
-def test_full_socket_of_a_manager_is_not_waited_for(full_door: str) -> None:
-    assert not systemd.notify("READY=1", {"NOTIFY_SOCKET": full_door})
-
-
-@pytest.mark.parametrize(
-    "odd", ["fifo", "file", "folder", "stream", "long", "abstract", "nul", "half", "empty"]
-)
-def test_address_at_which_no_manager_can_be_is_no_failure(short_folder: Path, odd: str) -> None:
-    path = short_folder / "door"
-    addresses = {
-        "long": f"/{'x' * 5000}",
-        "abstract": "@nobody\0is\0here",
-        "nul": "/a\0b",
-        "half": "/\ud800",
-        "empty": "@",
-    }
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
-        match odd:
-            case "fifo":
-                os.mkfifo(path)
-            case "file":
-                path.touch()
-            case "folder":
-                path.mkdir()
-            case "stream":
-                stream.bind(str(path))
-                stream.listen()
-            case _:
-                pass
-        assert not systemd.notify("READY=1", {"NOTIFY_SOCKET": addresses.get(odd, str(path))})
-
-
-def test_manager_that_was_busy_hears_what_counts_as_soon_as_it_is_not() -> None:
-    heard: list[str] = []
-    is_busy = True
-
-    def tell(state: str) -> bool:
-        if not is_busy:
-            heard.append(state)
-        return not is_busy
-
-    messages = systemd.Messages(tell)
-    for state in ("READY=1", "WATCHDOG=1", "RELOADING=1", "WATCHDOG=1", "READY=1\nSTATUS=x"):
-        messages.send(state)
-    is_busy = False
-    messages.send("WATCHDOG=1")
-    assert heard == ["READY=1", "RELOADING=1", "READY=1\nSTATUS=x", "WATCHDOG=1"]
-    messages.send("STOPPING=1")
-    assert heard[-2:] == ["WATCHDOG=1", "STOPPING=1"]
-
-
-def test_manager_that_never_listens_costs_no_memory() -> None:
-    told: list[str] = []
-
-    def tell(state: str) -> bool:
-        told.append(state)
-        return False
-
-    messages = systemd.Messages(tell)
-    for number in range(1000):
-        messages.send(f"STATUS={number}")
-    assert len(told) == 1000, "one attempt each time"
-    assert len(set(told[-systemd.MAX_UNTOLD :])) == systemd.MAX_UNTOLD
 
 
 def test_daemon_whose_configuration_names_no_path_can_be_made(

@@ -1,0 +1,117 @@
+"""The commands ``demo`` and ``emulator``: what they print, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+from nhagent import HubClient, errors
+from nhagent.commands.cli import main
+from nhagent.emulator import Emulator
+from tests.events import HANG_SECONDS
+
+
+def test_demo_tells_the_story_in_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo"]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    for number, heading in enumerate(
+        (
+            "first start: registered",
+            "second start: unchanged",
+            "both channels rotated: updated",
+            "lost at the hub: recreated",
+            "the disk was wiped: registered",
+            "registrations, first start: registered",
+            "registration gone: recreated",
+        ),
+        start=1,
+    ):
+        assert f"{number}. {heading}\n" in text
+    began = time.monotonic()
+    assert main(["demo", "--json"]) == 0
+    took = time.monotonic() - began
+    story = json.loads(capsys.readouterr().out)
+    seen = [[request["method"] for request in step["requests"]] for step in story["steps"]]
+    assert seen[:5] == [["GET", "GET", "PUT"], [], ["PATCH"], ["PATCH", "PUT"], ["GET", "GET", "PUT"]]
+    assert seen[5:] == [["GET", "PUT", "POST", "PUT", "DELETE", "DELETE"], ["PUT", "POST", "PUT", "PUT"]]
+    assert len({step["installation_id"] for step in story["steps"] if step["style"] == "installation"}) == 1
+    [held] = story["holds"]["installations"]
+    assert held["pushChannel"].endswith("/3")
+    rows = story["holds"]["registrations"]
+    assert sorted(row.get("templateName", "native") for row in rows) == ["alert", "native"]
+    assert 0 < story["elapsed"] <= took
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "tls"])
+def test_emulator_says_in_one_line_how_to_reach_it_and_ends_on_sigterm(tls: bool) -> None:
+    arguments = [sys.executable, "-m", "nhagent", "emulator", "--json", "--hub", "my-hub", *(["--tls"] * tls)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        assert list(ready) == ["endpoint", "hub", "listen", "full", "ca"]
+        assert ready["hub"] == "my-hub"
+        if tls:
+            assert ready["endpoint"].startswith("https://localhost:")
+            assert ready["listen"].startswith("Endpoint=sb://localhost:")
+            assert Path(ready["ca"]).read_text().startswith("-----BEGIN CERTIFICATE")
+        else:
+            assert ready["ca"] is None
+            assert ready["listen"].startswith(
+                f"Endpoint={ready['endpoint']}/;SharedAccessKeyName=DefaultListen"
+            )
+            with urlopen(Request(f"{ready['endpoint']}/_emulator/log")) as reply:
+                assert json.load(reply) == []
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate(timeout=HANG_SECONDS)
+    assert (process.returncode, rest) == (0, "")
+    if tls:
+        assert not os.path.exists(ready["ca"])
+
+
+def test_emulator_that_others_cannot_use_without_tls_says_so() -> None:
+    arguments = [sys.executable, "-m", "nhagent", "emulator", "--host", "0.0.0.0", "--json"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        json.loads(process.stdout.readline())
+        assert "is plain http, which nhagent takes to loopback alone" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+
+
+def test_emulator_shows_every_certificate_that_it_has() -> None:
+    from nhagent.commands.parser import make_parser
+    from nhagent.emulator.emulator import CERTIFICATES
+
+    for kind in CERTIFICATES:
+        assert make_parser().parse_args(["emulator", "--certificate", kind]).certificate == kind
+    arguments = [sys.executable, "-m", "nhagent", "emulator", "--json", "--tls", "--certificate", "expired"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        with (
+            HubClient(ready["listen"], ready["hub"], ca_bundle=ready["ca"]) as client,
+            pytest.raises(errors.HubUnavailable, match="has expired"),
+        ):
+            client.get_installation("device")
+        process.send_signal(signal.SIGTERM)
+
+
+def test_emulator_without_tls_has_no_certificate_to_show(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["emulator", "--certificate", "early", "--json"]) == 78
+    assert "with TLS only" in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
+def test_emulator_that_cannot_listen_says_so(
+    capsys: pytest.CaptureFixture[str], notification_hub: Emulator
+) -> None:
+    port = notification_hub.endpoint.rsplit(":", 1)[1]
+    assert main(["emulator", "--port", port, "--json"]) == 78
+    assert json.loads(capsys.readouterr().out)["error"]["type"] == "ConfigurationError"
