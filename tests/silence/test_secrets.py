@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import logging
 import pickle
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable
 from functools import partial
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -21,6 +21,7 @@ from nhagent.commands.cli import main
 from nhagent.redaction import redacted
 from nhagent.secret import HiddenCallable, Secret, holds_hub_secret, holds_secret, is_key
 from nhagent.visible import visible
+from tests.events import HANG_SECONDS
 
 from .frames import texts_in_frames
 from .marks import HANDLES, MARK, PROXY, SIGNATURE, TILE, TOKEN, VAULT_KEY, handles, key_of
@@ -220,19 +221,39 @@ def test_frames_of_the_http_stack_are_empty_when_a_program_is_ended_in_an_exchan
         world.check(text, where)
 
 
-def test_debug_output_of_the_http_stack_has_no_secret(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(HTTPConnection, "debuglevel", 2)
-    for name in ("urllib3", "urllib3.connectionpool", "http.client", "requests"):
-        world.caplog.set_level(logging.NOTSET + 1, name)
-    assert world.agent().start().error is None
+DEBUGGED = """
+import http.client, logging, sys, traceback
+http.client.HTTPConnection.debuglevel = 2  # as an app does that wants to see what goes over the wire
+logging.basicConfig(level=1, stream=sys.stdout)
+from nhagent import Agent, SecondaryTile
+hub, listen, folder, channel, tile = sys.argv[1:]
+agent = Agent(
+    app="thermostat", hub=hub, platform="wns", channel=channel, connection_string=listen, state_dir=folder,
+    secondary_tiles={"weather": SecondaryTile(channel=tile)},
+)
+try:
+    print("came to:", agent.start(timeout=0).outcome)
+except Exception:
+    traceback.print_exc(file=sys.stdout)
+"""
+
+
+def test_debug_output_of_the_http_stack_has_no_secret(world: World) -> None:
+    def printed(channel: str) -> str:
+        given = [world.hub.hub, world.hub.listen, str(world.folder), channel, TILE]
+        ended = subprocess.run(
+            [sys.executable, "-c", DEBUGGED, *given],
+            capture_output=True, text=True, check=True, timeout=HANG_SECONDS,
+        )  # fmt: skip
+        world.check(ended.stdout + ended.stderr, "what is printed")
+        assert "urllib3" in ended.stdout
+        return ended.stdout
+
+    assert "came to: registered" in printed(WNS)
     world.fail(400)
     world.channel = f"{WNS}&2"
+    assert "InvalidRequest" in printed(world.channel)
     world.check_error(world.start())
-    printed = capsys.readouterr()
-    world.check(printed.out + printed.err, "what http.client prints")
-    assert "urllib3" in world.caplog.text
     world.check_rest()
 
 
@@ -303,8 +324,6 @@ def test_shapes_are_told_in_linear_work() -> None:
 
 
 def _calls_of(text: str) -> int:
-    import sys
-
     calls = 0
 
     def count(frame: object, event: str, _: object) -> None:
