@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import pickle
+import signal
+import socket
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote, unquote
 
 import pytest
@@ -22,6 +25,7 @@ from nhagent.redaction import redacted
 from nhagent.secret import HiddenCallable, Secret, holds_hub_secret, holds_secret, is_key
 from nhagent.visible import visible
 from tests.events import HANG_SECONDS
+from tests.serving import serving
 
 from .frames import texts_in_frames
 from .marks import HANDLES, MARK, PROXY, SIGNATURE, TILE, TOKEN, VAULT_KEY, handles, key_of
@@ -211,11 +215,27 @@ class Stopped(BaseException):
 
 
 def test_frames_of_the_http_stack_are_empty_when_a_program_is_ended_in_an_exchange(world: World) -> None:
-    client = HubClient(world.hub.listen, world.hub.hub)
-    reach: Any = client._exchange._transport._adapter
-    reach._watch = lambda *_: raising(Stopped())()
-    with pytest.raises(Stopped) as caught:
-        list(client.registrations_by_channel(WNS))
+    if sys.platform == "win32":
+        pytest.skip("Windows has no signal that ends an exchange")
+    is_over = threading.Event()
+
+    def end(*_: object) -> NoReturn:
+        raise Stopped
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+        is_over.wait(HANG_SECONDS)
+
+    before = signal.signal(signal.SIGUSR1, end)
+    try:
+        with serving(answer) as address:
+            client = HubClient(world.hub.listen, world.hub.hub, endpoint=address)
+            with pytest.raises(Stopped) as caught:
+                list(client.registrations_by_channel(WNS))
+            is_over.set()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
     assert "urllib3" in "".join(traceback.format_tb(caught.value.__traceback__))
     for where, text in texts_in_frames(caught.value):
         world.check(text, where)
