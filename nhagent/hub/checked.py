@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from nhagent.validation import DOT_SEGMENTS
+
 MAX_ETAG_CHARACTERS: Final = 128
 MAX_TOKEN_CHARACTERS: Final = 4096
 MAX_REGISTRATION_ID_CHARACTERS: Final = 512
-_DOT_SEGMENTS: Final = (".", "..")
 
 
 def etag_from(text: str | None) -> str | None:
@@ -70,9 +71,7 @@ def registration_id_from(location: str | None) -> str | None:
 
 def is_registration_id(text: str) -> bool:
     """Tell whether a text can be a registration id: it goes into a path and into the state file."""
-    return (
-        0 < len(text) <= MAX_REGISTRATION_ID_CHARACTERS and text not in _DOT_SEGMENTS and text.isprintable()
-    )
+    return 0 < len(text) <= MAX_REGISTRATION_ID_CHARACTERS and text not in DOT_SEGMENTS and text.isprintable()
 
 
 def _can_stand_in_a_header(text: str) -> bool:

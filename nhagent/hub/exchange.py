@@ -24,7 +24,7 @@ from nhagent.hub.replies import HubReply, raise_for_error, read_facts
 from nhagent.hub.transport import Request, Response, Transport
 from nhagent.models import PushChannel, marks_of
 from nhagent.redaction import redacted, without_text
-from nhagent.secret import NO_LOCALS, Secret
+from nhagent.secret import Secret, hiding_arguments
 from nhagent.values import Value
 from nhagent.version import __version__
 
@@ -145,6 +145,7 @@ class HubExchange:
         """Close the connection."""
         self._transport.close()
 
+    @hiding_arguments
     def make(self, request: HubRequest) -> tuple[Response, HubReply]:
         """Make one exchange.
 
@@ -159,10 +160,6 @@ class HubExchange:
             CredentialError: the token callable failed, or gave no token.
             ConfigurationError: the token cannot be sent.
         """
-        with NO_LOCALS:
-            return self._made(request)
-
-    def _made(self, request: HubRequest) -> tuple[Response, HubReply]:
         resource = f"{self._endpoint}/{quote(self._hub)}/{request.path}"
         token = self._signed(resource)
         self._redact = lambda text: redacted(
