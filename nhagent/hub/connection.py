@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from nhagent import validation
 from nhagent.errors import ConfigurationError
-from nhagent.secret import NO_LOCALS, Secret
+from nhagent.secret import hiding_arguments
 from nhagent.values import Frozen
 
 TYPE_CHECKING = False
@@ -49,6 +49,7 @@ class ConnectionString(Frozen):
     entity_path: str | None = None
 
     @classmethod
+    @hiding_arguments
     def parse(cls, text: str) -> ConnectionString:
         """Read a connection string: keys in any order and case, ``=`` in values, with or without EntityPath.
 
@@ -61,13 +62,6 @@ class ConnectionString(Frozen):
         Raises:
             ConfigurationError: a part is missing, doubled or malformed. The message never holds the key.
         """
-        held = Secret(text)
-        del text  # a traceback would show it
-        with NO_LOCALS:
-            return cls._read(held.reveal())
-
-    @classmethod
-    def _read(cls, text: str) -> ConnectionString:
         if not validation.is_text(text):
             raise ConfigurationError(
                 f"connection string: is {type(text).__name__}, not readable text", _COPY_AGAIN

@@ -11,7 +11,7 @@ from nhagent.reconcile.planner import StartPlan
 from nhagent.reconcile.readings import Readings, remembered_channels
 from nhagent.registrars.deletions import delete_all
 from nhagent.registrars.records import INSTALLATION_RECORD
-from nhagent.secret import NO_LOCALS
+from nhagent.secret import hiding_arguments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ LOCK_SECONDS: Final = 60.0
 """How long an intent waits to get to disk while another process, or thread, of the same app is at work."""
 
 
+@hiding_arguments
 def declare(inspector: Inspector, change: Callable[[Declaration], Declaration]) -> None:
     """Change the declaration, which is read from disk at every later start.
 
@@ -36,11 +37,6 @@ def declare(inspector: Inspector, change: Callable[[Declaration], Declaration]) 
         ConfigurationError: it breaks a rule; nothing was changed.
         StateError: it is not on disk.
     """
-    with NO_LOCALS:
-        _declare(inspector, change)
-
-
-def _declare(inspector: Inspector, change: Callable[[Declaration], Declaration]) -> None:
     store, settings = inspector.store, inspector.settings
     with inspector.alone(LOCK_SECONDS), store.lock(LOCK_SECONDS):
         memory = inspector.recall()
