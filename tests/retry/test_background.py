@@ -30,11 +30,6 @@ class SlowSource:
         return "https://push.example/1"
 
 
-@pytest.fixture
-def settings() -> dict[str, Any]:
-    return {**PLAIN, "sleep": None, "random": None, "clock": None}
-
-
 def test_wish_is_kept_while_the_background_asks_a_slow_source(
     device: Device, settings: dict[str, Any]
 ) -> None:
