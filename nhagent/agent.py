@@ -104,7 +104,7 @@ class Agent:
         sleep: waits some seconds.
         random: gives a number from 0 to 1.
         machine: gives what tells this machine from others and outlives its disk, or None; left out: a
-            board's serial number, else the machine id.
+            board's serial number, else network addresses and the machine id.
         disk: the file system of the state folder.
 
     Raises:

@@ -2,7 +2,7 @@
 
 A durable write is a temporary file in the same folder, fsync, ``os.replace``, fsync of the folder: after a
 power cut either the old or the new document is there, whole. Files are 0600 in 0700 folders, and belong to
-the owner of the folder in which they are made, also where root makes them.
+the owner of the folder in which they are made, also where root makes them (`nhagent.places`).
 
 Every start imports this module: ``os.path`` stands here in place of ``pathlib``, whose import costs more than
 all the rest, and what only a write needs is imported by the write.
@@ -11,10 +11,12 @@ all the rest, and what only a write needs is imported by the write.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from time import monotonic
 
-from nhagent.regular_files import open_without_blocking, read_start
+from nhagent.places import NOFOLLOW, close_as_owner, open_as_owner
+from nhagent.regular_files import NEVER_BLOCKING, check_opened, read_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,130 +24,200 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Final
 
+    from nhagent.places import Folder
+
 LOCK_POLL_SECONDS: Final = 0.02
 """Seconds between two attempts to take a lock, or to replace a file that another process reads."""
 REPLACE_ATTEMPTS: Final = 50
 """How often a file is replaced before its reader counts as one that never closes it; on Windows alone."""
+_OPENING: Final = NEVER_BLOCKING | NOFOLLOW
+_MAKING: Final = os.O_CREAT | os.O_EXCL | _OPENING
 
 
-class Disk:
-    """A file system, one call at a time. Every method may raise OSError."""
+if sys.platform == "win32":
 
-    read = staticmethod(read_start)
+    def _lock(file: int) -> None:
+        import msvcrt
 
-    def exists(self, path: str) -> bool:
-        """Tell whether something has this path."""
-        return os.path.exists(path)
-
-    def is_folder(self, path: str) -> bool:
-        """Tell whether a folder has this path."""
-        return os.path.isdir(path)
-
-    def make_folder(self, path: str) -> None:
-        """Make a folder, 0700, which belongs to the owner of the one above it."""
-        os.mkdir(path, 0o700)
-        _hand_over_folder(path)
-
-    def create(self, path: str) -> int:
-        """Open a new file for writing; what a crash left under its name is removed."""
         try:
-            return _open_new(path, os.O_WRONLY)
-        except FileExistsError:
-            os.unlink(path)
-        return _open_new(path, os.O_WRONLY)
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:
+            raise BlockingIOError from error
 
-    def write(self, file: int, content: bytes) -> int:
-        """Write, and give the number of bytes written: a full disk may take only a part."""
-        return os.write(file, content)
+    def _unlock(file: int) -> None:
+        import msvcrt
 
-    def sync(self, file: int) -> None:
-        """Make a file's content durable."""
-        os.fsync(file)
+        os.lseek(file, 0, os.SEEK_SET)
+        msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
 
-    def close(self, file: int) -> None:
-        """Close a file."""
-        os.close(file)
+    def _replace_unread(path: str, by: str) -> None:
+        """Replace a file once nobody reads it, which Windows waits for."""
+        from time import sleep
 
-    def replace(self, path: str, by: str) -> None:
-        """Put the file ``by`` in the place of another one, in one step."""
         for _ in range(REPLACE_ATTEMPTS):
             try:
                 os.replace(by, path)
             except PermissionError:
-                if sys.platform != "win32":
-                    raise
-                from time import sleep  # Windows does not replace a file while somebody reads it
-
                 sleep(LOCK_POLL_SECONDS)
             else:
                 return
         os.replace(by, path)
 
-    def sync_folder(self, path: str) -> None:
+else:
+
+    def _lock(file: int) -> None:
+        """Take a lock, which ends with the process if not before.
+
+        Raises:
+            BlockingIOError: another process, or another thread, holds it.
+        """
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(file: int) -> None:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+class Disk:
+    """A file system, one call at a time, on nhagent's own files. Every method may raise OSError."""
+
+    def exists(self, path: str) -> bool:
+        """Tell whether something has this path."""
+        return os.path.lexists(path)
+
+    def is_folder(self, path: str) -> bool:
+        """Tell whether a folder has this path."""
+        return os.path.isdir(path)
+
+    def names(self, folder: Folder) -> list[str]:
+        """List the names in a folder."""
+        if folder.number is None:
+            return os.listdir(folder.path)
+        file = os.open(".", os.O_RDONLY, dir_fd=folder.number)
+        try:
+            return os.listdir(file)
+        finally:
+            os.close(file)
+
+    open_folder = staticmethod(open_as_owner)
+    close_folder = staticmethod(close_as_owner)
+    read = staticmethod(read_in)
+    write = staticmethod(os.write)
+    sync = staticmethod(os.fsync)
+    close = staticmethod(os.close)
+    lock = staticmethod(_lock)
+    unlock = staticmethod(_unlock)
+
+    def make_folder(self, folder: Folder, name: str) -> None:
+        """Make a folder in another one, 0700, which belongs to that one's owner."""
+        os.mkdir(folder.at(name), 0o700, dir_fd=folder.number)
+
+    def create(self, folder: Folder, name: str) -> int:
+        """Open a new file for writing; what a crash left under its name is removed."""
+        path = folder.at(name)
+        try:
+            return os.open(path, os.O_WRONLY | _MAKING, 0o600, dir_fd=folder.number)
+        except FileExistsError:
+            os.unlink(path, dir_fd=folder.number)
+        return os.open(path, os.O_WRONLY | _MAKING, 0o600, dir_fd=folder.number)
+
+    def replace(self, folder: Folder, name: str, by: str) -> None:
+        """Put a file in the place of another one in the same folder, in one step."""
+        if sys.platform == "win32":
+            _replace_unread(folder.at(name), folder.at(by))
+        else:
+            os.replace(folder.at(by), folder.at(name), src_dir_fd=folder.number, dst_dir_fd=folder.number)
+
+    def remove(self, folder: Folder, name: str) -> None:
+        """Remove a file."""
+        os.unlink(folder.at(name), dir_fd=folder.number)
+
+    def sync_folder(self, folder: Folder) -> None:
         """Make the names in a folder durable."""
         if sys.platform == "win32":  # Windows has no such call; NTFS journals the rename
             return
-        file = os.open(path, os.O_RDONLY)
+        file = os.open(".", os.O_RDONLY, dir_fd=folder.number)
         try:
             os.fsync(file)
         finally:
             os.close(file)
 
-    def open_lock(self, path: str) -> int:
+    def open_lock(self, folder: Folder, name: str) -> int:
         """Open a lock file: make it if it is missing, and open it read-only where it cannot be written."""
+        path, number = folder.at(name), folder.number
         try:
-            return _open_new(path, os.O_RDWR)
+            return os.open(path, os.O_RDWR | _MAKING, 0o600, dir_fd=number)
         except OSError:
-            if not os.path.isfile(path):
+            if not stat.S_ISREG(os.stat(path, dir_fd=number, follow_symlinks=False).st_mode):
                 raise
         try:
-            return open_without_blocking(path, os.O_RDWR)
+            file = os.open(path, os.O_RDWR | _OPENING, dir_fd=number)
         except OSError:
-            return open_without_blocking(path, os.O_RDONLY)
+            file = os.open(path, os.O_RDONLY | _OPENING, dir_fd=number)
+        try:
+            check_opened(folder, file, name)
+        except OSError:
+            os.close(file)
+            raise
+        return file
 
-    def lock(self, file: int) -> None:
-        """Take the lock, which ends with the process if not before.
 
-        Raises:
-            BlockingIOError: another process, or another thread, holds it.
-        """
-        _lock(file)
+def read_whole(disk: Disk, path: str, limit: int) -> bytes:
+    """Read the first ``limit`` bytes of one of nhagent's own files.
 
-    def unlock(self, file: int) -> None:
-        """Release the lock."""
-        _unlock(file)
+    Raises:
+        OSError: it cannot be read.
+    """
+    folder = disk.open_folder(os.path.dirname(path))
+    try:
+        return disk.read(folder, os.path.basename(path), limit)
+    finally:
+        disk.close_folder(folder)
 
 
 def write_durably(disk: Disk, path: str, content: bytes) -> None:
     """Write a whole document in the place of the old one. The caller holds a lock."""
-    temporary = f"{path}.new"  # under the lock one name is enough, and a crash leaves at most one file
-    file = disk.create(temporary)
+    above, _, name = path.rpartition(os.sep)
+    temporary = f"{name}.new"  # under the lock one name is enough, and a crash leaves at most one file
+    folder = disk.open_folder(above)
     try:
-        while content:
-            content = content[disk.write(file, content) :]
-        disk.sync(file)
+        file = disk.create(folder, temporary)
+        try:
+            while content:
+                content = content[disk.write(file, content) :]
+            disk.sync(file)
+        finally:
+            disk.close(file)
+        disk.replace(folder, name, temporary)
+        disk.sync_folder(folder)
     finally:
-        disk.close(file)
-    disk.replace(path, temporary)
-    disk.sync_folder(os.path.dirname(path))
+        disk.close_folder(folder)
 
 
-def make_folders(disk: Disk, folder: str) -> None:
+def make_folders(disk: Disk, path: str) -> None:
     """Make a folder and its missing parents, each 0700 and each with a durable name in the one above."""
     missing = []
-    while not disk.exists(folder):
-        missing.append(folder)
-        parent = os.path.dirname(folder)
-        if parent == folder:
+    while not disk.exists(path):
+        missing.append(path)
+        parent = os.path.dirname(path)
+        if parent == path:
             break
-        folder = parent
-    for folder in reversed(missing):
+        path = parent
+    for path in reversed(missing):
+        folder = disk.open_folder(os.path.dirname(path))
         try:
-            disk.make_folder(folder)
+            disk.make_folder(folder, os.path.basename(path))
         except FileExistsError:
-            if not disk.is_folder(folder):  # else another process made it at the same time
+            if not disk.is_folder(path):  # else another process made it at the same time
                 raise
-        disk.sync_folder(os.path.dirname(folder))
+        finally:
+            try:
+                disk.sync_folder(folder)
+            finally:
+                disk.close_folder(folder)
 
 
 def locked(
@@ -181,7 +253,11 @@ class _Locked:
         self._sleep = sleep
 
     def __enter__(self) -> None:
-        self._file = self._disk.open_lock(self._path)
+        folder = self._disk.open_folder(os.path.dirname(self._path))
+        try:
+            self._file = self._disk.open_lock(folder, os.path.basename(self._path))
+        finally:
+            self._disk.close_folder(folder)
         _OPEN_LOCKS.add(self)
         try:
             _acquire(self._disk, self._file, self._timeout, self._sleep)
@@ -219,18 +295,6 @@ if sys.platform != "win32":
     os.register_at_fork(after_in_child=_let_go_of_all)
 
 
-def _open_new(path: str, access: int) -> int:
-    """Make a file and open it. One that exists is refused: root would hand over what it links to."""
-    file = os.open(path, access | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        _hand_over(file, os.path.dirname(path))
-    except OSError:
-        os.close(file)
-        os.unlink(path)
-        raise
-    return file
-
-
 def _acquire(disk: Disk, file: int, timeout: float, sleep: Callable[[float], None]) -> None:
     deadline = monotonic() + timeout
     waited = 0.0  # counted as well: with an injected sleep the clock may stand still
@@ -244,56 +308,3 @@ def _acquire(disk: Disk, file: int, timeout: float, sleep: Callable[[float], Non
             return
         sleep(LOCK_POLL_SECONDS)
         waited += LOCK_POLL_SECONDS
-
-
-if sys.platform == "win32":
-
-    def _lock(file: int) -> None:
-        import msvcrt
-
-        try:
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        except PermissionError as error:
-            raise BlockingIOError from error
-
-    def _unlock(file: int) -> None:
-        import msvcrt
-
-        os.lseek(file, 0, os.SEEK_SET)
-        msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
-
-    def _hand_over(file: int, folder: str) -> None:
-        """Do nothing: Windows gives a new file to those whom the folder's access list names."""
-
-    def _hand_over_folder(path: str) -> None:
-        """Do nothing; see `_hand_over`."""
-
-else:
-
-    def _lock(file: int) -> None:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def _unlock(file: int) -> None:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_UN)
-
-    def _hand_over(file: int, folder: str) -> None:
-        """Give what root made in a folder to the folder's owner: a service cannot read root's files."""
-        if os.geteuid() != 0:
-            return
-        made, owner = os.fstat(file), os.stat(folder)
-        if (made.st_uid, made.st_gid) != (owner.st_uid, owner.st_gid):
-            os.fchown(file, owner.st_uid, owner.st_gid)
-
-    def _hand_over_folder(path: str) -> None:
-        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            _hand_over(folder, os.path.dirname(path))
-        except OSError:
-            os.rmdir(path)
-            raise
-        finally:
-            os.close(folder)

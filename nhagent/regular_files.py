@@ -8,17 +8,25 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
+
+from nhagent.places import NOFOLLOW, ROOT, ForeignFile, enter, leave
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Final
+
+    from nhagent.places import Folder
 
 READ_BYTES: Final = 256 * 1024
 """The most that is read from a file at once."""
 
-_NEVER_BLOCKING: Final = (
+NEVER_BLOCKING: Final = (
     getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_CLOEXEC", 0)
 )
+"""The flags with which a file is opened, whatever it turns out to be."""
+_READING: Final = os.O_RDONLY | NEVER_BLOCKING | getattr(os, "O_BINARY", 0)
 
 
 class NotARegularFile(OSError):
@@ -29,7 +37,7 @@ class FileTooLarge(OSError):
     """A file is larger than anything that is read under its name."""
 
 
-def read_regular(path: str, limit: int) -> bytes:
+def read_regular(path: str, limit: int, *, check: Callable[[os.stat_result], None] | None = None) -> bytes:
     """Read the whole of a file that others have named, without ever blocking.
 
     Every file that the configuration, the environment or a caller names is read here.
@@ -37,41 +45,69 @@ def read_regular(path: str, limit: int) -> bytes:
     Args:
         path: the file's.
         limit: the most bytes that it may have.
+        check: as for `read_start`.
 
     Raises:
         NotARegularFile: it is a folder, FIFO, socket or device, or acts like one.
         FileTooLarge: it has more bytes.
         OSError: it cannot be read.
     """
-    content = read_start(path, limit + 1)
+    content = read_start(path, limit + 1, check=check)
     if len(content) > limit:
         raise FileTooLarge(errno.EFBIG, f"larger than {limit} bytes", path)
     return content
 
 
-def read_start(path: str, limit: int) -> bytes:
+def read_start(path: str, limit: int, *, check: Callable[[os.stat_result], None] | None = None) -> bytes:
     """Read the first ``limit`` bytes of a file, without ever blocking.
+
+    Args:
+        path: the file's.
+        limit: the most bytes that are read.
+        check: is given what the open file is, before it is read; what it raises is not caught.
 
     Raises:
         NotARegularFile: as `read_regular`.
         OSError: it cannot be read.
     """
-    if not stat.S_ISREG(os.stat(path).st_mode):  # before it is opened: a device may act on that
-        raise _not_a_regular_file(path)
-    content = bytearray()
-    file = os.open(path, os.O_RDONLY | _NEVER_BLOCKING | getattr(os, "O_BINARY", 0))
+    folder, name = enter(path)
     try:
-        if not stat.S_ISREG(os.fstat(file).st_mode):  # the path may name something else by now
-            raise _not_a_regular_file(path)
-        while len(content) < limit:
-            part = os.read(file, min(limit - len(content), READ_BYTES))
-            if not part:
-                break
-            content += part
-    except BlockingIOError:  # such as /proc/kmsg, which says it is regular and yet waits for more
-        raise _not_a_regular_file(path) from None
+        return read_in(folder, name, limit, check=check)
     finally:
-        os.close(file)
+        leave(folder)
+
+
+def read_in(
+    folder: Folder, name: str, limit: int, *, check: Callable[[os.stat_result], None] | None = None
+) -> bytes:
+    """Read the first ``limit`` bytes of a file in an open folder; see `read_start`.
+
+    Args:
+        folder: the folder.
+        name: the file's.
+        limit: the most bytes that are read.
+        check: as for `read_start`.
+    """
+    content, path = bytearray(), folder.at(name)
+    follow = folder.number is None and not folder.is_ours
+    try:
+        # Looked at before it is opened: a device may act on that.
+        if not stat.S_ISREG(os.stat(path, dir_fd=folder.number, follow_symlinks=follow).st_mode):
+            raise _not_a_regular_file(name)
+        file = os.open(path, _READING | (0 if follow else NOFOLLOW), dir_fd=folder.number)
+        try:
+            facts = check_opened(folder, file, name)
+            if check is not None:
+                check(facts)
+            while len(content) < limit:
+                part = os.read(file, min(limit - len(content), READ_BYTES))
+                if not part:
+                    break
+                content += part
+        finally:
+            os.close(file)
+    except BlockingIOError:  # such as /proc/kmsg, which says it is regular and yet waits for more
+        raise _not_a_regular_file(name) from None
     return bytes(content)
 
 
@@ -86,25 +122,33 @@ def check_regular(path: str) -> None:
         raise _not_a_regular_file(path)
 
 
-def open_without_blocking(path: str, flags: int) -> int:
-    """Open a regular file, and give its descriptor.
+def check_opened(folder: Folder, file: int, name: str) -> os.stat_result:
+    """Check what was opened: its path may name something else by now, or a file of root's.
 
     Args:
-        path: the file's.
-        flags: of `os.open`.
+        folder: the folder that it was opened in.
+        file: its descriptor.
+        name: its name.
+
+    Returns:
+        What the file is.
 
     Raises:
-        NotARegularFile: as `read_regular`.
-        OSError: it cannot be opened.
+        NotARegularFile: it is a folder, FIFO, socket or device.
+        ForeignFile: another user may have moved it here, or given it another name, to have root read it.
     """
-    file = os.open(path, flags | _NEVER_BLOCKING)
-    try:
-        if not stat.S_ISREG(os.fstat(file).st_mode):  # the path may name something else by now
-            raise _not_a_regular_file(path)
-    except OSError:
-        os.close(file)
-        raise
-    return file
+    facts = os.fstat(file)
+    if not stat.S_ISREG(facts.st_mode):
+        raise _not_a_regular_file(name)
+    if sys.platform == "win32" or folder.number is None or os.geteuid() != ROOT:
+        return facts
+    above = os.fstat(folder.number)
+    is_placed_by_root = facts.st_uid == ROOT and facts.st_nlink == 1 and not folder.is_ours
+    if above.st_uid not in {ROOT, facts.st_uid} and not is_placed_by_root:
+        raise ForeignFile(errno.EPERM, "not the file of the user whose folder it is in", name)
+    if above.st_mode & stat.S_IWOTH and facts.st_uid == ROOT and facts.st_nlink > 1:
+        raise ForeignFile(errno.EPERM, "another name of a file of root's, where everybody may make one", name)
+    return facts
 
 
 def _not_a_regular_file(path: str) -> NotARegularFile:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 import time
@@ -20,6 +19,7 @@ from nhagent.device.store import IDENTITY, STATE, Store
 from nhagent.emulator import Emulator
 from nhagent.errors import ConfigurationError, HubUnavailable, InvalidRequest, NhagentError
 from nhagent.filesystem import Disk
+from nhagent.places import Folder
 from tests.device_under_test import Device
 from tests.events import HANG_SECONDS, HELD_SECONDS, comes_back, happens
 from tests.serving import saying, serving
@@ -41,12 +41,12 @@ class StoppingDisk(Disk):
     def __init__(self, saves: int) -> None:
         self._saves_left = saves
 
-    def replace(self, path: str, by: str) -> None:
-        if os.path.basename(path) in {IDENTITY, STATE}:
+    def replace(self, folder: Folder, name: str, by: str) -> None:
+        if name in {IDENTITY, STATE}:
             if self._saves_left == 0:
                 raise Stop
             self._saves_left -= 1
-        super().replace(path, by)
+        super().replace(folder, name, by)
 
 
 def stopped_after(device: Device, saves: int, act: Callable[[Any], object], **settings: Any) -> bool:

@@ -26,6 +26,7 @@ FLOORS = [
         "redaction",
         "decoding",
         "filesystem",
+        "places",
         "regular_files",
         "version",
         "values",
@@ -121,6 +122,7 @@ COSTLY = {
 }
 OF_EVERY_START = [
     "filesystem.py",
+    "places.py",
     "regular_files.py",
     "channels/__init__.py",
     "channels/source.py",

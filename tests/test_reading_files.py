@@ -20,7 +20,7 @@ from nhagent.commands.doctor.units import Unit
 from nhagent.device import machine, vault
 from nhagent.emulator import Emulator
 from nhagent.errors import ChannelError, ConfigurationError, CredentialError, HubUnavailable, StateUnwritable
-from nhagent.filesystem import Disk
+from nhagent.filesystem import Disk, read_whole
 from nhagent.regular_files import FileTooLarge, NotARegularFile, read_regular, read_start
 from tests.device_under_test import Device
 from tests.events import HANG_SECONDS, comes_back
@@ -58,7 +58,7 @@ def irregular(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_irregular_file_is_refused_by_every_reader(irregular: Path) -> None:
-    for read in (read_regular, read_start, Disk().read):
+    for read in (read_regular, read_start, partial(read_whole, Disk())):
         with pytest.raises(NotARegularFile):
             comes_back(partial(read, str(irregular), 10))
 

@@ -175,6 +175,9 @@ def from_plugin(reference: str) -> ChannelSource:
     def call() -> RawChannel:
         from importlib import import_module
 
+        from nhagent.channels.trust import check_plugin
+
+        check_plugin(name, module.partition(".")[0])
         try:
             plugin: ChannelSource = getattr(import_module(module), attribute)
         except (ImportError, AttributeError) as error:

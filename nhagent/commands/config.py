@@ -141,15 +141,25 @@ class ConfigurationFile:
                     raise ConfigurationError(
                         f"{table.name}.command: is empty", "give a program and its arguments"
                     )
+                self._check_trust(table, command[0])
                 return _command(table, command)
             case "env":
                 return simple.from_environment(table.text("env"))
             case "credential":
                 return simple.from_credential(table.text("credential"))
             case "plugin":
+                self._check_trust(table, None)
                 return simple.from_plugin(table.text("plugin"))
             case _:
                 return table.channel("value")
+
+    def _check_trust(self, table: TomlTable, program: str | None) -> None:
+        """Refuse to run for root what others could have written into the configuration, or the program."""
+        from nhagent.channels.trust import check_written_by_root
+
+        check_written_by_root(f"configuration of {table.name}", self.path)
+        if program is not None:
+            check_written_by_root(f"{table.name}.command", program)
 
     def _tile(self, table: TomlTable) -> SecondaryTile:
         channel = self._channel(table.table("channel", _CHANNEL))

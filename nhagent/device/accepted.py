@@ -89,6 +89,11 @@ class Accepted(Value):
     adopted: bool = False
     _hidden = frozenset({"records"})
 
+    def is_stored_as(self, other: Accepted) -> bool:
+        """Tell whether another one makes the same document."""
+        never_stored = {"fresh": False, "adopted": False}
+        return {**self.__dict__, **never_stored} == {**other.__dict__, **never_stored}
+
     def doubting(self, name: str) -> Accepted:
         """Mark a record before a write of it goes out."""
         return self.changed(in_doubt=self.in_doubt | {name})
@@ -135,7 +140,6 @@ class Accepted(Value):
         return {
             "style": self.style,
             "records": dict(self.records),
-            "sum": _sum_of_ids(self.records),
             "in_doubt": sorted(self.in_doubt),
             "leaving": [{"kind": entry.kind, "id": entry.id, "etag": entry.etag} for entry in self.to_delete],
             "sweep": [{"platform": entry.platform, "channel": entry.channel} for entry in self.sweep],
@@ -156,7 +160,6 @@ class Accepted(Value):
         for record in records.values():
             if type(record) is not dict:
                 raise Malformed("a record is not an object")
-        # What else a flipped bit changes is mended as a difference; another id would make an orphan.
         if taken["sum"] is not None and taken["sum"] != _sum_of_ids(records):
             raise Malformed("a registration id is not as it was written")
         if ahead is not None and abs(ahead) > MAX_NUMBER:
@@ -164,7 +167,7 @@ class Accepted(Value):
         return cls(
             style=taken["style"],
             records=records,
-            in_doubt=frozenset(read_texts(taken["in_doubt"])),
+            in_doubt=frozenset(read_texts(taken["in_doubt"]) if taken["in_doubt"] else ()),
             to_delete=tuple(map(_deletion, taken["leaving"])),
             sweep=tuple(map(_sweep, taken["sweep"])),
             accepted_at=read_moment(taken["accepted_at"]),
@@ -181,6 +184,7 @@ _NULLABLE: Final = {"sum": int, "accepted_at": str, "whole_at": str, "ahead": in
 
 
 def _sum_of_ids(records: Mapping[str, JsonObject]) -> int:
+    """The sum as the first edition wrote it."""
     ids = sorted([str(record.get("id", "")) for record in records.values()])
     return crc32("\n".join(ids).encode())
 

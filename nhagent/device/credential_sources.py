@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from nhagent.device.secret_file import check_private, read_secret
+from nhagent.device.secret_file import read_secret
 from nhagent.values import Value
 
 TYPE_CHECKING = False
@@ -65,8 +65,7 @@ def find_in_file(environ: Mapping[str, str] = os.environ) -> FoundCredential | N
     path = environ.get(_FILE_VARIABLE, "")
     if not path:
         return None
-    check_private(path, "connection string file")
-    return FoundCredential(read_secret(path, "connection string file"), _FILE)
+    return FoundCredential(read_secret(path, "connection string file", private=True), _FILE)
 
 
 def find_in_environment(environ: Mapping[str, str] = os.environ) -> FoundCredential | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from zlib import crc32
 
 from nhagent import validation
 from nhagent.errors import ConfigurationError
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     JsonObject: TypeAlias = dict[str, Any]
 
 SCHEMA: Final = 1
+_CHECKSUM: Final = "checksum"
+_NEVER_IN_THE_FIRST: Final = "hardware"
+"""Tells a document of the first edition from one whose checksum was lost."""
 MAX_NUMBER: Final = 10**12
 """Largest whole number that a state file may hold; a larger one was never written."""
 
@@ -25,6 +30,42 @@ NOTHING: Final[Any] = EMPTY
 
 class Malformed(ValueError):
     """A document is not what this device would have written."""
+
+
+def to_content(document: JsonObject) -> bytes:
+    """Give the content of a file that holds a document, with a checksum over all of it."""
+    return json.dumps({**document, _CHECKSUM: _checksum(document)}, indent=1, ensure_ascii=False).encode()
+
+
+def read_content(content: bytes) -> JsonObject:
+    """Read the content of a file.
+
+    Returns:
+        Its document, without the checksum. The first edition wrote none, and how a newer one reckons it is
+        not known here.
+
+    Raises:
+        Malformed: it is not JSON, is not as it was written, or holds half a character, which could not be
+            written back.
+    """
+    try:
+        document = json.loads(content.decode("utf-8-sig"))
+        if b"\\u" in content:  # only an escape can be half a character
+            json.dumps(document, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"not JSON: {error}") from None
+    if type(document) is not dict:
+        raise Malformed(f"{type(document).__name__} where an object belongs")
+    written = document.pop(_CHECKSUM, None)
+    is_first = written is None and _NEVER_IN_THE_FIRST not in document
+    if document.get("schema") == SCHEMA and not is_first and written != _checksum(document):
+        raise Malformed("not as it was written")
+    return document
+
+
+def _checksum(document: JsonObject) -> int:
+    """The checksum of what a document says, however it is spelt: an editor may have given it another form."""
+    return crc32(json.dumps(document, sort_keys=True, separators=(",", ":")).encode())
 
 
 class Latest:

@@ -1,19 +1,22 @@
 """Name the machine, so that a copied disk is not taken for the device that it was copied from.
 
-A board's serial number is read from its device tree, else the machine id of the operating system. Neither is
-ever stored or sent; only keyed hashes of it are.
+A board's serial number is read from its device tree. Where there is none, the machine id of the operating
+system is taken, which a copied disk carries along, and so beside it the addresses of physical network
+interfaces, which no disk carries. None of them is ever stored or sent; only keyed hashes of them are.
 
-Every start imports this module and reads two small files: ``open`` and ``os.path`` stand here in place of
-``pathlib``, and string methods in place of ``re``.
+Every start imports this module and reads a few small files, once in a process: ``os.path`` stands here in
+place of ``pathlib``, and string methods in place of ``re``.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from functools import lru_cache
 
 from nhagent.errors import ConfigurationError
 from nhagent.regular_files import read_start
+from nhagent.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,12 +30,94 @@ SERIAL_FILES: Final = (
 MACHINE_ID_FILES: Final = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 MAX_BYTES: Final = 256
 """How much of a serial number or a machine id is read."""
-KINDS: Final = ("serial", "machine-id", "machine-guid")
+CONTAINER_MARKS: Final = ("/.dockerenv", "/run/.containerenv")
+"""Files that stand in containers whose own files live no longer than they do."""
+NETWORK: Final = "/sys/class/net"
+MAX_INTERFACES: Final = 32
+"""How many network interfaces are looked at, and how many addresses are remembered."""
+SERIAL: Final = "serial"
+KINDS: Final = (SERIAL, "machine-id", "machine-guid")
 """What names of machines begin with where they are not the app's own."""
 _MACHINE_ID_CHARACTERS: Final = 32
+_ADDRESS_CHARACTERS: Final = 17
+_EMULATED: Final = "52:54:00:12:34:"
+"""How the addresses begin that QEMU gives to every machine for which nobody chose one."""
 
-MachineName: TypeAlias = "Callable[[], str | None]"
+
+class Machine(Value):
+    """What tells a machine from others.
+
+    Attributes:
+        name: the kind of name and the name; an app's own may have any form; None where it has none.
+        addresses: of its physical network interfaces.
+        is_lasting: the name outlives the container that this program runs in.
+    """
+
+    name: str | None = None
+    addresses: tuple[str, ...] = ()
+    is_lasting: bool = True
+    _hidden = frozenset({"name", "addresses"})
+
+
+class Fingerprint(Value):
+    """What is stored of a machine: keyed hashes, which tell machines apart and no more.
+
+    Attributes:
+        name: the kind of name and the hash, or None. The kind is there since a program in a sandbox may not
+            see the serial number that another one sees.
+        hardware: hashes of the addresses of its network interfaces; empty where none could be seen.
+    """
+
+    name: str | None = None
+    hardware: tuple[str, ...] = ()
+
+    def is_of(self, ours: Fingerprint) -> bool | None:
+        """Tell whether this was taken on the machine that ``ours`` is of; None where nothing says so.
+
+        A serial number decides alone. Else one interface that both have is enough: another may have been
+        exchanged, and the machine id made anew with its container.
+        """
+        kind, kind_of_ours = (self.name or "").partition(":")[0], (ours.name or "").partition(":")[0]
+        if kind != SERIAL or kind_of_ours != SERIAL:
+            if self.hardware and ours.hardware:
+                return not set(self.hardware).isdisjoint(ours.hardware)
+            if not kind or kind != kind_of_ours:
+                return None
+        return self.name == ours.name
+
+    def joined(self, ours: Fingerprint) -> Fingerprint:
+        """Give what is known of this machine by now; a part of its hardware may be out of sight today."""
+        name, hardware = self.name, self.hardware
+        if ours.name is not None and (name is None or name.partition(":")[0] == ours.name.partition(":")[0]):
+            name = ours.name
+        if not set(hardware).issuperset(ours.hardware):
+            hardware = tuple(dict.fromkeys((*ours.hardware, *hardware)))[:MAX_INTERFACES]
+        return self if (name, hardware) == (self.name, self.hardware) else Fingerprint(name, hardware)
+
+
+MachineName: TypeAlias = "Callable[[], str | Machine | None]"
 """Gives what tells this machine from all others and outlives its disk, or None where nothing does."""
+
+_this_machine: Machine | None = None
+
+
+def this_machine() -> Machine:
+    """Look at this machine, once in a process; see `look_at_machine`."""
+    global _this_machine  # noqa: PLW0603 - it stays the same while a process lives
+    if _this_machine is None:
+        _this_machine = look_at_machine()
+    return _this_machine
+
+
+def look_at_machine(root: str = "/") -> Machine:
+    """Find what tells this machine from others.
+
+    Args:
+        root: where the machine's file systems are mounted.
+    """
+    name = name_of_machine(root)
+    is_lasting = name is None or name.startswith(SERIAL) or not _is_of_container(root)
+    return Machine(name, _addresses(root), is_lasting)
 
 
 def name_of_machine(root: str = "/") -> str | None:
@@ -57,37 +142,35 @@ def name_of_machine(root: str = "/") -> str | None:
     return None
 
 
-def fingerprint_of(machine: str | None, app: str, hub: str) -> str | None:
-    """Make the fingerprint of a machine that is stored: a keyed hash, which tells machines apart and no more.
+@lru_cache(maxsize=8)
+def fingerprint_of(machine: str | Machine | None, app: str, hub: str) -> Fingerprint:
+    """Make the fingerprint of a machine that is stored.
 
     Args:
-        machine: the machine's name, or None where it has none.
+        machine: the machine, or its name, or None where it has none.
         app: the app's name.
         hub: the hub's name.
-
-    Returns:
-        The kind of name and the hash, or None for None. The kind is there since a program in a sandbox may
-        not see the serial number that another one sees.
     """
-    if machine is None:
-        return None
-    kind = machine.partition(" ")[0]
-    return f"{kind if kind in KINDS else 'name'}:{_keyed(machine, 'fingerprint', app, hub)}"
+    if not isinstance(machine, Machine):
+        machine = Machine(machine)
+    name = None
+    if machine.name is not None and machine.is_lasting:
+        kind = machine.name.partition(" ")[0]
+        name = f"{kind if kind in KINDS else 'name'}:{_keyed(machine.name, 'fingerprint', app, hub)}"
+    return Fingerprint(name, tuple([_keyed(each, "address", app, hub) for each in machine.addresses]))
 
 
-def is_another_machine(fingerprint: str, ours: str) -> bool:
-    """Tell whether two fingerprints are those of two machines; False where their kinds differ."""
-    kind, _, _ = fingerprint.partition(":")
-    return kind == ours.partition(":")[0] and fingerprint != ours
-
-
-def derived_installation_id(machine: str | None, app: str, hub: str) -> str:
+def derived_installation_id(machine: str | Machine | None, app: str, hub: str) -> str:
     """Derive an installation id from a machine, an app and a hub; the same ones always give the same id.
+
+    Where a machine id names the machine, one of its addresses counts too: copies of a disk share the id.
 
     Raises:
         ConfigurationError: the machine has no name.
     """
-    if machine is None:
+    if not isinstance(machine, Machine):
+        machine = Machine(machine)
+    if machine.name is None:
         raise ConfigurationError(
             'installation_id "machine": this machine has neither a serial number nor a lasting machine id '
             "(/etc/machine-id)",
@@ -95,7 +178,10 @@ def derived_installation_id(machine: str | None, app: str, hub: str) -> str:
         )
     from uuid import UUID
 
-    return str(UUID(_keyed(machine, "installation id", app, hub), version=4))
+    name = machine.name
+    if machine.addresses and not name.startswith(SERIAL):
+        name += f" {min(machine.addresses)}"
+    return str(UUID(_keyed(name, "installation id", app, hub), version=4))
 
 
 def _keyed(machine: str, purpose: str, app: str, hub: str) -> str:
@@ -139,6 +225,42 @@ def _is_transient(root: str, path: str) -> bool:
     except OSError:
         return False
     return device == volatile != lasting
+
+
+def _is_of_container(root: str) -> bool:
+    """Tell whether the machine id is a file of this container's own, and not one of its host's."""
+    if not any(os.path.exists(os.path.join(root, mark.lstrip("/"))) for mark in CONTAINER_MARKS):
+        return False
+    try:
+        return (
+            os.stat(os.path.join(root, "etc/machine-id")).st_dev == os.stat(os.path.join(root, "etc")).st_dev
+        )
+    except OSError:
+        return False
+
+
+def _addresses(root: str) -> tuple[str, ...]:
+    """The lasting addresses of physical network interfaces, of those that the kernel shows here."""
+    folder = os.path.join(root, NETWORK.lstrip("/"))
+    found = []
+    try:
+        for interface in sorted(os.listdir(folder))[:MAX_INTERFACES]:
+            path = os.path.join(folder, interface)
+            # A virtual interface has no device, and 0 is an address that nobody made up or set.
+            if os.path.exists(f"{path}/device") and _read(path, "addr_assign_type").strip() == "0":
+                found.append(_read(path, "address").strip().lower())
+    except OSError:
+        pass
+    return tuple(dict.fromkeys(filter(_is_address, found)))
+
+
+def _is_address(text: str) -> bool:
+    return (
+        len(text) == _ADDRESS_CHARACTERS
+        and bool(text.strip("0:"))
+        and bool(text.strip("f:"))
+        and not text.startswith(_EMULATED)
+    )
 
 
 if sys.platform == "win32":

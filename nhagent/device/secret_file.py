@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from functools import partial
 
 from nhagent import validation
 from nhagent.errors import CredentialError
@@ -19,60 +20,44 @@ MAX_SECRET_BYTES: Final = 16 * 1024
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
-def check_private(path: str, name: str) -> None:
-    """Check that a file can be accessed by its owner alone, and that the owner is this user or root.
-
-    Args:
-        path: the file.
-        name: what to call it in an error.
-
-    Raises:
-        CredentialError: others may read or write it, it is another user's, or it is not a file.
-    """
-    if sys.platform == "win32":  # modes mean nothing there; access lists decide
-        return
-    validation.check_setting(name, path)
-    file = f"{name} {validation.shown(path)}"
-    try:
-        facts = os.stat(path)
-    except OSError as error:
-        raise CredentialError(f"{file}: {error.strerror}", "check the path") from None
-    if not stat.S_ISREG(facts.st_mode):
-        raise _not_a_regular_file(file)
-    if facts.st_mode & _OTHERS:
-        raise CredentialError(f"{file}: others may read it", "run chmod 600 on it")
-    if facts.st_uid not in {0, os.getuid()}:
-        raise CredentialError(f"{file}: is another user's", "make it your own or root's")
-
-
-def read_secret(path: str, name: str) -> str:
+def read_secret(path: str, name: str, *, private: bool = False) -> str:
     """Read the text of a file that holds a secret, without the white space around it.
 
     Args:
         path: the file.
         name: what to call it in an error.
+        private: refuse it where others than its owner may read or write it, or its owner is neither this user
+            nor root. systemd says otherwise who reads its credentials.
 
     Raises:
-        CredentialError: it cannot be read, or holds something else than a short text. No error shows what
-            it holds.
+        CredentialError: it cannot be read, is not private, or holds something else than a short text. No
+            error shows what it holds.
     """
     validation.check_setting(name, path)
     file = f"{name} {validation.shown(path)}"
     try:
-        return read_regular(path, MAX_SECRET_BYTES).decode("utf-8-sig").strip()
+        content = read_regular(
+            path, MAX_SECRET_BYTES, check=partial(_check_private, file) if private else None
+        )
+        return content.decode("utf-8-sig").strip()
     except NotARegularFile:
-        raise _not_a_regular_file(file) from None
+        raise CredentialError(
+            f"{file}: is not a regular file", "name one that holds the secret and nothing else"
+        ) from None
     except FileTooLarge:
         raise CredentialError(
             f"{file}: is too large to hold one secret", "write the secret alone into it, or name another file"
         ) from None
     except OSError as error:
-        raise CredentialError(f"{file}: {error.strerror}", "check it") from None
+        raise CredentialError(f"{file}: {error.strerror}", "check the path") from None
     except UnicodeDecodeError:
         raise CredentialError(f"{file}: holds no text", "write it again") from None
 
 
-def _not_a_regular_file(file: str) -> CredentialError:
-    return CredentialError(
-        f"{file}: is not a regular file", "name one that holds the secret and nothing else"
-    )
+def _check_private(file: str, facts: os.stat_result) -> None:
+    if sys.platform == "win32":  # modes mean nothing there; access lists decide
+        return
+    if facts.st_mode & _OTHERS:
+        raise CredentialError(f"{file}: others may read it", "run chmod 600 on it")
+    if facts.st_uid not in {0, os.getuid()}:
+        raise CredentialError(f"{file}: is another user's", "make it your own or root's")

@@ -1,7 +1,8 @@
 """What a device remembers: who it is, what it was told to be, and what the hub last accepted.
 
-Two documents. ``identity.json`` is written once: it must outlive everything. ``state.json`` is written around
-every exchange. Both carry a schema number; fields that this version does not know are kept and written back.
+Two documents. ``identity.json`` is written once, and again where an id is added: it must outlive everything.
+``state.json`` is written around every exchange, and says whose it is. Both carry a schema number, and a sum
+over their whole content; fields that this version does not know are kept and written back.
 The declaration, channels and records are JSON as `nhagent.reconcile.declaration` and the registrars make
 them: what is in them is not this module's business.
 """
@@ -24,6 +25,7 @@ from nhagent.device.document import (
     take_unknown,
     to_iso,
 )
+from nhagent.device.machine import Fingerprint
 from nhagent.values import Value
 
 TYPE_CHECKING = False
@@ -43,14 +45,19 @@ class Identity(Value):
         namespace: the namespace that knows it by this id; None before one was reached.
         disabled: the user unregistered the device; outranks every refresh. It stands here so that a lost
             ``state.json`` cannot bring an unregistered device back.
-        machine: keyed hash of the machine that this was written on; None where nothing tells it from others.
+        machine: the machine that this was written on.
+        is_derived: the id was derived from the machine, and stays whatever is exchanged in it.
+        registrations: the ids that the hub gave, by record name: were they in ``state.json`` alone, rows on a
+            channel that has changed since could not be found again.
         extra: fields of newer versions.
     """
 
     installation_id: str
     namespace: str | None = None
     disabled: bool = False
-    machine: str | None = None
+    machine: Fingerprint = Fingerprint()
+    is_derived: bool = False
+    registrations: Mapping[str, str] = NOTHING
     extra: Mapping[str, Any] = NOTHING
     _hidden = frozenset({"extra"})
 
@@ -62,17 +69,16 @@ class Identity(Value):
             "installation_id": self.installation_id,
             "namespace": self.namespace,
             "disabled": self.disabled,
-            "machine": self.machine,
-            "sum": self._sum(),
+            "machine": self.machine.name,
+            "hardware": " ".join(self.machine.hardware),
+            "derived": self.is_derived,
+            "registrations": dict(self.registrations),
         }
 
-    def _sum(self) -> int:
-        """A flipped bit would make another device of this one, or a copy of another machine's."""
-        return crc32(
-            "\n".join(
-                (self.installation_id, str(self.namespace), str(self.disabled), str(self.machine))
-            ).encode()
-        )
+    def _first_sum(self) -> int:
+        """The sum as the first edition wrote it."""
+        known = (self.installation_id, str(self.namespace), str(self.disabled), str(self.machine.name))
+        return crc32("\n".join(known).encode())
 
     @classmethod
     def from_json(cls, document: object) -> Identity:
@@ -83,12 +89,73 @@ class Identity(Value):
         """
         fields = read_object(document)
         installation_id = read_id(fields.pop("installation_id", None))
-        taken = take_fields(fields, {"disabled": False}, {"namespace": str, "machine": str})
+        taken = take_fields(
+            fields,
+            {"disabled": False, "derived": False, "registrations": NOTHING},
+            {"namespace": str, "machine": str, "hardware": str},
+        )
         is_ours, written = read_schema(fields) <= SCHEMA, fields.pop("sum", None)
-        identity = cls(installation_id, **taken, extra=take_unknown(fields))
-        if is_ours and written is not None and written != identity._sum():
+        identity = cls(
+            installation_id,
+            taken["namespace"],
+            taken["disabled"],
+            _read_machine(taken),
+            taken["derived"],
+            _read_ids(taken["registrations"]) if taken["registrations"] else NOTHING,
+            take_unknown(fields),
+        )
+        if is_ours and written is not None and written != identity._first_sum():
             raise Malformed("the identity is not as it was written")
         return identity
+
+
+class Owner(Value):
+    """The device that a state belongs to.
+
+    Attributes:
+        installation_id: its id.
+        machine: the machine that it was written on.
+        former_id: the id that ``identity.json`` names where a crash came between the two files; else None.
+    """
+
+    installation_id: str
+    machine: Fingerprint
+    former_id: str | None = None
+
+    def differs_from(self, other: Owner) -> bool:
+        """Whether the other is another device, whatever is known of its machine by now."""
+        return self.installation_id != other.installation_id or self.machine.is_of(other.machine) is False
+
+    def to_json(self) -> JsonObject:
+        """Give its part of the state document."""
+        return {
+            "installation_id": self.installation_id,
+            "former_id": self.former_id,
+            "machine": self.machine.name,
+            "hardware": " ".join(self.machine.hardware),
+        }
+
+    @classmethod
+    def take_from(cls, fields: JsonObject) -> Owner | None:
+        """Take it out of the state document; None where that names nobody, as in the first edition.
+
+        Raises:
+            Malformed: a part of it was never written so.
+        """
+        taken = take_fields(
+            fields, {}, {"installation_id": str, "former_id": str, "machine": str, "hardware": str}
+        )
+        if taken["installation_id"] is None:
+            return None
+        return cls(read_id(taken["installation_id"]), _read_machine(taken), taken["former_id"])
+
+
+def _read_machine(taken: JsonObject) -> Fingerprint:
+    return Fingerprint(taken["machine"], tuple((taken["hardware"] or "").split()))
+
+
+def _read_ids(given: JsonObject) -> Mapping[str, str]:
+    return {name: read_id(value) for name, value in given.items()}
 
 
 class RetryState(Value):
@@ -153,6 +220,7 @@ class State(Value):
         verified_at: the hub's time when it was last seen to hold what it had accepted.
         writes: how many writes of a record the hub has accepted.
         losses: how many records the hub was found to have lost.
+        owner: the device that it belongs to; None before that was known.
         extra: fields of newer versions.
     """
 
@@ -169,13 +237,22 @@ class State(Value):
     verified_at: datetime | None = None
     writes: int = 0
     losses: int = 0
+    owner: Owner | None = None
     extra: Mapping[str, Any] = NOTHING
     _hidden = frozenset({"declaration", "channels", "foreign", "expired", "extra"})
 
     def is_stored_as(self, other: State) -> bool:
-        """Tell whether another state makes the same document: what is never stored is not compared."""
-        accepted = other.accepted.changed(fresh=self.accepted.fresh, adopted=self.accepted.adopted)
-        return self == other.changed(accepted=accepted)
+        """Tell whether another state makes the same document, but for what can wait for the next write.
+
+        That is whose it is where the document does not say so yet, and what is known by now of his machine.
+        """
+        before, now = self.owner, other.owner
+        if before is not now and before is not None and now is not None and before.differs_from(now):
+            return False
+        besides = {"owner": None, "accepted": None}
+        return {**self.__dict__, **besides} == {**other.__dict__, **besides} and self.accepted.is_stored_as(
+            other.accepted
+        )
 
     def to_json(self) -> JsonObject:
         """Give the document to be written."""
@@ -194,12 +271,13 @@ class State(Value):
             "writes": self.writes,
             "losses": self.losses,
             "trouble": None if self.retry is None else self.retry.to_json(),
+            **(_NOBODY if self.owner is None else self.owner.to_json()),
             **self.accepted.to_json(),
         }
 
     @classmethod
     def from_json(cls, document: object) -> State:
-        """Read a state of this or a newer schema; there is no older one yet.
+        """Read a state of any schema; one of the first edition names no owner.
 
         Raises:
             Malformed: the document is not a state.
@@ -207,17 +285,20 @@ class State(Value):
         fields = read_object(document)
         accepted = Accepted.take_from(fields)
         taken = take_fields(fields, _KINDS, {"namespace": str, "verified_at": str})
+        foreign, expired = taken.pop("foreign"), taken.pop("expired")
         return cls(
             accepted=accepted,
             retry=RetryState.from_json(fields.pop("trouble", None)),
-            foreign=tuple(read_texts(taken.pop("foreign"))),
-            expired=tuple(read_texts(taken.pop("expired"))),
+            owner=Owner.take_from(fields),
+            foreign=tuple(read_texts(foreign)) if foreign else (),
+            expired=tuple(read_texts(expired)) if expired else (),
             verified_at=read_moment(taken.pop("verified_at")),
             **taken,
             extra=take_unknown(fields),
         )
 
 
+_NOBODY: Final = {"installation_id": None, "former_id": None, "machine": None, "hardware": ""}
 _KINDS: Final[Mapping[str, Any]] = {
     "declaration": NOTHING,
     "channels": NOTHING,

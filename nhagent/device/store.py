@@ -8,15 +8,14 @@ alone.
 from __future__ import annotations
 
 import errno
-import json
 import os
 from contextlib import ExitStack, contextmanager
 from time import sleep
 
-from nhagent.device.document import Malformed
+from nhagent.device.document import Malformed, read_content, to_content
 from nhagent.device.state import Identity, State
 from nhagent.errors import StateLocked, StateUnwritable
-from nhagent.filesystem import Disk, locked, make_folders, write_durably
+from nhagent.filesystem import Disk, locked, make_folders, read_whole, write_durably
 from nhagent.logs import Log
 from nhagent.regular_files import NotARegularFile
 from nhagent.values import Value
@@ -27,12 +26,17 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Final
 
+    from nhagent.device.document import JsonObject
     from nhagent.device.state import RetryState
+    from nhagent.places import Folder
 
 IDENTITY: Final = "identity.json"
 STATE: Final = "state.json"
 LOCK: Final = "lock"
 MAX_FILE_BYTES: Final = 8 * 1024 * 1024
+"""The most that is read from a file, and so the most that is written to one."""
+MAX_ASIDES: Final = 3
+"""How many files are kept under dated names, the newest: a disk that damages files must not fill up."""
 _TAKES_NO_MORE: Final = {errno.EROFS, errno.ENOSPC}
 _NEVER_WRITTEN: Final = State()
 
@@ -47,12 +51,14 @@ class Memory(Value):
         state: what else it remembers.
         unreadable: names of files that are there and corrupt.
         unsaved: the state is this process's own, since the disk did not take it.
+        is_mixed: ``state.json`` is another device's, and counts as unreadable.
     """
 
     identity: Identity | None = None
     state: State = _NEVER_WRITTEN
     unreadable: tuple[str, ...] = ()
     unsaved: bool = False
+    is_mixed: bool = False
 
     @property
     def is_disabled(self) -> bool:
@@ -157,20 +163,19 @@ class Store:
             StateUnwritable: the folder cannot be changed.
         """
         stem, dot, suffix = name.partition(".")
-        path = os.path.join(self.folder, name)
         aside = f"{stem}.{now.strftime('%Y%m%dT%H%M%S%f')}{dot}{suffix}"
         try:
-            try:
-                content = None if self._disk.is_folder(path) else self._disk.read(path, MAX_FILE_BYTES)
-            except OSError as error:
-                if not _is_no_file(error):
-                    raise
-                content = None
-            if content is None:  # a file cannot take a folder's place, and a FIFO has no content to keep
-                self._disk.replace(os.path.join(self.folder, aside), path)
-                self._disk.sync_folder(self.folder)
-            else:
+            content = self._content_to_keep(name)
+            if content is not None:
                 write_durably(self._disk, os.path.join(self.folder, aside), content)
+            folder = self._disk.open_folder(self.folder)
+            try:
+                if content is None:  # a file cannot take a folder's place, and a FIFO has no content to keep
+                    self._disk.replace(folder, aside, name)
+                self._remove_oldest_asides(folder)
+                self._disk.sync_folder(folder)
+            finally:
+                self._disk.close_folder(folder)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -188,6 +193,8 @@ class Store:
             StateLocked: another one did not finish in time.
             StateUnwritable: the folder cannot be made, or not locked.
         """
+        if os.path.islink(self.folder) or os.path.islink(os.path.dirname(self.folder)):
+            raise self._is_link()
         with ExitStack() as stack:
             try:
                 make_folders(self._disk, self.folder)
@@ -206,33 +213,72 @@ class Store:
             yield
 
     def _load(self) -> Memory:
-        contents = (self._read(IDENTITY), self._read(STATE))
+        contents = self._contents()
         parsed = self._parsed  # other threads may replace it meanwhile
         if contents != parsed[0]:  # parsing costs more than reading, and a pass reads twice
             self._parsed = parsed = contents, _memory_of(*contents)
         return parsed[1]
 
-    def _read(self, name: str) -> bytes | None:
-        """Read a file's content: None where there is none, empty where it cannot be read."""
+    def _contents(self) -> tuple[bytes | None, bytes | None]:
+        """Read both files: None where there is none, empty where it cannot be read."""
+        if os.path.islink(self.folder) or os.path.islink(os.path.dirname(self.folder)):
+            raise self._is_link()
+        contents: list[bytes | None] = [None, None]
         try:
-            content = self._disk.read(os.path.join(self.folder, name), MAX_FILE_BYTES + 1)
+            folder = self._disk.open_folder(self.folder)
         except (FileNotFoundError, NotADirectoryError):
-            return None
-        except (PermissionError, BlockingIOError) as error:  # the latter: another process has a lease on it
-            raise self._unwritable(error) from error
-        except OSError:
-            return b""
-        return content if len(content) <= MAX_FILE_BYTES else b""
-
-    def _write(self, name: str, document: object) -> None:
-        try:
-            write_durably(
-                self._disk,
-                os.path.join(self.folder, name),
-                json.dumps(document, indent=1, ensure_ascii=False).encode(),
-            )
+            return None, None
         except OSError as error:
             raise self._unwritable(error) from error
+        try:
+            for index, name in enumerate((IDENTITY, STATE)):
+                try:
+                    content = self._disk.read(folder, name, MAX_FILE_BYTES + 1)
+                    contents[index] = content if len(content) <= MAX_FILE_BYTES else b""
+                except FileNotFoundError:
+                    pass
+                except (PermissionError, BlockingIOError) as error:  # another process may have a lease on it
+                    raise self._unwritable(error) from error
+                except OSError:
+                    contents[index] = b""
+        finally:
+            self._disk.close_folder(folder)
+        return contents[0], contents[1]
+
+    def _content_to_keep(self, name: str) -> bytes | None:
+        """Read a file that is set aside; None for a folder, FIFO, socket, device or link, which is moved."""
+        try:
+            return read_whole(self._disk, os.path.join(self.folder, name), MAX_FILE_BYTES)
+        except (IsADirectoryError, NotARegularFile):
+            return None
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            return None
+
+    def _write(self, name: str, document: JsonObject) -> None:
+        content = to_content(document)
+        try:
+            if len(content) > MAX_FILE_BYTES:  # it could not be read back
+                raise OSError(errno.EFBIG, f"{name} would be larger than {MAX_FILE_BYTES} bytes")  # noqa: TRY301
+            write_durably(self._disk, os.path.join(self.folder, name), content)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _remove_oldest_asides(self, folder: Folder) -> None:
+        names = [name for name in self._disk.names(folder) if _is_aside(name)]
+        for name in sorted(names, key=_date_of_aside)[:-MAX_ASIDES]:
+            try:
+                self._disk.remove(folder, name)
+            except IsADirectoryError:  # a folder that stood where a file belongs, and may hold anything
+                pass
+
+    def _is_link(self) -> StateUnwritable:
+        """Whoever made the link would say where the files of the device go."""
+        return StateUnwritable(
+            f"state folder {self.folder!r}: it, or the folder above it, is a symbolic link",
+            "put a real folder in its place, or name another state folder",
+        )
 
     def _unwritable(self, error: OSError) -> StateUnwritable:
         return StateUnwritable(
@@ -241,35 +287,25 @@ class Store:
         )
 
 
-def _is_no_file(error: OSError) -> bool:
-    """Whether what cannot be read is a FIFO, a socket, a device, or a link that leads round in a circle."""
-    return isinstance(error, NotARegularFile) or error.errno == errno.ELOOP
+def _is_aside(name: str) -> bool:
+    """Whether a file was set aside; see `Store.keep_aside`."""
+    stem, date, suffix = (*name.split("."), "", "", "")[:3]
+    return f"{stem}.{suffix}" in {IDENTITY, STATE} and date.replace("T", "").isdigit()
+
+
+def _date_of_aside(name: str) -> str:
+    return name.split(".")[1]
 
 
 def _memory_of(identity: bytes | None, state: bytes | None) -> Memory:
     """Parse the two files; one that is corrupt is named, and counts as never written."""
     known, kept, unreadable = None, _NEVER_WRITTEN, []
     try:
-        known = None if identity is None else Identity.from_json(_document(identity))
+        known = None if identity is None else Identity.from_json(read_content(identity))
     except Malformed:
         unreadable.append(IDENTITY)
     try:
-        kept = _NEVER_WRITTEN if state is None else State.from_json(_document(state))
+        kept = _NEVER_WRITTEN if state is None else State.from_json(read_content(state))
     except Malformed:
         unreadable.append(STATE)
     return Memory(known, kept, tuple(unreadable))
-
-
-def _document(content: bytes) -> object:
-    """Parse a file.
-
-    Raises:
-        Malformed: it is not JSON, or holds half a character, which could not be written back.
-    """
-    try:
-        document: object = json.loads(content.decode("utf-8-sig"))
-        if b"\\u" in content:  # only an escape can be half a character
-            json.dumps(document, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise Malformed(f"not JSON: {error}") from None
-    return document

@@ -14,9 +14,9 @@ from time import sleep
 from typing import TYPE_CHECKING
 
 from nhagent.device.paths import vault_file, vault_key_file
-from nhagent.device.secret_file import check_private, read_secret
+from nhagent.device.secret_file import read_secret
 from nhagent.errors import CredentialError, KeyringLocked
-from nhagent.filesystem import Disk, locked, make_folders, write_durably
+from nhagent.filesystem import Disk, locked, make_folders, read_whole, write_durably
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,7 +146,7 @@ def _change(change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> N
 
 def _entries(disk: Disk, path: str) -> list[dict[str, Any]]:
     try:
-        document = json.loads(disk.read(path, MAX_FILE_BYTES))
+        document = json.loads(read_whole(disk, path, MAX_FILE_BYTES))
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -202,9 +202,8 @@ def _cipher() -> AESGCM:
     path = vault_key_file()
     renew = 'put the right one back, or remove it, run "nhagent vault init" and log in again'
     try:
-        if os.path.dirname(path) != os.environ.get("CREDENTIALS_DIRECTORY"):
-            check_private(path, "vault key")
-        key = b64decode(read_secret(path, "vault key"), validate=True)
+        is_of_systemd = os.path.dirname(path) == os.environ.get("CREDENTIALS_DIRECTORY")
+        key = b64decode(read_secret(path, "vault key", private=not is_of_systemd), validate=True)
     except CredentialError as error:
         raise KeyringLocked(error.fact, error.hint) from None
     except ValueError:

@@ -55,6 +55,7 @@ class Executor:
 
     def __init__(self, plan: StartPlan, saved: State, inspector: Inspector, deadline: float) -> None:
         self._plan = plan
+        self._identity = plan.identity
         self._store = inspector.store
         self._session = inspector.session
         self._registrar = inspector.registrar
@@ -99,6 +100,7 @@ class Executor:
         if self._session.requests_sent:  # it has answered, and did it all
             self.state = self.state.changed(retry=None)
         self._save()
+        self._save_ids()
 
     def cut_short(self, retry: RetryState | None) -> None:
         """Save what was achieved before an error ended it, and when it is tried again.
@@ -109,6 +111,7 @@ class Executor:
         if retry is not None:
             self.state = self.state.changed(retry=retry)
         self._save()
+        self._save_ids()
 
     def _check_time(self, step: Step) -> None:
         if monotonic() > self._deadline and (self.done or isinstance(step, DeleteRecord)):
@@ -196,3 +199,14 @@ class Executor:
         if not self.state.is_stored_as(self._saved):
             (self._store.save_state if durably else self._store.remember)(self.state)
         self._saved, self._achieved, self._struck_out = self.state, False, 0
+
+    def _save_ids(self) -> None:
+        """Keep the hub's ids beside the device's own as well; see `nhagent.device.state.Identity`."""
+        ids = self._registrar.registration_ids(self.state.accepted)
+        if ids == self._identity.registrations:
+            return
+        self._identity = self._identity.changed(registrations=ids)
+        try:
+            self._store.save_identity(self._identity)
+        except StateUnwritable:  # told where the state could not be written
+            pass

@@ -16,14 +16,14 @@ from nhagent.device.store import IDENTITY, STATE
 from nhagent.errors import ConfigurationError, StateLocked
 from nhagent.logs import Log
 from nhagent.reconcile.declaration import Declaration
-from nhagent.reconcile.identity import new_installation_id
+from nhagent.reconcile.identity import new_installation_id, owner_of, told_apart
 from nhagent.reconcile.planner import Mode, StartInputs, plan_start
 from nhagent.reconcile.readings import Readings, known_channels, read_sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Final
+    from typing import Any, Final
 
     from nhagent.device.store import Memory, Store
     from nhagent.reconcile.planner import StartPlan
@@ -55,6 +55,7 @@ class Inspector:
         self._lock = RLock()
         self._process = getpid()
         self._is_reading = False
+        self._recalled: tuple[Memory | None, Any] = None, None
 
     @contextmanager
     def alone(self, seconds: float) -> Iterator[None]:
@@ -83,12 +84,18 @@ class Inspector:
 
     def recall(self) -> Memory:
         """Read what is on disk. An invalid stored declaration marks state.json as unreadable."""
-        memory = self.store.load()
+        loaded = self.store.load()
+        found, recalled = self._recalled
+        if found is loaded:  # nothing has changed since
+            known: Memory = recalled
+            return known
+        memory = told_apart(loaded, self.settings.machine)
         try:
             Declaration.from_json(memory.state.declaration)
         except Malformed:
             state = State(namespace=memory.state.namespace, disabled=memory.state.disabled)
-            return memory.changed(state=state, unreadable=(*memory.unreadable, STATE))
+            memory = memory.changed(state=state, unreadable=(*memory.unreadable, STATE))
+        self._recalled = loaded, memory  # replaced at once: threads may share it
         return memory
 
     def read(self, memory: Memory, seconds: float | None = None) -> Readings:
@@ -180,6 +187,10 @@ class Inspector:
                 self.store.keep_aside(name, now())
         # The state first: an identity on disk means that the first run is over.
         state = plan.committed_state
+        if memory.identity is not None and memory.identity.installation_id != plan.identity.installation_id:
+            # A crash between the two files must not part them.
+            owner = owner_of(plan.identity, state)
+            state = state.changed(owner=owner.changed(former_id=memory.identity.installation_id))
         if memory.unreadable or memory.unsaved or not memory.state.is_stored_as(state):
             self.store.save_state(state)
         if memory.identity != plan.identity:

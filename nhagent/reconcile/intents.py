@@ -6,7 +6,7 @@ from nhagent.device.state import Identity
 from nhagent.device.store import STATE
 from nhagent.errors import ConfigurationError, CredentialError, StateUnreadable
 from nhagent.reconcile.declaration import Declaration
-from nhagent.reconcile.identity import new_installation_id, sweep_of
+from nhagent.reconcile.identity import new_installation_id, owner_of, sweep_of
 from nhagent.reconcile.planner import StartPlan
 from nhagent.reconcile.readings import Readings, remembered_channels
 from nhagent.registrars.deletions import delete_all
@@ -105,12 +105,17 @@ def enable(inspector: Inspector) -> None:
 def _enabled(inspector: Inspector, memory: Memory) -> StartPlan:
     before = memory.identity or Identity("", memory.state.namespace)
     accepted = delete_all(memory.state.accepted, before.installation_id).changed(sweep=())
+    settings = inspector.settings
+    identity = before.changed(  # what newer versions wrote stays
+        installation_id=settings.installation_id or new_installation_id(),
+        is_derived=settings.derives_id,
+        disabled=False,
+    )
+    state = memory.state.changed(accepted=accepted, disabled=False)
     return StartPlan(
         inspector.inputs(memory, Readings(), None),
-        before.changed(  # what newer versions wrote stays
-            installation_id=inspector.settings.installation_id or new_installation_id(), disabled=False
-        ),
-        memory.state.changed(accepted=accepted, disabled=False),
+        identity,
+        state.changed(owner=owner_of(identity, state)),
         (),
         Readings(),
         is_cloned=False,

@@ -10,7 +10,13 @@ from datetime import timedelta
 from nhagent.device.store import STATE
 from nhagent.hub.times import CLOCK_TOLERANCE_SECONDS
 from nhagent.reconcile.declaration import PRIMARY, Declaration
-from nhagent.reconcile.identity import identify, is_elsewhere, is_from_another_machine, known_identity
+from nhagent.reconcile.identity import (
+    identify,
+    is_elsewhere,
+    is_from_another_machine,
+    known_identity,
+    owner_of,
+)
 from nhagent.reconcile.readings import (
     Readings,
     channels_of,
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from nhagent.device.accepted import Accepted
+    from nhagent.device.machine import Fingerprint
     from nhagent.device.state import Identity, State
     from nhagent.device.store import Memory
     from nhagent.models import Installation, PushChannel
@@ -64,7 +71,7 @@ class StartInputs(Value):
         settings: what the app passes in.
         readings: what the channel sources gave.
         namespace: where the connection string points; None where it is not known without opening a key ring.
-        machine: keyed hash of this machine's name; None where nothing tells it from others.
+        machine: this machine's fingerprint.
         now: the time, aware.
         mode: how the pass is made.
         new_id: makes an id should the device need one.
@@ -74,7 +81,7 @@ class StartInputs(Value):
     settings: Settings
     readings: Readings
     namespace: str | None
-    machine: str | None
+    machine: Fingerprint
     now: datetime
     mode: Mode
     new_id: Callable[[], str]
@@ -138,11 +145,11 @@ class StartPlan(Value):
 
     @property
     def knows_identity(self) -> bool:
-        """Whether the disk says who the device is; that its machine is known by now can wait for a write."""
+        """Whether the disk says who the device is; what is known of its machine by now can wait."""
         before = self.inputs.memory.identity
         if before is None:
             return False
-        return before == (self.identity if before.machine else self.identity.changed(machine=before.machine))
+        return before == self.identity.changed(machine=before.machine)
 
     @property
     def lacks_channel(self) -> bool:
@@ -162,12 +169,14 @@ def plan_start(inputs: StartInputs, registrar: Registrar, learnt: Learnt | None 
         ConfigurationError: what is declared cannot be registered.
     """
     is_cloned = is_from_another_machine(inputs.memory, inputs.machine)
-    identity, state = identify(inputs, learnt)
+    identity, state = identify(inputs, learnt, is_cloned=is_cloned)
     accepted = state.accepted
     if _has_lost_all_but_id(inputs.memory, identity):
-        accepted = registrar.doubt_all(accepted)
-    if (accepted, state.namespace, state.disabled) != (state.accepted, identity.namespace, identity.disabled):
-        state = state.changed(accepted=accepted, namespace=identity.namespace, disabled=identity.disabled)
+        accepted = registrar.doubt_all(accepted, identity.registrations)
+    owner = owner_of(identity, state)
+    state = state.changed(
+        accepted=accepted, namespace=identity.namespace, disabled=identity.disabled, owner=owner
+    )
     if identity.disabled:
         accepted = delete_all(accepted, identity.installation_id)
         state = state.changed(accepted=accepted)
@@ -225,7 +234,7 @@ def state_of(plan: StartPlan, registrar: Registrar) -> StartState:
     memory, accepted, retry = plan.inputs.memory, plan.state.accepted, plan.inputs.memory.state.retry
     rows = (
         (StartState.DISABLED, plan.identity.disabled),
-        (StartState.CLONED, plan.is_cloned),
+        (StartState.CLONED, plan.is_cloned or memory.is_mixed),
         (StartState.UNVERIFIED, memory.unreadable),
         (StartState.BLOCKED, retry is not None and retry.kind in CREDENTIALS_REFUSED),
         (StartState.NEW, memory.identity is None),

@@ -147,7 +147,7 @@ class _Pass:
         inputs = plan.inputs
         self._retries.check(plan.state.retry)
         known = inputs.memory.identity
-        identity = inputs.machine or "" if known is None else known.installation_id
+        identity = inputs.machine.name or "" if known is None else known.installation_id
         self._retries.check_spread(inputs.settings.startup_spread, identity)
         namespace = inputs.namespace
         if namespace is None or self._session.chain.current is None:

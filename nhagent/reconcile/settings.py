@@ -8,7 +8,7 @@ from time import sleep as real_sleep
 
 from nhagent import validation
 from nhagent.channels.source import as_source
-from nhagent.device.machine import derived_installation_id, fingerprint_of, name_of_machine
+from nhagent.device.machine import Machine, derived_installation_id, fingerprint_of, this_machine
 from nhagent.errors import ConfigurationError
 from nhagent.models import Platform, read_channel
 from nhagent.reconcile.declaration import PRIMARY, Declaration, tile_name
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from nhagent.channels.source import ChannelSource
-    from nhagent.device.machine import MachineName
+    from nhagent.device.machine import Fingerprint, MachineName
     from nhagent.models import PushChannel
     from nhagent.registrars.protocol import Registrar
 
@@ -75,7 +75,9 @@ class Settings(Value):
     sleep: Callable[[float], None]
     wait: Callable[[float], None] | None
     random: Callable[[], float]
-    machine: Callable[[], str | None]
+    machine: Callable[[], Fingerprint]
+    derives_id: bool = False
+    first_derived_id: str | None = None
     _hidden = frozenset({"source", "fixed_channel"})
 
     @property
@@ -151,7 +153,7 @@ def read_settings(**given: Any) -> Settings:
         fixed_channel=None if callable(channel) else read_channel(platform, channel, PRIMARY),
         given=Declaration.checked(platform, **{name: given[name] for name in Declaration.names()}),
         style=given["style"],
-        installation_id=_installation_id(given["installation_id"], name_machine, app, hub),
+        **_installation_id(given["installation_id"], name_machine, app, hub),
         expires_after=given["expires_after"],
         refresh_every=given["refresh_every"],
         owns_tags=given["owns_tags"],
@@ -188,13 +190,19 @@ def _check_expiry(expires_after: object) -> None:
         )
 
 
-def _installation_id(given: object, name_machine: MachineName, app: str, hub: str) -> str | None:
-    if given is None:
-        return None
-    if given == FROM_MACHINE:
-        given = derived_installation_id(name_machine(), app, hub)
-    validation.check_installation_id(given)
-    return str(given)
+def _installation_id(given: object, name_machine: MachineName, app: str, hub: str) -> dict[str, Any]:
+    """The app's own id, or that of this machine and what the first edition made of its name alone."""
+    if given != FROM_MACHINE:
+        if given is not None:
+            validation.check_installation_id(given)
+        return {"installation_id": given}
+    machine = name_machine()
+    name = machine.name if isinstance(machine, Machine) else machine
+    return {
+        "installation_id": derived_installation_id(machine, app, hub),
+        "derives_id": True,
+        "first_derived_id": derived_installation_id(name, app, hub),
+    }
 
 
 def _clock_from(clock: Callable[[], datetime | float] | None) -> Callable[[], datetime]:
@@ -242,16 +250,16 @@ def _real_random() -> float:
 def _machine_from(machine: MachineName | None) -> MachineName:
     """What names this machine: the app's own, checked at every call, or its serial number or id."""
     if machine is None:
-        return name_of_machine
+        return this_machine
 
-    def name() -> str | None:
+    def name() -> str | Machine | None:
         try:
             given = machine()
         except Exception as error:  # noqa: BLE001 - the app's own code may raise anything
             from nhagent.redaction import in_prose
 
             raise ConfigurationError(f"machine: failed ({in_prose(error)})", "correct it") from None
-        if given is not None and not isinstance(given, str):
+        if given is not None and not isinstance(given, str | Machine):
             raise ConfigurationError(
                 f"machine: gave a {type(given).__name__}", "let it give the machine's name, or None"
             )

@@ -15,7 +15,7 @@ from nhagent.hub.installations import compact, patch_between, to_json
 from nhagent.logs import Log
 from nhagent.models import altered, identity_of_channel
 from nhagent.registrars.deletions import applied, deletions_of
-from nhagent.registrars.protocol import INSTALLATION, Learnt, Observed
+from nhagent.registrars.protocol import INSTALLATION, REGISTRATION, Learnt, Observed
 from nhagent.registrars.records import INSTALLATION_RECORD, InstallationRecord, due_by_our_clock
 from nhagent.steps import PatchRecord, PutRecord, ReadRecord
 
@@ -92,18 +92,19 @@ class InstallationRegistrar:
         """Give the record: it is the installation itself."""
         return record
 
-    def doubt_all(self, accepted: Accepted) -> Accepted:
-        """The hub may hold anything under the installation id."""
-        return accepted.doubting(INSTALLATION_RECORD)
+    def doubt_all(self, accepted: Accepted, registrations: Mapping[str, str]) -> Accepted:
+        """The hub may hold anything under the installation id, and rows of the other style must go."""
+        left = [Deletion(REGISTRATION, registration_id) for registration_id in registrations.values()]
+        return accepted.doubting(INSTALLATION_RECORD).deleting(*left)
 
     def retire(self, installation: Installation, accepted: Accepted) -> Accepted:
         """A record of another id must go."""
-        wanted = Deletion(INSTALLATION, installation.installation_id)
-        # A record that is wanted again stays: deletions come after writes and would undo them.
-        if wanted in accepted.to_delete:
-            accepted = accepted.without(wanted)
+        wanted = installation.installation_id
+        if accepted.to_delete:
+            # A record that is wanted again stays: deletions come after writes and would undo them.
+            accepted = accepted.without(Deletion(INSTALLATION, wanted))
         before = InstallationRecord.of(accepted)
-        if before is None or before.installation.installation_id == wanted.id:
+        if before is None or before.installation.installation_id == wanted:
             return accepted
         gone = Deletion(INSTALLATION, before.installation.installation_id)
         return accepted.changed(records={}).deleting(gone)

@@ -129,8 +129,13 @@ class Registrar(Protocol):
     def compared(self, record: JsonObject) -> JsonObject:
         """Give the part of a stored record that `observe` gives too. Pure."""
 
-    def doubt_all(self, accepted: Accepted) -> Accepted:
-        """Mark what the hub may hold under an id that is known, where all else was lost. Pure."""
+    def doubt_all(self, accepted: Accepted, registrations: Mapping[str, str]) -> Accepted:
+        """Mark what the hub may hold under ids that are known, where all else was lost. Pure.
+
+        Args:
+            accepted: what is remembered all the same.
+            registrations: the ids that the hub gave, by record name.
+        """
 
     def retire(self, installation: Installation, accepted: Accepted) -> Accepted:
         """Write down as to be deleted whatever is held and not wanted; records of the other style. Pure."""

@@ -104,9 +104,14 @@ class RegistrationRegistrar:
         """Give the row, without the id and the times that are kept beside it."""
         return RegistrationRecord.from_json(record).row or {}
 
-    def doubt_all(self, accepted: Accepted) -> Accepted:
-        """Nothing: the ids were lost with all else."""
-        return accepted
+    def doubt_all(self, accepted: Accepted, registrations: Mapping[str, str]) -> Accepted:
+        """The hub may hold anything under each id."""
+        known = {name: RegistrationRecord(id=given).to_json() for name, given in registrations.items()}
+        return accepted.changed(
+            style=REGISTRATION,
+            records={**known, **accepted.records},
+            in_doubt=accepted.in_doubt | known.keys(),
+        )
 
     def retire(self, installation: Installation, accepted: Accepted) -> Accepted:
         """Rows of a dropped template or tile must go, and with another platform all of them."""

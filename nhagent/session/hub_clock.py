@@ -54,7 +54,7 @@ class HubClock:
 
     def now(self) -> datetime:
         """The time by the hub's clock, as far as it was seen; else by ours."""
-        skew = self.skew
+        skew = None if self._seen is None else self.skew
         if skew is None or abs(skew) <= CLOCK_TOLERANCE_SECONDS:
             return self.signing_time()
         return self._clock() + timedelta(seconds=skew)

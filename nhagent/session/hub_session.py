@@ -73,7 +73,8 @@ class HubSession:
 
     def now(self) -> datetime:
         """Give the time by the hub's clock, as far as this process has seen it; else by ours."""
-        self._look_at_clock()
+        if self._client is not None:
+            self._look_at_clock()
         return self.clock.now()
 
     def open(self, seconds: float | None = None) -> HubClient:
@@ -89,7 +90,7 @@ class HubSession:
             self._client = self._opened()
         if seconds is not None:
             self._client.allow(seconds)
-        if self.is_cut:  # looked at last: a cut that comes later finds the client
+        if self._cut and self.is_cut:  # looked at last: a cut that comes later finds the client
             raise HubUnavailable(
                 "the background thread was stopped: it sends nothing any more", "start again"
             )

@@ -44,9 +44,9 @@ def sum_of_identity(identity: dict[str, Any]) -> int:
     return crc32("\n".join(str(identity[name]) for name in fields).encode())
 
 
-def sum_of_records(state: dict[str, Any]) -> int:
-    """Tells a flipped bit in the ids of ``state.json``."""
-    return crc32("\n".join(sorted(record.get("id", "") for record in state["records"].values())).encode())
+def checksum_of(document: dict[str, Any]) -> int:
+    """Tells a flipped bit anywhere in a file of this edition."""
+    return crc32(json.dumps(document, sort_keys=True, separators=(",", ":")).encode())
 
 
 def folder_of(device: Device) -> Path:

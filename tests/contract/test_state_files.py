@@ -67,14 +67,17 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
 
 
 def changes(device: Device, before: dict[str, bytes], names: dict[str, str]) -> dict[str, Any]:
-    """What was written, by file and path, without sums, which are checked here; "(gone)": it was there."""
+    """What was written, by file and path; "(gone)": it was there. What is new in files is checked here."""
     seen = {}
     for name in FILES:
         old, new = json.loads(before[name]), json.loads((folder_of(device) / name).read_bytes())
-        assert sorted(new) == sorted(TABLE["keys"][name])
-        sum_of = state_folders.sum_of_identity if name == "identity.json" else state_folders.sum_of_records
-        assert new.pop("sum") == sum_of(new)
-        was, is_now = flat(old), flat(new)
+        added = TABLE["keys since"][name]
+        if new != old:
+            assert new.keys() == {*TABLE["keys"][name], *added} - {"sum"}
+            assert new.pop("checksum") == state_folders.checksum_of(new)
+        was, is_now = (
+            flat({key: part for key, part in file.items() if key not in added}) for file in (old, new)
+        )
         paths = [path for path in {**was, **is_now} if path != "sum" and was.get(path) != is_now.get(path)]
         seen[name] = {path: reduced(is_now.get(path, "(gone)"), names) for path in paths}
     return seen

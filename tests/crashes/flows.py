@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nhagent import Agent, HubClient, Platform, Registration, Report, SecondaryTile, Template
-from nhagent.filesystem import Disk
+from nhagent.filesystem import Disk, read_whole
 
 from .volatile_disk import PowerCut, VolatileDisk
 
@@ -69,7 +69,7 @@ class World:
     def identity(self) -> str | None:
         """The id on disk."""
         try:
-            content = (self.disk or Disk()).read(self.path("identity.json"), 10_000)
+            content = read_whole(self.disk or Disk(), self.path("identity.json"), 10_000)
             return str(json.loads(content)["installation_id"])
         except (FileNotFoundError, ValueError):
             return None

@@ -11,8 +11,11 @@ import itertools
 import os
 import random
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from nhagent.filesystem import Disk
+from nhagent.places import Folder
 
 
 class PowerCut(BaseException):
@@ -89,7 +92,32 @@ class VolatileDisk(Disk):
         """Replace a file's content behind everybody's back."""
         self._names[path] = self._durable[path] = File(content, content)
 
-    def read(self, path: str, limit: int) -> bytes:
+    def exists(self, path: str) -> bool:
+        return path in self._names
+
+    def is_folder(self, path: str) -> bool:
+        return path in self._names and self._names[path].is_folder
+
+    def open_folder(self, path: str) -> Folder:
+        if path not in self._names:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+        return Folder(path, None, partial(os.path.join, path))
+
+    def close_folder(self, folder: Folder) -> None:
+        """A folder in memory needs no closing."""
+
+    def names(self, folder: Folder) -> list[str]:
+        return [os.path.basename(path) for path in self._names if os.path.dirname(path) == folder.path]
+
+    def make_folder(self, folder: Folder, name: str) -> None:
+        self.fuse.burn(f"make_folder {name}")
+        path = folder.at(name)
+        if path in self._names:
+            raise FileExistsError(errno.EEXIST, "File exists", path)
+        self._change(path, File(is_folder=True))
+
+    def read(self, folder: Folder, name: str, limit: int, **_: object) -> bytes:
+        path = folder.at(name)
         file = self._names.get(path)
         if file is None:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
@@ -97,20 +125,9 @@ class VolatileDisk(Disk):
             raise IsADirectoryError(errno.EISDIR, "Is a directory", path)
         return file.content[:limit]
 
-    def exists(self, path: str) -> bool:
-        return path in self._names
-
-    def is_folder(self, path: str) -> bool:
-        return path in self._names and self._names[path].is_folder
-
-    def make_folder(self, path: str) -> None:
-        self.fuse.burn(f"make_folder {os.path.basename(path)}")
-        if path in self._names:
-            raise FileExistsError(errno.EEXIST, "File exists", path)
-        self._change(path, File(is_folder=True))
-
-    def create(self, path: str) -> int:
-        self.fuse.burn(f"create {os.path.basename(path)}")
+    def create(self, folder: Folder, name: str) -> int:
+        self.fuse.burn(f"create {name}")
+        path = folder.at(name)
         file = self._names.get(path)
         if file is None:
             file = File()
@@ -118,33 +135,38 @@ class VolatileDisk(Disk):
         file.content = b""
         return self._opened(file)
 
-    def write(self, file: int, content: bytes) -> int:
+    def write(self, file: int, content: Any) -> int:
         self.fuse.burn("write")
         taken = max(1, len(content) // 2)  # in two pieces at least, as a slow device takes it
         self._open[file].content += content[:taken]
         return taken
 
-    def sync(self, file: int) -> None:
+    def sync(self, file: Any) -> None:
         self.fuse.burn("sync")
         self._open[file].durable = self._open[file].content
 
     def close(self, file: int) -> None:
         del self._open[file]
 
-    def replace(self, path: str, by: str) -> None:
-        self.fuse.burn(f"replace {os.path.basename(path)}")
+    def replace(self, folder: Folder, name: str, by: str) -> None:
+        self.fuse.burn(f"replace {name}")
+        path, by = folder.at(name), folder.at(by)
         file = self._names[by]
         # One rename is one entry of a journal: never half of it.
         self._change(path, file)
-        _set(self._names, by, None)
-        self._pending.setdefault(os.path.dirname(by), []).append((by, None))
+        self._vanish(by)
 
-    def sync_folder(self, path: str) -> None:
-        self.fuse.burn(f"sync_folder {os.path.basename(path)}")
-        for name, file in self._pending.pop(path, []):
+    def remove(self, folder: Folder, name: str) -> None:
+        self.fuse.burn(f"remove {name}")
+        self._vanish(folder.at(name))
+
+    def sync_folder(self, folder: Folder) -> None:
+        self.fuse.burn(f"sync_folder {os.path.basename(folder.path)}")
+        for name, file in self._pending.pop(folder.path, []):
             _set(self._durable, name, file)
 
-    def open_lock(self, path: str) -> int:
+    def open_lock(self, folder: Folder, name: str) -> int:
+        path = folder.at(name)
         if path not in self._names:
             self._change(path, File())
         return self._opened(self._names[path])
@@ -154,6 +176,10 @@ class VolatileDisk(Disk):
 
     def unlock(self, file: int) -> None:
         """See `lock`."""
+
+    def _vanish(self, path: str) -> None:
+        _set(self._names, path, None)
+        self._pending.setdefault(os.path.dirname(path), []).append((path, None))
 
     def _opened(self, file: File) -> int:
         number = next(self._next)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nhagent.device.machine import derived_installation_id, fingerprint_of, name_of_machine
+from nhagent.device.machine import Fingerprint, derived_installation_id, fingerprint_of, name_of_machine
 from nhagent.emulator import Emulator
 from nhagent.errors import ConfigurationError
 from nhagent.report import StartState
@@ -153,8 +153,8 @@ def test_derived_id_depends_on_machine_app_and_hub() -> None:
     }
     assert len(ids) == 8
     assert derived_installation_id("a", "x", "Hub") == derived_installation_id("a", "x", "hub")
-    assert fingerprint_of(None, "x", "h") is None
-    assert fingerprint_of("a", "x", "h") not in ids
+    assert fingerprint_of(None, "x", "h") == Fingerprint()
+    assert fingerprint_of("a", "x", "h").name not in ids
 
 
 def test_machine_is_told_by_its_board_and_else_by_its_machine_id(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from nhagent import Template
 from nhagent.errors import StateUnwritable
 from nhagent.filesystem import Disk
+from nhagent.places import Folder
 from tests.device_under_test import PLAIN, Device, register
 
 
@@ -21,10 +22,10 @@ class FullDisk(Disk):
 
     is_full = True
 
-    def create(self, path: str) -> int:
+    def create(self, folder: Folder, name: str) -> int:
         if self.is_full:
-            raise OSError(errno.ENOSPC, "No space left on device", path)
-        return super().create(path)
+            raise OSError(errno.ENOSPC, "No space left on device", name)
+        return super().create(folder, name)
 
 
 def test_first_start_on_a_full_disk_sends_nothing_and_waits(device: Device) -> None:
@@ -89,8 +90,8 @@ def test_wish_that_cannot_be_kept_is_refused(device: Device) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other read-only folders")
 def test_device_in_a_folder_that_is_read_only_goes_on_without_a_lock_file(device: Device) -> None:
     class ReadOnly(FullDisk):
-        def open_lock(self, path: str) -> int:
-            raise OSError(errno.EROFS, "Read-only file system", path)
+        def open_lock(self, folder: Folder, name: str) -> int:
+            raise OSError(errno.EROFS, "Read-only file system", name)
 
     device.start()
     device.channel = "https://push.example/2"
@@ -137,6 +138,9 @@ def test_service_cannot_make_root_give_a_file_away_that_it_links_to(device: Devi
         os.link(theirs[0], memory / "state.json.new")
         os.link(theirs[1], memory / "lock")
         device.channel = "https://push.example/2"
+        report = device.agent().start(timeout=0)
+        assert "not the file of the user whose folder it is in" in str(report.error)
+        (memory / "lock").unlink()
         assert device.start().outcome == "updated"
         assert [(path.read_text(), path.stat().st_uid) for path in theirs] == [("root's own", 0)] * 2
 

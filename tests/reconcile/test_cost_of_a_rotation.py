@@ -13,6 +13,7 @@ import pytest
 
 from nhagent.filesystem import Disk
 from nhagent.hub.transport import Transport
+from nhagent.places import Folder
 from nhagent.reconcile.planner import plan_start
 from tests.device_under_test import Device, register
 
@@ -25,9 +26,9 @@ class CountingDisk(Disk):
     def __init__(self) -> None:
         self.writes = 0
 
-    def replace(self, path: str, by: str) -> None:
+    def replace(self, folder: Folder, name: str, by: str) -> None:
         self.writes += 1
-        super().replace(path, by)
+        super().replace(folder, name, by)
 
 
 def calls_until_sent(start: Callable[[], Any]) -> Counter[CodeType]:

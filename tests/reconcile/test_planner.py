@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from nhagent import HubClient, Installation, Platform, SecondaryTile
 from nhagent.device.accepted import Accepted, Deletion
+from nhagent.device.machine import Fingerprint
 from nhagent.device.state import Identity, RetryState, State
 from nhagent.device.store import IDENTITY, STATE, Memory
 from nhagent.errors import ChannelError
@@ -25,7 +26,7 @@ from nhagent.report import StartState
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 HERE, THERE = "ns.servicebus.windows.net", "other.servicebus.windows.net"
-OURS, THEIRS = "machine-id:ours", "machine-id:theirs"
+OURS, THEIRS = Fingerprint("machine-id:ours"), Fingerprint("machine-id:theirs")
 OLD, NEW = "https://push.example/1", "https://push.example/2"
 
 
@@ -84,7 +85,7 @@ def plan(
     learnt: Learnt | None = None,
     namespace: str | None = HERE,
     now: datetime = NOW,
-    machine: str | None = OURS,
+    machine: Fingerprint = OURS,
     mode: Mode = Mode(),  # noqa: B008 - frozen
     **given_by_app: Any,
 ) -> StartPlan:
@@ -126,7 +127,7 @@ REFUSED = RetryState("Unauthorized", 2, LATER, "blocked", NOW)
         (known(unreadable=(IDENTITY,), identity=None), {}, StartState.UNVERIFIED, []),
         (known(), {"machine": THEIRS, "channel": NEW}, StartState.CLONED, ["PUT"]),
         (known(), {"machine": THEIRS}, StartState.CLONED, []),
-        (known(), {"machine": None}, StartState.IN_SYNC, []),
+        (known(), {"machine": Fingerprint()}, StartState.IN_SYNC, []),
         (known(), {"namespace": THERE}, StartState.IDENTIFIED, ["PUT"]),
         (known(), {"namespace": None}, StartState.IN_SYNC, []),
         (known(state=state(retry=REFUSED)), {}, StartState.BLOCKED, []),
@@ -149,7 +150,7 @@ def test_row_of_the_table_and_steps(
 def test_unchanged_start_is_settled_and_commits_what_is_on_disk() -> None:
     made = plan(known())
     assert made.is_settled
-    assert made.committed_state == known().state
+    assert known().state.is_stored_as(made.committed_state)
     assert made.identity == known().identity
 
 
