@@ -22,7 +22,7 @@ _OWNER: Final = "$installationid:{"
 
 
 MAX_ROWS: Final = 10_000
-"""Rows of one channel that are taken at once: what is written down of them must fit into the state file."""
+"""Rows that are taken at once: what is written down of them must fit into the state file."""
 
 
 def list_channels(hub: HubClient, installation: Installation) -> dict[str, list[Registration]]:
@@ -34,24 +34,30 @@ def list_channels(hub: HubClient, installation: Installation) -> dict[str, list[
     channels = {"": installation.push_channel}
     for tile_id, tile in installation.secondary_tiles.items():
         channels[tile_id] = str(tile.channel)
-    return {name: list_channel(hub, installation.platform, channel) for name, channel in channels.items()}
+    limit = MAX_ROWS // len(channels)
+    return {
+        name: list_channel(hub, installation.platform, channel, limit) for name, channel in channels.items()
+    }
 
 
-def list_channel(hub: HubClient, platform: Platform, channel: PushChannel) -> list[Registration]:
-    """List what the hub holds for one push channel, up to `MAX_ROWS` of it; see `list_channels`."""
+def list_channel(
+    hub: HubClient, platform: Platform, channel: PushChannel, limit: int = MAX_ROWS
+) -> list[Registration]:
+    """List what the hub holds for one push channel, up to so many rows; see `list_channels`."""
     ours = identity_of_channel(platform, channel)
-    return [
+    rows = (
         row
-        for row in islice(hub.registrations_by_channel(channel), MAX_ROWS)
+        for row in hub.registrations_by_channel(channel)
         if row.registration_id not in {None, ".", ".."}
         and identity_of_channel(row.platform, row.channel) == ours
         and _has_usable_owner(row)
-    ]
+    )
+    return list(islice(rows, limit))
 
 
 def is_whole(listed: Mapping[str, Collection[Registration]]) -> bool:
     """Whether the lists may hold everything, so that none has to be asked for again."""
-    return all(len(rows) < MAX_ROWS for rows in listed.values())
+    return all(len(rows) < MAX_ROWS // len(listed) for rows in listed.values())
 
 
 def _has_usable_owner(row: Registration) -> bool:

@@ -275,7 +275,16 @@ def test_interrupt_at_any_moment_of_the_start_leaves_nothing_running(witness: Wi
             interrupts += 1
     assert interrupts == 60
     assert witness.sees_none()
-    assert happens(lambda: not [thread for thread in threading.enumerate() if thread.name == "nhagent child"])
+    # One that was interrupted before it began is listed for ever, and never was alive.
+    assert happens(
+        lambda: (
+            not [
+                thread
+                for thread in threading.enumerate()
+                if thread.name == "nhagent child" and thread.is_alive()
+            ]
+        )
+    )
 
 
 WAITING_AT_THE_END = """

@@ -210,3 +210,23 @@ def test_more_rows_than_fit_are_deleted_start_by_start(device: Device, backend: 
     assert lists.is_whole({"": []})
     row = backend.create_registration(Registration(Platform.WNS, device.channel, ["stale"]))[0]
     assert not lists.is_whole({"": [row] * lists.MAX_ROWS})
+    many = dict.fromkeys(["", *map(str, range(9))], [row] * (lists.MAX_ROWS // 10))
+    assert not lists.is_whole(many), "rows of all channels have to fit into one file"
+
+
+def test_rows_that_are_left_out_do_not_make_a_list_look_whole(device: Device, backend: HubClient) -> None:
+    """Those of another channel come first, as a proxy may send them; of ours not one more than asked for."""
+    from nhagent.registrars.first_run import list_channel
+
+    ours = [
+        backend.create_registration(Registration(Platform.WNS, device.channel, [f"stale-{number}"]))[0]
+        for number in range(4)
+    ]
+    theirs = backend.create_registration(Registration(Platform.WNS, "https://push.example/x", ["stale"]))[0]
+
+    class Listing:
+        def registrations_by_channel(self, _: object) -> list[object]:
+            return [theirs, *ours]
+
+    hub: Any = Listing()
+    assert list_channel(hub, Platform.WNS, device.channel, 3) == ours[:3]
