@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from nhagent import Agent, HubClient, Platform, Registration, Report, SecondaryTile, Template
 from nhagent.emulator import Emulator
@@ -72,6 +75,15 @@ class Device:
         if isinstance(value, Exception):
             raise value
         return value
+
+
+def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what one of a device's files says, as if the device had written it."""
+    document = json.loads(path.read_text())
+    del document["checksum"]
+    change(document)
+    checksum = crc32(json.dumps(document, sort_keys=True, separators=(",", ":")).encode())
+    path.write_text(json.dumps({**document, "checksum": checksum}))
 
 
 def register(device: Device, **changes: Any) -> Report:

@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from select import select
 from time import monotonic, sleep
@@ -71,6 +72,7 @@ class Daemon:
     ) -> None:
         self._config = config
         self._notify = systemd.Messages(notify).send
+        self._last_words = partial(notify, "STOPPING=1")
         self._read = read
         self._use(read(config))
         self._sleep = sleep or self._sleep_until_signal
@@ -86,7 +88,7 @@ class Daemon:
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
-        stop = StopSignals()
+        stop = StopSignals(self._last_words)
         try:
             stop.obey()
             self._handle_signals()

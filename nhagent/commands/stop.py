@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
 GRACE_SECONDS: Final = 0.8
@@ -25,9 +26,14 @@ class Stopped(BaseException):
 
 
 class StopSignals:
-    """Obeys SIGTERM and SIGINT from `obey` on."""
+    """Obeys SIGTERM and SIGINT from `obey` on.
 
-    def __init__(self) -> None:
+    Args:
+        last_words: says that the process ends, where the main thread does not come to it; never waits.
+    """
+
+    def __init__(self, last_words: Callable[[], object]) -> None:
+        self._last_words = last_words
         self._calling: int | None = None
 
     def obey(self) -> None:
@@ -41,7 +47,9 @@ class StopSignals:
         listening, self._calling = os.pipe()
         os.set_blocking(self._calling, False)
         signal.set_wakeup_fd(self._calling, warn_on_full_buffer=False)
-        Thread(target=_end_after, args=(listening,), name="nhagent-stop", daemon=True).start()
+        Thread(
+            target=_end_after, args=(listening, self._last_words), name="nhagent-stop", daemon=True
+        ).start()
 
     def let_go(self) -> None:
         """Let the second thread end. Handlers of signals stay as they are."""
@@ -57,7 +65,7 @@ def _stop(_: int, __: FrameType | None) -> NoReturn:
     raise Stopped
 
 
-def _end_after(listening: int) -> None:
+def _end_after(listening: int, last_words: Callable[[], object]) -> None:
     """End the process some time after a signal that stops it was written into a pipe."""
     from time import sleep
 
@@ -67,6 +75,7 @@ def _end_after(listening: int) -> None:
         while numbers := os.read(listening, 4096):
             if not set(SIGNALS).isdisjoint(numbers):
                 sleep(GRACE_SECONDS)
+                last_words()
                 os._exit(0)  # skips what else waits at the end of a process, such as threads of others
     finally:
         os.close(listening)

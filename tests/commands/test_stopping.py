@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -186,17 +188,25 @@ STUBBORN = {
 
 @pytest.mark.parametrize("plugin", STUBBORN)
 def test_plug_in_that_lets_nothing_end_it_ends_with_the_daemon(
-    living: Callable[..., Living], plugin: str
+    living: Callable[..., Living], short_folder: Path, plugin: str
 ) -> None:
-    daemon = living('plugin = "stubborn:channel"')
+    daemon = living('plugin = "stubborn:channel"', door=str(short_folder / "notify"))
     begun = daemon.folder / "begun"
     (daemon.folder / "stubborn.py").write_text(
         f"import pathlib, threading, time\ndef channel():\n    pathlib.Path({str(begun)!r}).touch()\n"
         f"{STUBBORN[plugin]}"
     )
-    daemon.begins()
-    assert happens(begun.exists)
-    assert daemon.ends() == 0
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
+        door.bind(str(short_folder / "notify"))
+        daemon.begins()
+        assert happens(begun.exists)
+        assert daemon.ends() == 0
+        door.setblocking(False)
+        heard = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                heard.append(door.recv(4096))
+    assert b"STOPPING=1" in heard
 
 
 def test_call_in_c_that_no_signal_interrupts_ends_with_the_daemon(living: Callable[..., Living]) -> None:

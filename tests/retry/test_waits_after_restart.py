@@ -11,7 +11,7 @@ import pytest
 
 from nhagent.errors import CredentialError, HeldBack, HubUnavailable, Throttled, Unauthorized
 from nhagent.report import StartState
-from tests.device_under_test import Device, first_run
+from tests.device_under_test import Device, first_run, rewrite
 
 YEARS = timedelta(days=3652)
 
@@ -117,10 +117,11 @@ def test_wait_that_no_hub_can_have_asked_for_is_not_believed(device: Device) -> 
     device.channel = "https://push.example/2"
     device.hub.fail("*", status=429)
     device.agent().start(timeout=0)
-    state = device.files["state.json"]
-    document = json.loads(state.read_text())
-    document["trouble"]["until"] = f"7{document['trouble']['until'][1:]}"  # one digit has changed
-    state.write_text(json.dumps(document))
+
+    def wait_for_millennia(document: dict[str, Any]) -> None:
+        document["trouble"]["until"] = f"7{document['trouble']['until'][1:]}"
+
+    rewrite(device.files["state.json"], wait_for_millennia)
     assert isinstance(device.agent().start(timeout=0).error, HeldBack)
     device.offset = timedelta(hours=2, minutes=1)
     assert device.start().outcome == "updated"

@@ -15,6 +15,7 @@ import pytest
 
 from nhagent.commands.cli import main
 from nhagent.emulator import Emulator
+from tests.device_under_test import rewrite
 from tests.key_ring.machine import key_of
 
 CONFIG = """
@@ -86,10 +87,7 @@ class Doctored:
 
     def change(self, name: str, change: Callable[[dict[str, Any]], object]) -> None:
         """Change one of the state's documents."""
-        path = self.device_folder / name
-        document = json.loads(path.read_text())
-        change(document)
-        path.write_text(json.dumps(document))
+        rewrite(self.device_folder / name, change)
 
     def register(self) -> None:
         assert main(["register", "--config", str(self.config)]) == 0
