@@ -2,7 +2,7 @@
 
 A connection string is what the Azure portal shows under "Access Policies":
 ``Endpoint=sb://NAMESPACE.servicebus.windows.net/;SharedAccessKeyName=NAME;SharedAccessKey=KEY``. The key
-leaves this module only inside a signature: it is in no ``repr``, ``str``, exception or log.
+leaves this module only inside a signature: it is in no ``repr``, ``str``, exception, log or pickle.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from nhagent import validation
 from nhagent.errors import ConfigurationError
-from nhagent.secret import hiding_arguments
+from nhagent.secret import Secret, hiding_arguments
 from nhagent.values import Frozen
 
 TYPE_CHECKING = False
@@ -39,14 +39,20 @@ class ConnectionString(Frozen):
     Attributes:
         endpoint: the namespace's base URL, https (or http to loopback), without a trailing slash.
         key_name: the access policy's name.
-        key: the access policy's key; a secret.
+        key: the access policy's key, which only ``key.reveal()`` shows; it is given as text. So the whole
+            can be copied, but not pickled.
         entity_path: the hub's name where the string carries one, else None.
     """
 
     endpoint: str
     key_name: str
-    key: str
+    key: Secret[str]
     entity_path: str | None = None
+
+    def __init__(
+        self, endpoint: str, key_name: str, key: str | Secret[str], entity_path: str | None = None
+    ) -> None:
+        self.__dict__.update(endpoint=endpoint, key_name=key_name, key=Secret(key), entity_path=entity_path)
 
     @classmethod
     @hiding_arguments
@@ -80,7 +86,7 @@ class ConnectionString(Frozen):
         return cls(
             endpoint=read_endpoint(values["endpoint"], "connection string: Endpoint"),
             key_name=values["sharedaccesskeyname"],
-            key=values["sharedaccesskey"],
+            key=Secret(values["sharedaccesskey"]),
             entity_path=values.get("entitypath") or None,
         )
 
@@ -127,7 +133,7 @@ class ConnectionString(Frozen):
 
         audience = quote(resource.lower(), safe="")
         expiry = int(now.timestamp()) + TOKEN_SECONDS
-        digest = hmac.digest(self.key.encode(), f"{audience}\n{expiry}".encode(), "sha256")
+        digest = hmac.digest(self.key.reveal().encode(), f"{audience}\n{expiry}".encode(), "sha256")
         signature = quote(b64encode(digest), safe="")
         name = quote(self.key_name, safe="")
         return f"SharedAccessSignature sr={audience}&sig={signature}&se={expiry}&skn={name}"
