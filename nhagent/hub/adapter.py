@@ -67,6 +67,8 @@ class Adapter(HTTPAdapter):
         self._socket: Any = None
         self.is_cut = False
         self.query = ""
+        self._socket_class = type("Socket", (_Cuttable, socket.socket), {"adapter": self})
+        context.sslsocket_class = type("TlsSocket", (_Cuttable, ssl.SSLSocket), {"adapter": self})
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def request_url(self, *args: Any, **keywords: Any) -> str:
@@ -112,7 +114,7 @@ class Adapter(HTTPAdapter):
         )
         for family, kind, protocol, _, address in found:
             try:
-                sock = socket.socket(family, kind, protocol)
+                sock: socket.socket = self._socket_class(family, kind, protocol)
             except OSError as error:  # a machine without IPv6 goes on with the next
                 failure = error
                 continue
@@ -155,6 +157,21 @@ class Adapter(HTTPAdapter):
         """Make the class of pools whose connections can be cut, and show no query."""
         connection = type("Connection", (_Watched, pool.ConnectionCls), {"adapter": self})
         return type("Pool", (pool,), {"ConnectionCls": connection})
+
+
+class _Cuttable:
+    """The part of a socket that reads nothing once its adapter is cut.
+
+    What still comes in after a shutdown is read all the same: who sends without end would not be cut off.
+    """
+
+    adapter: Adapter
+
+    def recv_into(self, *args: Any, **keywords: Any) -> int:
+        if self.adapter.is_cut:
+            raise TimeoutError(_TOO_LATE)
+        received: int = super().recv_into(*args, **keywords)  # type: ignore[misc]
+        return received
 
 
 class _Watched:

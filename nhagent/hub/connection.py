@@ -28,6 +28,12 @@ MAX_KEY_CHARACTERS: Final = 256
 _NAMES: Final = frozenset({"endpoint", "sharedaccesskeyname", "sharedaccesskey", "entitypath"})
 _COPY_AGAIN: Final = "copy it again"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+MAX_HOST_CHARACTERS: Final = 253
+MAX_LABEL_CHARACTERS: Final = 63
+_IN_NAMES: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+"""Names in other scripts are written as the DNS has them, with ``xn--``."""
+_IN_IPV6: Final = frozenset("0123456789abcdef:")
+"""Without the ``%`` of a zone, which no certificate is for, and the dot of an IPv4 address in it."""
 _LOOPBACK_NETWORK: Final = "127"
 _PARTS_OF_IPV4: Final = 4
 _OCTETS: Final = frozenset(map(str, range(256)))
@@ -72,7 +78,7 @@ class ConnectionString(Frozen):
             raise ConfigurationError(
                 f"connection string: is {type(text).__name__}, not readable text", _COPY_AGAIN
             )
-        values = _named_parts(text)
+        values = _named_parts(str.__str__(text))  # a key ring may give a subclass, with ways of its own
         for name in ("Endpoint", "SharedAccessKeyName", "SharedAccessKey"):
             if not values.get(name.lower()):
                 raise ConfigurationError(
@@ -178,12 +184,18 @@ def read_endpoint(text: str, name: str) -> str:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise _not_an_address(name) from None
-    if not host or "@" in parts.netloc or parts.scheme not in {"sb", "https", "http"}:
+    if not host or port == 0 or "@" in parts.netloc or parts.scheme not in {"sb", "https", "http"}:
         raise _not_an_address(name)
     if parts.scheme == "http" and not is_loopback(text):
         raise ConfigurationError(
             f"{name} http://{host}: plain http is for loopback alone", "use sb:// or https://"
         )
+    # What no resolver takes would be asked for again and again.
+    labels = host.removesuffix(".").split(".")
+    is_name = _IN_NAMES.issuperset(host) and "" not in labels and len(host) <= MAX_HOST_CHARACTERS
+    is_name = is_name and len(max(labels, key=len)) <= MAX_LABEL_CHARACTERS
+    if not is_name and not (":" in host and _IN_IPV6.issuperset(host)):
+        raise _not_an_address(name)
     scheme = "http" if parts.scheme == "http" else "https"
     if port == _DEFAULT_PORTS[scheme]:
         port = None  # the same namespace, written longer

@@ -212,3 +212,15 @@ def test_connection_string_in_a_wrong_place_is_not_shown() -> None:
         with pytest.raises(NhagentError) as caught:
             wrong()
         assert KEY not in str(caught.value)
+
+
+def test_text_with_ways_of_its_own_is_read_as_the_text_that_it_is() -> None:
+    class Odd(str):
+        __slots__ = ()
+
+        def strip(self, *_: object) -> str:
+            raise RuntimeError
+
+        split = lower = partition = strip  # type: ignore[assignment]
+
+    assert ConnectionString.parse(Odd(LISTEN)) == ConnectionString.parse(LISTEN)

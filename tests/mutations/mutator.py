@@ -30,7 +30,7 @@ NAMES = [
 ]
 VALUES: list[str] = [
     *("", " ", "0", "-1", "1", "+5", "1e9", "NaN", "inf", "9" * 99, "9" * 5000, "0.0000001", "1,2", "٣"),
-    *("\xb2",),
+    *("\xb2", "5\x1f", "\x1c7"),
     *("x" * 300, "x" * 70_000, "\xff\xfe", "\x00", "\x01\x1b[31m\x07", "\x85", "\xa0", "\x7f", "é"),
     *("=?utf-8?q?a?=",),
     *('"', '""', '"1', '"1"', 'W/"2"', "W/", "*", "*" * 200, "1;2", '"a" , "b"', "\\", "%", "%00"),
@@ -110,14 +110,13 @@ class TrueReply:
         return 20 + sum(len(name) + len(value) + 4 for name, value in self.headers) + len(self.body)
 
     def wire(self) -> bytes:
-        """The reply as it is sent."""
-        head = f"HTTP/1.1 {self.status} X\r\n" + "".join(
-            f"{name}: {value}\r\n" for name, value in self.headers
-        )
+        """The reply as it is sent; the connection is closed after it."""
+        lines = [f"HTTP/1.1 {self.status} X", "Connection: close"]
+        lines += [f"{name}: {value}" for name, value in self.headers]
         framing = self.framing
         if framing is None:
             framing = f"Content-Length: {len(self.body)}\r\n".encode()
-        return head.encode("latin-1", "replace") + framing + b"\r\n" + self.body
+        return "\r\n".join([*lines, ""]).encode("latin-1", "replace") + framing + b"\r\n" + self.body
 
 
 @dataclass
