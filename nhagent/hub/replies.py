@@ -2,7 +2,7 @@
 
 The service's error body is ``<Error><Code>404</Code><Detail>WORDS.TrackingId:GUID_G3,TimeStamp:…</Detail>
 </Error>``; a newer form has a space before TrackingId; a body may be missing. Its words may have many lines,
-one for each fault that it has found; they are cut at a length that fits a log and a service's status.
+one for each fault that it has found, which an error tells in one; they are cut at a length that fits a log.
 """
 
 from __future__ import annotations
