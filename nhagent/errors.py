@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from nhagent.visible import visible
+from nhagent.visible import in_one_line, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class NhagentError(Exception):
         hint: what to do next.
 
     Attributes:
-        fact: as given.
-        hint: as given; empty where whoever raised the error gave none.
+        fact: as given, in one line, its control characters visible.
+        hint: likewise; empty where whoever raised the error gave none.
     """
 
     retryable: ClassVar[bool] = False
@@ -47,7 +47,7 @@ class NhagentError(Exception):
         # An app may raise one with anything in it, and in ways of its own.
         self.fact, self.hint = str(fact), str(hint)
         if not (self.fact.isprintable() and self.hint.isprintable()):
-            self.fact, self.hint = visible(self.fact), visible(self.hint)
+            self.fact, self.hint = in_one_line(self.fact), in_one_line(self.hint)
         super().__init__(self.fact, self.hint)
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class NhagentError(Exception):
         from copy import copy
 
         placed = copy(self)
-        placed.fact = visible(f"{place}: {self.fact}")
+        placed.fact = in_one_line(f"{place}: {self.fact}")
         placed.args = (placed.fact, self.hint)
         return placed
 

@@ -24,6 +24,17 @@ def visible(text: str) -> str:
     return "".join(map(_visible, text.replace("\r\n", "\n")))
 
 
+def in_one_line(text: str) -> str:
+    """Give text as `visible` does, in one line: a peer's second line would pass for a line of our own log.
+
+    Args:
+        text: what somebody else said.
+    """
+    if text.isprintable():
+        return text
+    return " | ".join(filter(None, map(str.strip, visible(text).split("\n"))))
+
+
 def _visible(character: str) -> str:
     if character.isprintable() or character == "\n":
         return character

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +43,6 @@ FLOORS = [
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 THIRD_PARTIES = {
     "requests": {"hub.adapter", "hub.transport"},
-    "urllib3": {"hub.adapter", "hub.transport"},
     "appdirs": {"device.paths"},
     "keyring": {"device.key_ring", "device.key_ring_calls", "device.vault"},
     "cryptography": {"device.vault_entries", "emulator.tls"},
@@ -114,6 +114,22 @@ def test_emulator_shares_no_code_with_the_library(path: Path) -> None:
 def test_third_parties_stay_in_their_one_room(path: Path) -> None:
     for imported in {name.split(".")[0] for name in imports_of(path)}:
         assert name_of(path) in THIRD_PARTIES.get(imported, {name_of(path)})
+
+
+def test_third_parties_are_those_that_setup_cfg_declares() -> None:
+    """What requests brings along is no dependency of ours: urllib3 was used so, undeclared."""
+    setup = PACKAGE.parent / "setup.cfg"
+    if not setup.exists():
+        pytest.skip("an installed package")
+    read = configparser.ConfigParser()
+    read.read(setup, "utf-8")
+    declared = {line.split()[0] for line in read["options"]["install_requires"].split("\n") if line}
+    assert declared == {"requests", "keyring", "appdirs", "cryptography"}
+    for path in MODULES:
+        imported = {name.split(".")[0] for name in imports_of(path)} - {"nhagent", "__future__"}
+        plugin_of = {"pytest"} if name_of(path) == "testing" else set()
+        assert imported <= {*sys.stdlib_module_names, *declared, *plugin_of}, name_of(path)
+        assert not any(name.startswith("requests.packages") for name in imports_of(path)), name_of(path)
 
 
 COSTLY = {

@@ -200,8 +200,24 @@ VALUES = [
     ),
     Registration(Platform.WNS, "x", template=Template(XML, WNS_TOAST), template_name="t"),
     BrowserChannel("https://push.example/1", "cHVi", "c2Vj"),
-    ConnectionString("https://ns.example", "listen", "key"),
 ]
+
+
+def test_connection_string_is_a_frozen_dataclass_whose_key_is_neither_shown_nor_pickled() -> None:
+    value = ConnectionString.parse(
+        "Endpoint=sb://ns.example;SharedAccessKeyName=listen;SharedAccessKey=marked"
+    )
+    twins = (dataclasses.replace(value), copy.copy(value), copy.deepcopy(value), value.__replace__())
+    for again in (*twins, ConnectionString("https://ns.example", "listen", "marked")):
+        assert (again, hash(again), again.key.reveal()) == (value, hash(value), "marked")
+    assert dataclasses.replace(value, key_name="other") != value
+    for shown in (value, vars(value), dataclasses.asdict(value), dataclasses.astuple(value), value.key):
+        assert "marked" not in f"{shown} {shown!r} {shown}"
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError, match="a secret cannot be pickled"):
+            pickle.dumps([value], protocol)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        value.key = value.key  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)

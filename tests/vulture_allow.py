@@ -79,4 +79,5 @@ _allowed = (
     HTTPConnectionPool.ConnectionCls,
     HTTPConnection._new_conn,
     HTTPConnection.debuglevel,
+    HTTPConnection.response_class,
 )

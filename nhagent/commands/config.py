@@ -248,15 +248,16 @@ def read_duration(text: str, name: str) -> timedelta:
     validation.check_setting(name, text)
     seconds = 0.0
     parts = _numbers_and_units(text)
+    shown = text if len(text) <= validation.MAX_SHOWN_CHARACTERS else f"{len(text)} characters"
     for number, unit in parts:
         if not _is_decimal(number) or unit not in _SECONDS:
             parts = []
             break
         seconds += float(number) * _SECONDS[unit]
     if not parts:
-        raise ConfigurationError(f'{name} "{text}": is not a duration', "write 30s, 15m, 12h, 1d or 2w")
+        raise ConfigurationError(f'{name} "{shown}": is not a duration', "write 30s, 15m, 12h, 1d or 2w")
     if seconds > LONGEST.total_seconds():
-        raise ConfigurationError(f'{name} "{text}": is longer than a hundred years', "write a shorter one")
+        raise ConfigurationError(f'{name} "{shown}": is longer than a hundred years', "write a shorter one")
     return timedelta(seconds=seconds)
 
 

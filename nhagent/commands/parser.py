@@ -26,6 +26,8 @@ START_SECONDS: Final = 30.0
 """How long register and unregister may take by default."""
 
 DEFAULT_COLUMNS: Final = 80
+MAX_DIGITS: Final = 4
+"""Digits of a width that is believed."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -181,7 +183,7 @@ def _make_formatter(prog: str) -> argparse.HelpFormatter:
 def _columns() -> int:
     """How wide the terminal is, as ``shutil.get_terminal_size`` tells it."""
     named = os.environ.get("COLUMNS", "")
-    if named.isdecimal() and int(named) > 0:
+    if named.isdecimal() and len(named) <= MAX_DIGITS and int(named) > 0:
         return int(named)
     try:
         return os.get_terminal_size(sys.__stdout__.fileno()).columns or DEFAULT_COLUMNS  # type: ignore[union-attr]

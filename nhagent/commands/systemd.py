@@ -15,6 +15,9 @@ MAX_STATUS_BYTES: Final = 500
 MAX_UNTOLD: Final = 16
 """How many messages are kept for a manager that is too busy to take them."""
 
+MAX_DIGITS: Final = 18
+"""Digits of a number that is believed: of thousands, Python makes none."""
+
 ALIVE: Final = "WATCHDOG=1"
 """The sign of life; it is the only message that is not worth telling later."""
 
@@ -68,9 +71,9 @@ class Messages:
 def watchdog_seconds(environ: Mapping[str, str] = os.environ) -> float | None:
     """Give the watchdog interval in seconds within which systemd expects a message; None: it expects none."""
     usec, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
-    if not usec.isdecimal() or int(usec) == 0 or pid not in {"", str(os.getpid())}:
+    if not usec.isdecimal() or len(usec) > MAX_DIGITS or pid not in {"", str(os.getpid())}:
         return None
-    return int(usec) / MICROSECONDS
+    return int(usec) / MICROSECONDS or None
 
 
 def writes_to_journal(environ: Mapping[str, str] = os.environ) -> bool:

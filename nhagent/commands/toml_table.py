@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from nhagent.errors import ConfigurationError
 from nhagent.regular_files import FileTooLarge, NotARegularFile, read_regular
-from nhagent.validation import check_no_hub_secret
+from nhagent.validation import MAX_SHOWN_CHARACTERS, check_no_hub_secret
 
 TYPE_CHECKING = False  # taken for typing's by type checkers; an unchanged start need not import that
 if TYPE_CHECKING:
@@ -79,6 +79,11 @@ class TomlTable:
         self._values = values
         for key in values:
             check_no_hub_secret(f"a key of {name or 'the file'}", key)
+            if len(key) > MAX_SHOWN_CHARACTERS and key not in known:
+                raise ConfigurationError(
+                    f"{name or 'the file'}: unknown key of {len(key)} characters",
+                    f"known are {', '.join(known)}",
+                )
             if key not in known:
                 raise ConfigurationError(f'{self.path(key)}: unknown key "{key}"', _nearest(key, known))
 

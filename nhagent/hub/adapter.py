@@ -1,30 +1,48 @@
 """Sockets beneath requests: one connection, which another thread can cut at any time, verified by TLS.
 
-`nhagent.hub.transport` mounts the adapter on a session of requests; nothing else uses it.
+`nhagent.hub.transport` mounts the adapter on a session of requests; nothing else uses it. The classes of
+connections are those that requests brings along: nhagent does not depend on urllib3 itself.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from http.client import HTTPException, HTTPResponse
 from typing import Any, Final
 
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.util.connection import allowed_gai_family
-from urllib3.util.ssl_ import create_urllib3_context
+from requests.exceptions import InvalidProxyURL
 
 from nhagent.errors import ConfigurationError
 from nhagent.hub.addresses import addresses_of
-from nhagent.hub.ca_bundle import read_ca_bundle
+from nhagent.hub.ca_bundle import check_usual_bundle, read_ca_bundle
 from nhagent.hub.causes import cause_of
-from nhagent.regular_files import check_regular
 
 CONNECT_SECONDS: Final = 10.0
 """Timeout of making a connection, within that of the whole exchange."""
 _TOO_LATE: Final = "the connection came too late"
+
+
+class MalformedHead(HTTPException):
+    """A line of a reply's head is not a header."""
+
+
+class CheckedReply(HTTPResponse):
+    """A reply whose head is read whole, or refused: of a malformed one urllib3 would log what is left.
+
+    Cookies are left out: requests would keep them, and send them back.
+    """
+
+    def begin(self) -> None:
+        super().begin()
+        left = str(self.headers.get_payload())
+        if left and not left.endswith("\n\r\n"):
+            raise OSError("the reply broke off within its head")
+        if left or self.headers.defects:
+            raise MalformedHead
+        del self.headers["Set-Cookie"], self.headers["Set-Cookie2"]
 
 
 class Adapter(HTTPAdapter):
@@ -40,26 +58,29 @@ class Adapter(HTTPAdapter):
 
     Attributes:
         is_cut: no connection may be made now, and none that is still being made may be used.
+        query: with its question mark, what is put behind the path that is asked for.
     """
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
-        self._connection: HTTPConnection | None = None
+        self._connection: Any = None
         self._socket: Any = None
         self.is_cut = False
-        self._query = ""
+        self.query = ""
+        self._socket_class = type("Socket", (_Cuttable, socket.socket), {"adapter": self})
+        context.sslsocket_class = type("TlsSocket", (_Cuttable, ssl.SSLSocket), {"adapter": self})
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def request_url(self, *args: Any, **keywords: Any) -> str:
         path, mark, query = super().request_url(*args, **keywords).partition("?")
-        self._query = mark + query
+        self.query = mark + query
         return path
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """As in its base, but what $REQUESTS_CA_BUNDLE names is refused where reading it could block."""
+        """As in its base, but a $REQUESTS_CA_BUNDLE that could block or fill memory is refused."""
         super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
         if conn.ca_certs:
-            check_regular(conn.ca_certs)
+            check_usual_bundle(conn.ca_certs)
 
     def cut(self) -> None:
         """End the exchange under way, whatever it waits for, from another thread."""
@@ -72,7 +93,7 @@ class Adapter(HTTPAdapter):
                 except OSError:  # it is closed already
                     pass
 
-    def _watch(self, connection: HTTPConnection, connect: Callable[[], None]) -> None:
+    def watch(self, connection: Any, connect: Callable[[], None]) -> None:
         """Let a connection be made, unless time is up: within a TLS handshake there is nothing to cut."""
         self._connection, self._socket = connection, None
         connect()
@@ -81,19 +102,23 @@ class Adapter(HTTPAdapter):
             connection.close()
             raise TimeoutError(_TOO_LATE)
 
-    def _reach(self, host: str, port: int, timeout: float | None, options: Iterable[Any]) -> socket.socket:
+    def reach(self, host: str, port: int, timeout: float | None, options: Iterable[Any]) -> socket.socket:
         """Try one address of a host after the other, for as long as there is time."""
         failure: OSError = TimeoutError(_TOO_LATE)
         found = addresses_of(
             host,
             port,
-            allowed_gai_family(),
+            socket.AF_UNSPEC,
             seconds=CONNECT_SECONDS if timeout is None else timeout,
             is_over=lambda: self.is_cut,
         )
         for family, kind, protocol, _, address in found:
-            # Kept before it is connected: a cut ends that too.
-            self._socket = sock = socket.socket(family, kind, protocol)
+            try:
+                sock: socket.socket = self._socket_class(family, kind, protocol)
+            except OSError as error:  # a machine without IPv6 goes on with the next
+                failure = error
+                continue
+            self._socket = sock  # kept before it is connected: a cut ends that too
             try:
                 for option in options:
                     sock.setsockopt(*option)
@@ -112,36 +137,59 @@ class Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **keywords: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._context, **keywords)
-        self.poolmanager.pool_classes_by_scheme = self._pool_classes()
+        self._watch_connections_of(self.poolmanager)
 
     def proxy_manager_for(self, proxy: Any, **keywords: Any) -> Any:
+        if str(proxy).lower().startswith("socks"):
+            raise InvalidProxyURL  # its connections could not be cut; ours would go around it
         manager = super().proxy_manager_for(proxy, ssl_context=self._context, **keywords)
-        manager.pool_classes_by_scheme = self._pool_classes()
+        self._watch_connections_of(manager)
         return manager
 
-    def _pool_classes(adapter) -> dict[str, type[HTTPConnectionPool]]:  # noqa: N805 - self is the connection below
-        class Plain(HTTPConnection):
-            debuglevel = 0  # of another value http.client prints the token, whoever set it
+    def _watch_connections_of(self, manager: Any) -> None:
+        usual: Mapping[str, Any] = manager.pool_classes_by_scheme
+        manager.pool_classes_by_scheme = {
+            scheme: pool if issubclass(pool.ConnectionCls, _Watched) else self._watched(pool)
+            for scheme, pool in usual.items()
+        }
 
-            def connect(self) -> None:
-                adapter._watch(self, super().connect)
+    def _watched(self, pool: Any) -> Any:
+        """Make the class of pools whose connections can be cut, and show no query."""
+        connection = type("Connection", (_Watched, pool.ConnectionCls), {"adapter": self})
+        return type("Pool", (pool,), {"ConnectionCls": connection})
 
-            def _new_conn(self) -> socket.socket:
-                return adapter._reach(self._dns_host, self.port, self.timeout, self.socket_options or ())
 
-            def putrequest(self, method: str, url: str, *args: Any, **keywords: Any) -> None:
-                super().putrequest(method, url + adapter._query, *args, **keywords)
+class _Cuttable:
+    """The part of a socket that reads nothing once its adapter is cut.
 
-        class Secure(Plain, HTTPSConnection):
-            pass
+    What still comes in after a shutdown is read all the same: who sends without end would not be cut off.
+    """
 
-        class PlainPool(HTTPConnectionPool):
-            ConnectionCls = Plain
+    adapter: Adapter
 
-        class SecurePool(HTTPSConnectionPool):
-            ConnectionCls = Secure
+    def recv_into(self, *args: Any, **keywords: Any) -> int:
+        if self.adapter.is_cut:
+            raise TimeoutError(_TOO_LATE)
+        received: int = super().recv_into(*args, **keywords)  # type: ignore[misc]
+        return received
 
-        return {"http": PlainPool, "https": SecurePool}
+
+class _Watched:
+    """The part of a connection of urllib3 that lets its adapter cut it."""
+
+    adapter: Adapter
+    response_class = CheckedReply
+    debuglevel = 0  # of another value http.client prints the token, whoever set it
+
+    def connect(self) -> None:
+        self.adapter.watch(self, super().connect)  # type: ignore[misc]
+
+    def _new_conn(self: Any) -> socket.socket:
+        adapter: Adapter = self.adapter
+        return adapter.reach(self._dns_host, self.port, self.timeout, self.socket_options or ())
+
+    def putrequest(self, method: str, url: str, *args: Any, **keywords: Any) -> None:
+        super().putrequest(method, url + self.adapter.query, *args, **keywords)  # type: ignore[misc]
 
 
 def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
@@ -156,7 +204,8 @@ def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     Raises:
         ConfigurationError: the CA bundle cannot be read.
     """
-    context = create_urllib3_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # unlike urllib3's it obeys no $SSLKEYLOGFILE
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca_bundle is not None:
         text = read_ca_bundle(ca_bundle)  # by itself TLS would wait for whatever has that name
         try:

@@ -5,9 +5,12 @@ Every start with a CA bundle imports this module: it loads no TLS.
 
 from __future__ import annotations
 
+import errno
+import os
+
 from nhagent import validation
 from nhagent.errors import ConfigurationError
-from nhagent.regular_files import FileTooLarge, NotARegularFile, read_regular
+from nhagent.regular_files import FileTooLarge, NotARegularFile, check_regular, read_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,3 +49,19 @@ def read_ca_bundle(path: str) -> str:
     if b"-----BEGIN CERTIFICATE-----" not in content:
         raise ConfigurationError(f"{name}: is not a PEM bundle", "give the authority's own")
     return content.decode("ascii", "ignore")
+
+
+def check_usual_bundle(path: str) -> None:
+    """Refuse the bundle of the usual authorities where TLS, which opens it by itself, could not take it.
+
+    Args:
+        path: the file's, which requests or $REQUESTS_CA_BUNDLE names.
+
+    Raises:
+        NotARegularFile: it is a folder, FIFO, socket or device.
+        FileTooLarge: it is larger than any bundle.
+        OSError: it cannot be looked at.
+    """
+    check_regular(path)
+    if os.stat(path).st_size > MAX_BUNDLE_BYTES:
+        raise FileTooLarge(errno.EFBIG, f"a CA bundle larger than {MAX_BUNDLE_BYTES} bytes", path)

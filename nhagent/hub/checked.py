@@ -12,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 from nhagent.validation import DOT_SEGMENTS
 
 MAX_ETAG_CHARACTERS: Final = 128
+MAX_TRACKING_ID_CHARACTERS: Final = 60
+"""Shorter than any push channel that is made of letters and digits alone."""
 MAX_TOKEN_CHARACTERS: Final = 4096
 MAX_REGISTRATION_ID_CHARACTERS: Final = 512
 
@@ -67,6 +69,20 @@ def registration_id_from(location: str | None) -> str | None:
         return None
     registration_id = unquote(path.rstrip("/").rpartition("/")[2])
     return registration_id if is_registration_id(registration_id) else None
+
+
+def tracking_id_from(text: str | None) -> str | None:
+    """Take the service's id of an exchange: a GUID, or one with a short name behind it.
+
+    Args:
+        text: the header's value, or None.
+
+    Returns:
+        The id; None where there is none, or something longer, which may quote what was sent.
+    """
+    if text is None or not 0 < len(text) <= MAX_TRACKING_ID_CHARACTERS or not text.isascii():
+        return None
+    return text if text.replace("-", "").replace("_", "").isalnum() else None
 
 
 def is_registration_id(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 A connection string is what the Azure portal shows under "Access Policies":
 ``Endpoint=sb://NAMESPACE.servicebus.windows.net/;SharedAccessKeyName=NAME;SharedAccessKey=KEY``. The key
-leaves this module only inside a signature: it is in no ``repr``, ``str``, exception or log.
+leaves this module only inside a signature: it is in no ``repr``, ``str``, exception, log or pickle.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from nhagent import validation
 from nhagent.errors import ConfigurationError
-from nhagent.secret import hiding_arguments
+from nhagent.secret import Secret, hiding_arguments
 from nhagent.values import Frozen
 
 TYPE_CHECKING = False
@@ -28,6 +28,12 @@ MAX_KEY_CHARACTERS: Final = 256
 _NAMES: Final = frozenset({"endpoint", "sharedaccesskeyname", "sharedaccesskey", "entitypath"})
 _COPY_AGAIN: Final = "copy it again"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+MAX_HOST_CHARACTERS: Final = 253
+MAX_LABEL_CHARACTERS: Final = 63
+_IN_NAMES: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+"""Names in other scripts are written as the DNS has them, with ``xn--``."""
+_IN_IPV6: Final = frozenset("0123456789abcdef:")
+"""Without the ``%`` of a zone, which no certificate is for, and the dot of an IPv4 address in it."""
 _LOOPBACK_NETWORK: Final = "127"
 _PARTS_OF_IPV4: Final = 4
 _OCTETS: Final = frozenset(map(str, range(256)))
@@ -39,14 +45,20 @@ class ConnectionString(Frozen):
     Attributes:
         endpoint: the namespace's base URL, https (or http to loopback), without a trailing slash.
         key_name: the access policy's name.
-        key: the access policy's key; a secret.
+        key: the access policy's key, which only ``key.reveal()`` shows; it is given as text. So the whole
+            can be copied, but not pickled.
         entity_path: the hub's name where the string carries one, else None.
     """
 
     endpoint: str
     key_name: str
-    key: str
+    key: Secret[str]
     entity_path: str | None = None
+
+    def __init__(
+        self, endpoint: str, key_name: str, key: str | Secret[str], entity_path: str | None = None
+    ) -> None:
+        self.__dict__.update(endpoint=endpoint, key_name=key_name, key=Secret(key), entity_path=entity_path)
 
     @classmethod
     @hiding_arguments
@@ -66,7 +78,7 @@ class ConnectionString(Frozen):
             raise ConfigurationError(
                 f"connection string: is {type(text).__name__}, not readable text", _COPY_AGAIN
             )
-        values = _named_parts(text)
+        values = _named_parts(str.__str__(text))  # a key ring may give a subclass, with ways of its own
         for name in ("Endpoint", "SharedAccessKeyName", "SharedAccessKey"):
             if not values.get(name.lower()):
                 raise ConfigurationError(
@@ -80,7 +92,7 @@ class ConnectionString(Frozen):
         return cls(
             endpoint=read_endpoint(values["endpoint"], "connection string: Endpoint"),
             key_name=values["sharedaccesskeyname"],
-            key=values["sharedaccesskey"],
+            key=Secret(values["sharedaccesskey"]),
             entity_path=values.get("entitypath") or None,
         )
 
@@ -127,7 +139,7 @@ class ConnectionString(Frozen):
 
         audience = quote(resource.lower(), safe="")
         expiry = int(now.timestamp()) + TOKEN_SECONDS
-        digest = hmac.digest(self.key.encode(), f"{audience}\n{expiry}".encode(), "sha256")
+        digest = hmac.digest(self.key.reveal().encode(), f"{audience}\n{expiry}".encode(), "sha256")
         signature = quote(b64encode(digest), safe="")
         name = quote(self.key_name, safe="")
         return f"SharedAccessSignature sr={audience}&sig={signature}&se={expiry}&skn={name}"
@@ -172,12 +184,18 @@ def read_endpoint(text: str, name: str) -> str:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise _not_an_address(name) from None
-    if not host or "@" in parts.netloc or parts.scheme not in {"sb", "https", "http"}:
+    if not host or port == 0 or "@" in parts.netloc or parts.scheme not in {"sb", "https", "http"}:
         raise _not_an_address(name)
     if parts.scheme == "http" and not is_loopback(text):
         raise ConfigurationError(
             f"{name} http://{host}: plain http is for loopback alone", "use sb:// or https://"
         )
+    # What no resolver takes would be asked for again and again.
+    labels = host.removesuffix(".").split(".")
+    is_name = _IN_NAMES.issuperset(host) and "" not in labels and len(host) <= MAX_HOST_CHARACTERS
+    is_name = is_name and len(max(labels, key=len)) <= MAX_LABEL_CHARACTERS
+    if not is_name and not (":" in host and _IN_IPV6.issuperset(host)):
+        raise _not_an_address(name)
     scheme = "http" if parts.scheme == "http" else "https"
     if port == _DEFAULT_PORTS[scheme]:
         port = None  # the same namespace, written longer

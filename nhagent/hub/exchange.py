@@ -164,7 +164,7 @@ class HubExchange:
         token = self._signed(resource)
         self._redact = lambda text: redacted(
             text,
-            secrets=(getattr(self._credential, "key", ""), *_secrets_of(token.reveal())),
+            secrets=(*_keys_of(self._credential), *_secrets_of(token.reveal())),
             marks=marks_of((*request.channels, *self.channels())),
         )
         query = "&".join((f"api-version={API_VERSION}", *request.query))
@@ -279,6 +279,10 @@ def _dismiss(awaitable: object) -> None:
     close = getattr(awaitable, "close", None)
     if close is not None:
         close()  # else Python warns that nobody awaited it
+
+
+def _keys_of(credential: object) -> tuple[str, ...]:
+    return (credential.key.reveal(),) if isinstance(credential, ConnectionString) else ()
 
 
 def _secrets_of(token: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 The service's error body is ``<Error><Code>404</Code><Detail>WORDS.TrackingId:GUID_G3,TimeStamp:…</Detail>
 </Error>``; a newer form has a space before TrackingId; a body may be missing. Its words may have many lines,
-one for each fault that it has found; they are cut at a length that fits a log and a service's status.
+one for each fault that it has found, which an error tells in one; they are cut at a length that fits a log.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Final
 
 from nhagent import errors
+from nhagent.hub.checked import tracking_id_from
 from nhagent.hub.markup import NotMarkup, parse
 from nhagent.hub.texts import is_web_page, quoted, split_tracking
 from nhagent.hub.times import CLOCK_TOLERANCE_SECONDS, read_http_date, read_retry_after
@@ -63,7 +64,8 @@ def read_facts(response: Response, *, sent: datetime, received: datetime) -> Hub
     if server_time is not None:
         middle = sent + (received - sent) / 2
         skew = (server_time - middle).total_seconds() + _MEAN_FRACTION_SECONDS
-    return HubReply(response.status, response.headers.get("trackingid"), server_time, skew)
+    tracking_id = tracking_id_from(response.headers.get("trackingid"))
+    return HubReply(response.status, tracking_id, server_time, skew)
 
 
 def raise_for_error(

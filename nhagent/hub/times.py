@@ -76,8 +76,9 @@ def read_retry_after(text: str | None, now: datetime) -> float | None:
     """
     if not text:
         return None
-    if _is_number(text.strip()):
-        return float(text)
+    number = text.strip()
+    if _is_number(number):
+        return float(number)  # which takes other characters for blanks than strip does
     moment = read_http_date(text)
     return None if moment is None else max(0.0, (moment - now).total_seconds())
 

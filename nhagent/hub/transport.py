@@ -20,14 +20,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError
 
 from nhagent.errors import HubUnavailable
 from nhagent.hub.adapter import CONNECT_SECONDS, Adapter, tls_context
+from nhagent.hub.ca_bundle import check_usual_bundle
 from nhagent.hub.causes import cause_of, cause_of_tls_failure
 from nhagent.hub.connection import EXCHANGE_SECONDS, is_loopback
 from nhagent.logs import Log
-from nhagent.regular_files import check_regular
 from nhagent.secret import NO_LOCALS
 from nhagent.values import Value
 
@@ -116,7 +115,7 @@ class Transport:
             if self._is_cut:  # looked at last: a cut that comes later finds the exchange under way
                 raise TimeoutError
             response = self._exchange(request)
-        except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
+        except (requests.RequestException, HTTPException, OSError, ValueError) as error:
             raise self._no_reply(host, error, monotonic() - started) from None
         finally:
             deadline.cancel()
@@ -158,11 +157,26 @@ class Transport:
             stream=True,
         ) as reply:
             if reply.headers.get("Content-Encoding", "identity").lower() != "identity":
-                raise HTTPError("the reply is compressed, though no compression was asked for")
-            body: bytes = reply.raw.read(MAX_REPLY_BYTES + 1, decode_content=False)
+                raise _NotWhole("the reply is compressed, though no compression was asked for")
+            body = _body_of(reply)
             _check_whole(reply, len(body))
             headers = {name.lower(): value for name, value in reply.headers.items()}
             return Response(reply.status_code, headers, body)
+
+
+class _NotWhole(OSError):
+    """A reply broke off, or is larger than any hub's."""
+
+
+def _body_of(reply: requests.Response) -> bytes:
+    """Read a body up to one byte above the cap."""
+    pieces, left = [], MAX_REPLY_BYTES + 1
+    for piece in reply.iter_content(MAX_REPLY_BYTES + 1):
+        pieces.append(piece[:left])
+        left -= len(piece)
+        if left <= 0:
+            break
+    return b"".join(pieces)
 
 
 def _check_whole(reply: requests.Response, length: int) -> None:
@@ -173,17 +187,17 @@ def _check_whole(reply: requests.Response, length: int) -> None:
         length: how many bytes of the body were read.
 
     Raises:
-        HTTPError: it is not whole.
+        _NotWhole: it is not whole.
     """
     if length > MAX_REPLY_BYTES:
-        raise HTTPError(f"the reply is larger than {MAX_REPLY_BYTES} bytes")
+        raise _NotWhole(f"the reply is larger than {MAX_REPLY_BYTES} bytes")
     promised = reply.headers.get("Content-Length", "")
     if promised.isdecimal() and length < int(promised):
-        raise HTTPError(f"the reply broke off after {length} of {promised} bytes")
+        raise _NotWhole(f"the reply broke off after {length} of {promised} bytes")
     chunked = reply.headers.get("Transfer-Encoding", "").lower() == "chunked"
     if not promised.isdecimal() and not chunked and reply.status_code != HTTPStatus.NO_CONTENT:
         # Python takes a head that was cut off for a whole one; the service always gives a length.
-        raise HTTPError("the reply broke off within its head")
+        raise _NotWhole("the reply broke off within its head")
 
 
 def proxy_of(url: str) -> str | None:
@@ -225,7 +239,7 @@ def certificate_end(connected: socket.socket, url: str, ca_bundle: str | None) -
     try:
         is_folder = Path(path).is_dir()
         if not is_folder:
-            check_regular(path)
+            check_usual_bundle(path)
         context.load_verify_locations(**{"capath" if is_folder else "cafile": path})
         with context.wrap_socket(connected, server_hostname=host) as secure:
             facts = secure.getpeercert() or {}

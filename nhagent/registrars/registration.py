@@ -10,7 +10,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from nhagent.device.accepted import Deletion
-from nhagent.errors import ConcurrencyConflict, ConfigurationError, RecordNotFound, RegistrationGone
+from nhagent.errors import (
+    ConcurrencyConflict,
+    ConfigurationError,
+    InvalidRequest,
+    RecordNotFound,
+    RegistrationGone,
+)
 from nhagent.models import altered
 from nhagent.registrars.deletions import applied
 from nhagent.registrars.protocol import INSTALLATION, REGISTRATION, Learnt, Observed
@@ -184,7 +190,10 @@ class RegistrationRegistrar:
     def recover(
         self, step: Step, error: HubError, accepted: Accepted, now: datetime, *, again: bool
     ) -> tuple[Accepted, Sequence[Step] | None]:
-        """Gone: a new id. Changed by somebody else since it was read: read again, once."""
+        """Gone, or refused before it was ever written: a new id. Changed since it was read: read again, once.
+
+        An id that the hub itself does not take would else be refused at every later start.
+        """
         record = RegistrationRecord.from_json(accepted.records.get(step.record, {}))
         is_put, is_read = isinstance(step, PutRecord), isinstance(step, ReadRecord)
         if isinstance(error, ConcurrencyConflict) and _keeps_tags(step) and not again:
@@ -192,13 +201,14 @@ class RegistrationRegistrar:
             return accepted, [ReadRecord(step.record, step.id, reason), step]
         if is_read and isinstance(error, RecordNotFound) and record.row is None:
             return accepted, []  # it was never written: the PUT that follows does so under the same id
-        if not isinstance(error, RegistrationGone | RecordNotFound) or not (is_put or is_read):
+        is_gone = isinstance(error, RegistrationGone | RecordNotFound) and (is_put or is_read)
+        if not is_gone and not (is_put and record.row is None and isinstance(error, InvalidRequest)):
             raise error
         if again or (record.gone_at is not None and abs(now - record.gone_at) < GONE_PAUSE):
             raise error
         # The id is discarded on disk before a new one is asked for.
         accepted = _with(accepted, step.record, RegistrationRecord(gone_at=now))
-        reason = f"the hub has given up {record.id}"
+        reason = f"the hub has given up {record.id}" if is_gone else f"the hub refused {record.id}"
         new_id = CreateId(step.record, "", reason)
         if is_read:  # the PUT that was to follow it comes all the same
             return accepted, [new_id]

@@ -48,6 +48,24 @@ def test_nobody_listening_is_no_failure(tmp_path: Path) -> None:
     assert not systemd.writes_to_journal({"JOURNAL_STREAM": "nonsense"})
 
 
+@pytest.mark.parametrize("usec", ["9" * 5000, "9" * 400, "0", "-1", "nan", "1e6", ""])
+def test_watchdog_interval_that_is_no_number_of_microseconds_is_none(usec: str) -> None:
+    assert systemd.watchdog_seconds({"WATCHDOG_USEC": usec}) is None
+
+
+@pytest.mark.parametrize("columns", ["9" * 5000, "0", "-5", "x"])
+def test_help_is_printed_whatever_width_the_environment_names(columns: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "nhagent", "--help"],
+        env={**os.environ, "COLUMNS": columns},
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_systemd_hears_a_bounded_text_whatever_is_said(
     listening: tuple[socket.socket, dict[str, str]],
 ) -> None:

@@ -154,7 +154,7 @@ def test_row_that_the_hub_refused_is_told_beside_those_that_it_holds(
         "templates": {"alert": replace(TOAST, tags=())},
         **owned,
     }
-    device.hub.fail("PUT", status=400)
+    device.hub.fail("PUT", status=400, times=2)  # under its id, and under another
     with pytest.raises(InvalidRequest):
         device.start(**mine)
     device.seen()

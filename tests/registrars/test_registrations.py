@@ -426,3 +426,43 @@ def test_only_rows_of_the_devices_own_kind_are_learnt_from(device: Device, backe
     assert set(report.registration_ids) == {"native", "template:alert"}
     left = device.hub.contents()["registrations"]
     assert sorted(sorted(row["tags"]) for row in left) == [["kitchen"], ["kitchen", "x"]]
+
+
+@pytest.mark.parametrize("location", ["text/html", "https://ns.example/h/registrationids/%41%0", "/7"])
+def test_id_that_the_hub_made_and_does_not_take_is_given_up_for_another(
+    device: Device, location: str
+) -> None:
+    device.hub.fail("POST", status=201, headers={"Location": location})
+    assert register(device, **PLAIN).outcome == "registered"
+    assert device.seen() == ["GET", "POST", "PUT", "POST", "PUT"]
+    assert len(device.hub.contents()["registrations"]) == 1
+    assert register(device, **PLAIN).requests == 0
+
+
+def test_row_that_was_listed_under_an_id_that_the_hub_does_not_take_gets_another(device: Device) -> None:
+    entry = (
+        "<entry><content><WindowsRegistrationDescription><RegistrationId>made up</RegistrationId>"
+        "<ChannelUri>https://push.example/1</ChannelUri></WindowsRegistrationDescription></content></entry>"
+    )
+    headers = {"Content-Type": "application/atom+xml"}
+    device.hub.fail("GET", status=200, headers=headers, body=f"<feed>{entry}</feed>")
+    assert register(device, **PLAIN).outcome == "registered"
+    assert device.seen() == ["GET", "PUT", "POST", "PUT"]
+    assert register(device, **PLAIN).requests == 0
+
+
+def test_row_that_the_hub_refuses_whatever_its_id_is_takes_one_more_id_in_ten_minutes(device: Device) -> None:
+    device.hub.fail("PUT", status=400, times=9)
+    for expected in (["GET", "POST", "PUT", "POST", "PUT"], ["PUT"]):
+        with pytest.raises(InvalidRequest):
+            register(device, **PLAIN)
+        assert device.seen() == expected
+
+
+def test_row_that_was_written_before_keeps_its_id_when_a_change_is_refused(device: Device) -> None:
+    register(device, **PLAIN)
+    device.seen()
+    device.hub.fail("PUT", status=400)
+    with pytest.raises(InvalidRequest):
+        register(device, **PLAIN, tags=["other"])
+    assert device.seen() == ["PUT"]

@@ -153,7 +153,7 @@ CASES: dict[type[errors.NhagentError], dict[str, Case]] = {
         "TLS of a stranger": tls_of_a_stranger,
         "dead address": elsewhere("sb://127.0.0.1:9/"),
         "dead DNS": elsewhere("sb://no-such-host.invalid/"),
-        "no host": elsewhere("sb://a..b/"),
+        "no host": elsewhere("sb://no-such-host.invalid/"),
         "dead proxy": elsewhere("sb://no-such-host.invalid/", HTTPS_PROXY=PROXY),
         "proxy that cannot be read": elsewhere(
             "sb://no-such-host.invalid/", HTTPS_PROXY=f"http://{MARK}User:{MARK}/{MARK}@proxy.example:80"

@@ -58,8 +58,8 @@ def test_secret_is_shown_by_nothing(world: World) -> None:
             with pytest.raises(TypeError, match="cannot be pickled"):
                 pickle.dumps(held, protocol)
     connection = ConnectionString.parse(world.hub.listen)
-    assert connection.key == key_of(world.hub.listen)
-    assert connection.key not in repr(connection)
+    assert connection.key.reveal() == key_of(world.hub.listen)
+    assert connection.key.reveal() not in repr(connection)
 
 
 MISPLACED: dict[str, Callable[[str], dict[str, Any]]] = {
