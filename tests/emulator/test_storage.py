@@ -96,9 +96,9 @@ def test_a_file_of_an_earlier_format_is_refused_with_the_reason(tmp_path: Path) 
     with Emulator(data=str(data)):
         pass
     with closing(sqlite3.connect(data)) as database:
-        database.execute("PRAGMA user_version = 1")
+        database.execute("PRAGMA user_version = 2")
         database.commit()
-    with pytest.raises(ValueError, match="format 1 instead of 2"):
+    with pytest.raises(ValueError, match="format 2 instead of 3"):
         Emulator(data=str(data)).start()
 
 
