@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -173,6 +174,28 @@ def test_every_clients_form_of_an_expiration_time_comes_back_as_utc(
 @pytest.mark.parametrize("given", ["tomorrow", "2044-13-01T00:00Z", "2044-05-01", "0001-01-01T00:00+01:00"])
 def test_an_expiration_time_that_is_none_is_refused(hub: Caller, given: str) -> None:
     assert hub.put(wns(expirationTime=given)).status == 400
+
+
+BROWSER = {"endpoint": "https://push", "p256dh": "p", "auth": "a"}
+
+
+@pytest.mark.parametrize(
+    "channel", [BROWSER, json.dumps(BROWSER), json.dumps({"auth": "a", "other": 1, **BROWSER}, indent=1)]
+)
+def test_a_browser_channel_is_answered_in_the_form_in_which_it_was_sent(hub: Caller, channel: Any) -> None:
+    document = {"installationId": "i", "platform": "browser", "pushChannel": channel}
+    assert hub.put(document).status == 200
+    assert hub.get().json["pushChannel"] == channel
+    # What is read back can be put again, and a patch of something else keeps the form.
+    assert hub.put(hub.get().json).status == 200
+    hub.patch({"op": "add", "path": "/tags", "value": "a"})
+    assert hub.get().json["pushChannel"] == channel
+
+
+def test_a_browser_channel_as_an_object_has_the_known_members_only(hub: Caller) -> None:
+    channel = {"AUTH": "a", "expirationTime": None, **BROWSER}
+    hub.put({"installationId": "i", "platform": "browser", "pushChannel": channel})
+    assert list(hub.get().json["pushChannel"].items()) == list(BROWSER.items())
 
 
 def test_one_segment_of_the_path_is_one_id_whatever_it_is_coded_from(hub: Caller) -> None:

@@ -94,15 +94,15 @@ def _end_of_property(text: str, place: int) -> int:
     begin, end = place + 2, text.find(")", place)
     if end < 0:
         raise _Invalid("the closing parenthesis is missing")
-    default = text.find(":{", begin, end)
-    if default >= 0:
-        name, rest_from = text[begin:default], _end_of_default(text, default + 2)
+    name, default, _ = text[begin:end].partition(":{")
+    if default:
+        rest_from = _end_of_default(text, begin + len(name) + len(default))
         end = text.find(")", rest_from)
         if end < 0:
             raise _Invalid("the closing parenthesis is missing")
         rest = text[rest_from:end]
     else:
-        name, comma, length = text[begin:end].partition(",")
+        name, comma, length = name.partition(",")
         rest = comma + length
     if not _NAME.fullmatch(name.strip()):
         raise _Invalid("a property's name is 1 to 120 letters, digits and _")
