@@ -118,11 +118,14 @@ def test_a_channel_is_found_without_reading_the_other_registrations(tmp_path: Pa
             "Endpoint eq 'e' and P256DH eq 'p' and Auth eq 'a'",
         ):
             storage.registrations.of_channel(read_filter(text), 0, 100)
+            storage.registrations.of_channel(read_filter(text, lenient=True), 0, 100)
         storage.registrations.of_tag("a", 0, 100)
+        storage.delete_expired("2044")
         storage._database.set_trace_callback(None)
         found = plans(storage._database, asked)
     finally:
         storage.close()
-    assert sum("registrations_by_handle (handle=? AND number>?)" in plan for plan in found) == 3
+    assert sum("registrations_by_handle (handle=? AND number>?)" in plan for plan in found) == 6
     assert any("registration_tags USING PRIMARY KEY (tag=? AND number>?)" in plan for plan in found)
+    assert sum("_by_expiration (expiration<?)" in plan for plan in found) == 2
     assert not [plan for plan in found if plan.startswith("SCAN")]
