@@ -327,7 +327,7 @@ def taken(body: bytes, *, lenient: bool) -> None:
     """Read, check and write; only a 400 may come of it."""
     try:
         description = read_description(body, lenient=lenient)
-        validate_description(description)
+        validate_description(description, lenient=lenient)
     except Refused as refused:
         assert refused.status == 400
         return

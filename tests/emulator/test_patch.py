@@ -272,13 +272,27 @@ def test_a_template_is_made_from_its_parts_in_one_patch(hub: Caller) -> None:
     assert hub.get().json["templates"] == {"t": toast(tags=["t"])}
 
 
-def test_a_browsers_channel_is_patched_as_text(hub: Caller) -> None:
-    channel = {"endpoint": "https://new", "p256dh": "p", "auth": "a"}
+@pytest.mark.parametrize("put_as_text", [True, False])
+@pytest.mark.parametrize("patched_as_text", [True, False])
+def test_a_browsers_channel_keeps_the_form_in_which_it_was_put(
+    hub: Caller, put_as_text: bool, patched_as_text: bool
+) -> None:
+    old = {"endpoint": "https://old", "p256dh": "p", "auth": "a"}
+    new = {**old, "endpoint": "https://new"}
     hub.put(
-        {"installationId": "i", "platform": "browser", "pushChannel": {**channel, "endpoint": "https://old"}}
+        {
+            "installationId": "i",
+            "platform": "browser",
+            "pushChannel": json.dumps(old) if put_as_text else old,
+        }
     )
-    hub.patch(op("replace", "/pushChannel", json.dumps(channel)))
-    assert json.loads(hub.get().json["pushChannel"]) == channel
+    assert hub.patch(op("replace", "/pushChannel", json.dumps(new) if patched_as_text else new)).status == 200
+    shown = hub.get().json["pushChannel"]
+    assert isinstance(shown, str) is put_as_text
+    assert (json.loads(shown) if put_as_text else shown) == new
+    for value in ("https://new", "[]", "{}", "7", 7, ["https://new"]):
+        assert hub.patch(op("replace", "/pushChannel", value)).status == 400
+    assert hub.get().json["pushChannel"] == shown
 
 
 def test_the_content_type_of_a_patch_does_not_matter(hub: Caller) -> None:
