@@ -123,6 +123,7 @@ NUL, SURROGATE, LONG = "\\u0000", "\\ud800", "9" * 4000
         ("POST", "/_emulator/faults", '{"match": "PURGE", "status": WILD, "times": WILD, "size": WILD}'),
         ("POST", "/_emulator/forget", '{"installation": "WILD"}'),
         ("POST", "/_emulator/forget", '{"registration": "WILD", "gone": true}'),
+        ("POST", "/_emulator/expire", '{"registration": "WILD"}'),
         ("POST", "/_emulator/clock", '{"offset": WILD}'),
         ("POST", "/_emulator/clock", '{"WILD": "WILD"}'),
     ],

@@ -380,6 +380,14 @@ def test_a_value_that_begins_like_an_expression_and_is_none_is_refused(
         assert lenient_hub.put(document).status == 200
 
 
+def test_of_many_wrong_values_the_first_is_told(hub: Caller) -> None:
+    reply = hub.put(templated("gcm", body=json.dumps([*"ab", "$1", *["#2"] * 1000])))
+    assert detail(reply).split("\r\n") == [
+        HEAD,
+        "The expression '$1' is not valid: no parenthesis follows $.",
+    ]
+
+
 def test_the_text_around_elements_and_the_names_of_members_are_no_values(hub: Caller) -> None:
     assert hub.put(templated("wns", body="<t>#1<u/></t>")).status == 200
     assert hub.put(templated("gcm", body='{"#1": "x", "$(": 2}')).status == 200

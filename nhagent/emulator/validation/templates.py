@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from nhagent.emulator.atom.xml_tree import Node, NotXml, parse
@@ -100,7 +101,8 @@ def _body_errors(platform: str, body: str) -> Iterator[str]:
     except NotJson as error:
         yield _NEITHER if platform in XML_PLATFORMS else f"The body of the template is not JSON. {error}"
     else:
-        yield from _expression_errors(values)
+        # The first is enough: a body may hold a hundred thousand.
+        yield from islice(_expression_errors(values), 1)
 
 
 def _texts_in_json(document: Any) -> Iterator[str]:
