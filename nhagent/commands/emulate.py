@@ -32,7 +32,7 @@ class EmulatorOptions:
         tls: whether it serves https.
         certificate: what is wrong with its certificate.
         rate: requests a second above which it answers 429; None: no limit.
-        lenient: whether it takes what real clients write out of order.
+        lenient: whether it takes much that the service refuses.
     """
 
     hub: str

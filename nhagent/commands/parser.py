@@ -137,7 +137,7 @@ def _add_emulator_options(parser: Parser) -> None:
         default="good",
         help="with --tls, what is wrong with it (default %(default)s)",
     )
-    parser.add_argument("--lenient", action="store_true", help="take what real clients write out of order")
+    parser.add_argument("--lenient", action="store_true", help="take much that the service refuses")
     parser.add_argument("--rate", type=float, metavar="N", help="answer 429 above N requests a second")
 
 

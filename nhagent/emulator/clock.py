@@ -63,6 +63,16 @@ def _http_date(seconds: int) -> str:
     return formatdate(seconds, usegmt=True)
 
 
+def iso_time(seconds: float) -> str:
+    """Write a time as expiration times are kept: UTC, seven decimals, ``Z``.
+
+    Args:
+        seconds: since 1970.
+    """
+    # Not by strftime, which does not pad a year before 1000.
+    return f"{datetime.fromtimestamp(int(seconds), UTC).isoformat()[:19]}.0000000Z"
+
+
 def error_time(seconds: float) -> str:
     """Write a time as error details have it: ``11/7/2018 12:18:37 AM``, UTC, without leading zeros.
 

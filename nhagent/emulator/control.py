@@ -13,7 +13,7 @@ from typing import Any, Literal
 from nhagent.emulator.callers import is_labelled_as_json, refusal_of
 from nhagent.emulator.clock import Clock
 from nhagent.emulator.faults import Fault, Faults
-from nhagent.emulator.http_messages import Reply, Request
+from nhagent.emulator.http_messages import Refused, Reply, Request
 from nhagent.emulator.hub.hub import Hub
 from nhagent.emulator.json_text import NotJson, read_json
 from nhagent.emulator.log import Log
@@ -62,24 +62,26 @@ class Control:
             return _reply(failed.status, {"error": failed.message})
 
     def _perform(self, request: Request) -> Any:
+        orders = {
+            "faults": self._order_fault,
+            "forget": self._forget,
+            "expire": self._expire,
+            "clock": self._set_clock,
+        }
         match request.method, segments(request.path)[1:]:
             case "GET", ["log"]:
                 return [asdict(entry) for entry in self._log.entries()]
             case "DELETE", ["log"]:
                 self._log.clear()
             case "GET", ["hubs", *name] if within_hub(name, self._hub.name) == []:
-                return self._hub.contents()
+                return self._present_hub().contents()
             case "GET", ["hubs", *name]:
                 raise _Failed(404, f"There is no hub '{'/'.join(name)}' here.")
-            case "POST", ["faults"]:
-                self._order_fault(_object(request))
             case "DELETE", ["faults"]:
                 self._faults.clear()
-            case "POST", ["forget"]:
-                self._forget(_object(request))
-            case "POST", ["clock"]:
-                self._set_clock(_object(request))
-            case _, ["log" | "faults" | "forget" | "clock"] | ["hubs", *_]:
+            case "POST", [name] if name in orders:
+                orders[name](_object(request))
+            case _, ["log" | "faults" | "forget" | "expire" | "clock"] | ["hubs", *_]:
                 raise _Failed(405, f"{request.method} is not for this route.")
             case _:
                 raise _Failed(404, "There is no such control route.")
@@ -100,17 +102,39 @@ class Control:
         _refuse_others(given, "installation", "registration", "gone")
         installation, registration = given.get("installation"), given.get("registration")
         gone = given.get("gone", False)
+        hub = self._present_hub()
         match installation, registration:
             case str(), None if "gone" not in given:
-                if not self._hub.installations.delete(installation):
+                if not hub.installations.delete(installation):
                     raise _Failed(404, f"There is no installation '{installation}'.")
             case None, str() if isinstance(gone, bool):
-                if not self._hub.registrations.forget(registration, gone=gone) and not gone:
+                if not hub.registrations.forget(registration, gone=gone) and not gone:
                     raise _Failed(404, f"There is no registration '{registration}'.")
             case _:
                 raise _Failed(
                     400, "'installation' or 'registration' is the id to forget; 'gone' is true or false."
                 )
+
+    def _expire(self, given: Json) -> None:
+        _refuse_others(given, "installation", "registration")
+        installation, registration = given.get("installation"), given.get("registration")
+        hub = self._present_hub()
+        try:
+            match installation, registration:
+                case str(), None:
+                    hub.installations.expire(installation)
+                case None, str():
+                    hub.expire_registration(registration)
+                case _:
+                    raise _Failed(400, "'installation' or 'registration' is the id of what expires.")
+        except Refused as refused:
+            kind = "installation" if registration is None else "registration"
+            raise _Failed(404, f"There is no {kind} '{installation or registration}'.") from refused
+
+    def _present_hub(self) -> Hub:
+        """Return the hub without what has expired."""
+        self._hub.forget_expired(self._clock.now())
+        return self._hub
 
     def _set_clock(self, given: Json) -> None:
         _refuse_others(given, "offset")

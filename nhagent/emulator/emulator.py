@@ -46,8 +46,9 @@ class Emulator:
             day, for a ``wrong-name``, or ``self-signed``. Clients that trust `ca` accept only the good one.
         names: with TLS, further names that the certificate is valid for.
         rate: requests a second above which the hub answers 429; None for no limit.
-        lenient: accept registrations that the service refuses or accepts only in part: elements in any order,
-            ids of any form, a DELETE without If-Match.
+        lenient: accept what the service refuses or accepts only in part: elements in any order, ids, push
+            channels and templates of any form, a DELETE without If-Match, a signature with an uncoded ``+``,
+            a list by a channel in another spelling.
         max_devices: channels above which new registrations and installations get a 403 about the quota; None
             for no limit.
         rules: further access rules, each with its rights among ``Listen``, ``Send`` and ``Manage``.
@@ -174,7 +175,7 @@ class Emulator:
 
     def contents(self) -> dict[str, Any]:
         """Return all that the hub holds, as ``GET /_emulator/hubs/{hub}`` answers it."""
-        return self._running.hub.contents()
+        return self._hub_now().contents()
 
     def fail(
         self,
@@ -240,7 +241,7 @@ class Emulator:
         Raises:
             KeyError: the hub has nothing under that id.
         """
-        hub = self._running.hub
+        hub = self._hub_now()
         if installation is not None:
             known = hub.installations.delete(installation)
         elif registration is not None:
@@ -250,19 +251,36 @@ class Emulator:
         if not known:
             raise KeyError(installation or registration)
 
-    def expire(self, *, installation: str) -> None:
-        """Mark an installation's channel as expired, as a push service's report does.
+    @overload
+    def expire(self, *, installation: str) -> None: ...
+    @overload
+    def expire(self, *, registration: str) -> None: ...
+    def expire(self, *, installation: str | None = None, registration: str | None = None) -> None:
+        """Mark a channel as expired, as a push service's report does.
+
+        The service keeps an installation, with ``pushChannelExpired``, and removes registrations.
+
+        Args:
+            installation: its id.
+            registration: its id. Every registration with the same handle leaves too; one that was made from
+                an installation stands for that installation.
 
         Raises:
-            KeyError: there is no installation with that id.
+            KeyError: the hub has nothing under that id.
         """
+        hub = self._hub_now()
         try:
-            self._running.hub.installations.expire(installation)
+            if installation is not None:
+                hub.installations.expire(installation)
+            elif registration is not None:
+                hub.expire_registration(registration)
+            else:
+                raise TypeError("expire needs an installation or a registration.")
         except Refused as refused:
-            raise KeyError(installation) from refused
+            raise KeyError(installation or registration) from refused
 
     def set_clock(self, offset: float) -> None:
-        """Set the hub's clock, on which Date and the expiry of tokens depend.
+        """Set the hub's clock, on which Date and the expiry of tokens and of what the hub holds depend.
 
         Args:
             offset: seconds ahead of this machine's clock, behind when negative; not added to an earlier one.
@@ -300,6 +318,12 @@ class Emulator:
         # Started again, it listens at the address that clients know.
         self._port = server.port
         return _Running(hub, server, ca, resources.pop_all())
+
+    def _hub_now(self) -> Hub:
+        """Return the hub without what has expired."""
+        hub = self._running.hub
+        hub.forget_expired(self._clock.now())
+        return hub
 
     @property
     def _running(self) -> _Running:

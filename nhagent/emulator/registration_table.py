@@ -30,6 +30,7 @@ SCHEMA = (
         UNIQUE (installation, name)
     )""",
     "CREATE INDEX registrations_by_handle ON registrations (handle, number)",
+    "CREATE INDEX registrations_by_expiration ON registrations (expiration) WHERE expiration IS NOT NULL",
     """CREATE TABLE registration_tags (
         tag TEXT NOT NULL,
         number INTEGER NOT NULL REFERENCES registrations ON DELETE CASCADE,
@@ -50,11 +51,13 @@ class ChannelQuery:
         handles: a registration has one of these: any of them may be what the client meant.
         platforms: the platforms to search.
         handle_keys: the same for a browser's keys; None for any.
+        any_case: match Apple's tokens, which are kept in capitals, in any case.
     """
 
     handles: tuple[str, ...]
     platforms: tuple[str, ...]
     handle_keys: tuple[str, ...] | None = None
+    any_case: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +102,7 @@ class RegistrationTable:
     def of_channel(self, channel: ChannelQuery, after: int, limit: int) -> Page:
         """Return a page of the registrations of a channel; see `all`."""
         handles = list(channel.handles)
-        # Apple's tokens are stored in capitals and matched without regard to case.
-        capitals = [handle.upper() for handle in handles]
+        capitals = [handle.upper() for handle in handles] if channel.any_case else []
         where = (
             f"WHERE handle IN ({_marks(handles + capitals)}) AND number > ?"
             f" AND (platform = 'apns' OR handle IN ({_marks(handles)}))"
@@ -200,6 +202,19 @@ class RegistrationTable:
         """Delete every registration made from an installation."""
         with self._lock:
             self._database.execute("DELETE FROM registrations WHERE installation = ?", (installation_id,))
+
+    def delete_of_handle(self, platform: str, handle: str) -> None:
+        """Delete every registration with a handle that was not made from an installation."""
+        query = "DELETE FROM registrations WHERE handle = ? AND platform = ? AND installation IS NULL"
+        with self._lock:
+            self._database.execute(query, (handle, platform))
+
+    def delete_expired(self, now: str) -> None:
+        """Delete the registrations whose time has come; see `Storage.delete_expired`."""
+        with self._lock:
+            query = "SELECT 1 FROM registrations WHERE expiration <= ? LIMIT 1"
+            if self._database.execute(query, (now,)).fetchone() is not None:
+                self._database.execute("DELETE FROM registrations WHERE expiration <= ?", (now,))
 
     def set_gone(self, registration_id: str) -> None:
         """Mark an id as gone, for good."""

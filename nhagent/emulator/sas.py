@@ -90,11 +90,12 @@ class Token:
 
     @classmethod
     @lru_cache(maxsize=1024)  # devices send the same token many times
-    def read(cls, header: str | None) -> Token:
+    def read(cls, header: str | None, *, lenient: bool = False) -> Token:
         """Read the token in an Authorization header. Its fields may stand in any order.
 
         Args:
             header: the header's value; None where there is no such header.
+            lenient: take a space in the signature, or an uncoded ``+``, for the ``+`` that the sender meant.
 
         Raises:
             Refused: 401, there is no header or it is not a token.
@@ -103,7 +104,9 @@ class Token:
             raise Refused(401, "MissingToken: The authorization header was not found.")
         scheme, _, text = header.strip().partition(" ")
         if scheme.lower() != _SCHEME:
-            raise _malformed("The authorization scheme is not SharedAccessSignature.")
+            raise _malformed(
+                "The credentials contained in the authorization header are not in the WRAP format."
+            )
         fields: dict[str, str] = {}
         for part in text.strip().split("&"):
             # Some senders leave the signature's trailing "=" uncoded: only the first one separates.
@@ -116,8 +119,10 @@ class Token:
                 raise _malformed(f"The field '{name}' is missing.")
         if not re.fullmatch(r"\d{1,15}", fields["se"], re.ASCII):
             raise _malformed("The field 'se' is not a number of seconds.")
-        # Base64 has "+" and never a space, but an uncoded "+" may have been decoded as one on its way.
-        signature = unquote(fields["sig"]).replace(" ", "+")
+        # Like any form's field: an uncoded "+" is a space, which no signature has.
+        signature = unquote_plus(fields["sig"])
+        if lenient:
+            signature = signature.replace(" ", "+")
         match = _URI.match(unquote_plus(fields["sr"]).lower())
         if match is None or not match[1]:
             raise _malformed("The field 'sr' is not an address.")

@@ -12,11 +12,12 @@ from nhagent.emulator import registration_table
 from nhagent.emulator.registration_table import RegistrationTable
 from nhagent.emulator.sas import AccessRule
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _SCHEMA = (
     "CREATE TABLE hub (name TEXT NOT NULL)",
     "CREATE TABLE rules (name TEXT PRIMARY KEY, key TEXT NOT NULL, rights TEXT NOT NULL)",
-    "CREATE TABLE installations (id TEXT PRIMARY KEY, json TEXT NOT NULL)",
+    "CREATE TABLE installations (id TEXT PRIMARY KEY, json TEXT NOT NULL, expiration TEXT NOT NULL)",
+    "CREATE INDEX installations_by_expiration ON installations (expiration)",
     *registration_table.SCHEMA,
     f"PRAGMA user_version = {_SCHEMA_VERSION}",
 )
@@ -94,19 +95,33 @@ class Storage:
         with self.lock:
             return [row[0] for row in self._database.execute("SELECT json FROM installations ORDER BY rowid")]
 
-    def put_installation(self, installation_id: str, json: str) -> None:
-        """Store an installation's JSON, or replace it."""
+    def put_installation(self, installation_id: str, json: str, expiration: str) -> None:
+        """Store an installation's JSON and the time when it expires, or replace both."""
+        query = (
+            "INSERT INTO installations VALUES (?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET json = excluded.json, expiration = excluded.expiration"
+        )
         with self.lock:
-            self._database.execute(
-                "INSERT INTO installations VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET json = excluded.json",
-                (installation_id, json),
-            )
+            self._database.execute(query, (installation_id, json, expiration))
 
     def delete_installation(self, installation_id: str) -> bool:
         """Delete an installation, and return whether there was one. Its registrations stay."""
         with self.lock:
             query = "DELETE FROM installations WHERE id = ?"
             return self._database.execute(query, (installation_id,)).rowcount > 0
+
+    def delete_expired(self, now: str) -> None:
+        """Delete the installations and registrations whose time has come.
+
+        Args:
+            now: in the form of an expiration time.
+        """
+        with self.lock:
+            # Mostly there is none, and a DELETE would take the database's write lock to find that out.
+            query = "SELECT 1 FROM installations WHERE expiration <= ? LIMIT 1"
+            if self._database.execute(query, (now,)).fetchone() is not None:
+                self._database.execute("DELETE FROM installations WHERE expiration <= ?", (now,))
+            self.registrations.delete_expired(now)
 
     def close(self) -> None:
         """Close the database."""

@@ -18,7 +18,7 @@ from tests.device_under_test import TOAST
 
 PUSH = "https://push.example/"
 BADGE = Template(body="<badge value='$(n)'/>", headers={"X-WNS-Type": "wns/badge"})
-LOUD = Template(body="<toast>$(message)!</toast>", headers={"X-WNS-Type": "wns/toast"}, tags=["alerts"])
+LOUD = Template("<toast>{$(message) + '!'}</toast>", {"X-WNS-Type": "wns/toast"}, ["alerts"])
 ZERO = Template(body="<badge value='0'/>", headers={"X-WNS-Type": "wns/badge"})
 FRONT = Template(body="<tile>$(front)</tile>", headers={"X-WNS-Type": "wns/tile"})
 TEMPLATES = {"TOAST": TOAST, "BADGE": BADGE, "LOUD": LOUD, "ZERO": ZERO, "FRONT": FRONT}

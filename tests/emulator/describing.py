@@ -34,12 +34,13 @@ MPNS_HEADERS = (
 APNS_HEADERS = (
     "<ApnsHeaders><ApnsHeader><Header>apns-priority</Header><Value>5</Value></ApnsHeader></ApnsHeaders>"
 )
-BODY = "<BodyTemplate><![CDATA[<t>$(m)</t>]]></BodyTemplate>"
+BODY = '<BodyTemplate><![CDATA[{"m":"$(m)"}]]></BodyTemplate>'
+XML_BODY = "<BodyTemplate><![CDATA[<t>$(m)</t>]]></BodyTemplate>"
 NAME = "<TemplateName>alert</TemplateName>"
 TEMPLATES = {
     **dict.fromkeys(HANDLES, BODY + NAME),
-    "Windows": BODY + WNS_HEADERS + NAME,
-    "Mpns": BODY + MPNS_HEADERS + NAME,
+    "Windows": XML_BODY + WNS_HEADERS + NAME,
+    "Mpns": XML_BODY + MPNS_HEADERS + NAME,
     "Apple": f"{BODY}<Expiry>$(when)</Expiry>{NAME}<Priority>5</Priority>{APNS_HEADERS}",
     "Baidu": f"{BODY}{NAME}<MessageType>1</MessageType>",
 }

@@ -41,6 +41,7 @@ SEGMENTS = [
         "log",
         "faults",
         "forget",
+        "expire",
         "clock",
         "hubs",
         "",
@@ -267,7 +268,7 @@ class Fuzzer:
         kind = draw.random()
         if kind < 0.3:
             path = "/_emulator/" + draw.choice(
-                ["log", "faults", "forget", "clock", "hubs/my-hub", "hubs/%ff", "x"]
+                ["log", "faults", "forget", "expire", "clock", "hubs/my-hub", "hubs/%ff", "x"]
             )
         elif kind < 0.75:
             rest = [

@@ -76,7 +76,7 @@ def test_random_requests_bring_out_no_fault(
         ("PATCH", "/my-hub/installations/i", '[{"op": "add", "path": "/templates/t", "value": DEEP}]'),
         ("PATCH", "/my-hub/installations/i", '[{"op": DEEP, "path": "/tags", "value": "x"}]'),
         ("PATCH", "/my-hub/installations/i", '[{"op": "add", "path": DEEP, "value": "x"}]'),
-        ("PUT", "/my-hub/installations/i", '{"platform": "wns", "pushChannel": "x", "other": DEEP}'),
+        ("PUT", "/my-hub/installations/i", '{"platform": "wns", "pushChannel": "https://x", "other": DEEP}'),
         ("POST", "/_emulator/faults", '{"match": "*", "headers": DEEP}'),
     ],
 )
@@ -123,6 +123,7 @@ NUL, SURROGATE, LONG = "\\u0000", "\\ud800", "9" * 4000
         ("POST", "/_emulator/faults", '{"match": "PURGE", "status": WILD, "times": WILD, "size": WILD}'),
         ("POST", "/_emulator/forget", '{"installation": "WILD"}'),
         ("POST", "/_emulator/forget", '{"registration": "WILD", "gone": true}'),
+        ("POST", "/_emulator/expire", '{"registration": "WILD"}'),
         ("POST", "/_emulator/clock", '{"offset": WILD}'),
         ("POST", "/_emulator/clock", '{"WILD": "WILD"}'),
     ],

@@ -26,7 +26,7 @@ def stored(**members: Any) -> Json:
 
 
 def weather(**members: Any) -> Json:
-    return {"weather": {"pushChannel": "tile", "pushChannelExpired": False, **members}}
+    return {"weather": {"pushChannel": "https://tile/", "pushChannelExpired": False, **members}}
 
 
 ALERT = {"body": "<toast/>", "headers": {"X-WNS-Type": "wns/toast"}, "tags": ["alert"]}
@@ -55,8 +55,8 @@ CHANGES: list[tuple[str, Json, Json, Json]] = [
     (
         "a channel resets expiry time and mark",
         {"expirationTime": "2030-01-01T00:00:00.0000000Z", "pushChannelExpired": True},
-        op("replace", "/pushChannel", "new"),
-        {"pushChannel": "new"},
+        op("replace", "/pushChannel", "https://new/"),
+        {"pushChannel": "https://new/"},
     ),
     ("a template is added", {}, op("add", "/templates/alert", ALERT), {"templates": {"alert": ALERT}}),
     (
@@ -124,13 +124,13 @@ CHANGES: list[tuple[str, Json, Json, Json]] = [
     (
         "a tile comes with its channel",
         {},
-        op("add", "/secondaryTiles/weather/pushChannel", "tile"),
+        op("add", "/secondaryTiles/weather/pushChannel", "https://tile/"),
         {"secondaryTiles": weather()},
     ),
     (
         "a tile's channel loses its mark",
         {"secondaryTiles": weather(pushChannelExpired=True)},
-        op("replace", "/secondaryTiles/weather/pushChannel", "tile"),
+        op("replace", "/secondaryTiles/weather/pushChannel", "https://tile/"),
         {"secondaryTiles": weather()},
     ),
     (
@@ -272,13 +272,27 @@ def test_a_template_is_made_from_its_parts_in_one_patch(hub: Caller) -> None:
     assert hub.get().json["templates"] == {"t": toast(tags=["t"])}
 
 
-def test_a_browsers_channel_is_patched_as_text(hub: Caller) -> None:
-    channel = {"endpoint": "https://new", "p256dh": "p", "auth": "a"}
+@pytest.mark.parametrize("put_as_text", [True, False])
+@pytest.mark.parametrize("patched_as_text", [True, False])
+def test_a_browsers_channel_keeps_the_form_in_which_it_was_put(
+    hub: Caller, put_as_text: bool, patched_as_text: bool
+) -> None:
+    old = {"endpoint": "https://old", "p256dh": "p", "auth": "a"}
+    new = {**old, "endpoint": "https://new"}
     hub.put(
-        {"installationId": "i", "platform": "browser", "pushChannel": {**channel, "endpoint": "https://old"}}
+        {
+            "installationId": "i",
+            "platform": "browser",
+            "pushChannel": json.dumps(old) if put_as_text else old,
+        }
     )
-    hub.patch(op("replace", "/pushChannel", json.dumps(channel)))
-    assert hub.get().json["pushChannel"] == channel
+    assert hub.patch(op("replace", "/pushChannel", json.dumps(new) if patched_as_text else new)).status == 200
+    shown = hub.get().json["pushChannel"]
+    assert isinstance(shown, str) is put_as_text
+    assert (json.loads(shown) if put_as_text else shown) == new
+    for value in ("https://new", "[]", "{}", "7", 7, ["https://new"]):
+        assert hub.patch(op("replace", "/pushChannel", value)).status == 400
+    assert hub.get().json["pushChannel"] == shown
 
 
 def test_the_content_type_of_a_patch_does_not_matter(hub: Caller) -> None:

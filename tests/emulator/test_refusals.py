@@ -49,7 +49,7 @@ def test_each_fault_has_a_line(hub: Caller) -> None:
         "Tags can not start with $",
         TAG_TEXT.format("a b"),
         "'Body' of the template 't' is required.",
-        "The template 't' is missing the X-WNS-Type header.",
+        "Must contain WNS Header : 'X-WNS-Type'.",
     ]
 
 
@@ -141,7 +141,7 @@ def test_what_no_installation_may_contain_is_refused_and_not_stored(
 
 def test_the_wns_type_header_is_known_in_any_case_and_only_for_wns(hub: Caller) -> None:
     assert hub.put(wns(templates={"t": {"body": "<t/>", "headers": {"x-wns-type": "wns/raw"}}})).status == 200
-    assert hub.put({**wns(), "platform": "apns", "templates": {"t": {"body": "{}"}}}).status == 200
+    assert hub.put({**wns(), "platform": "gcm", "templates": {"t": {"body": "{}"}}}).status == 200
 
 
 def test_tags_that_differ_only_in_case_are_one_tag(hub: Caller) -> None:

@@ -54,7 +54,7 @@ def test_a_new_id_comes_in_the_location(emulator: Emulator, hub: Caller, route: 
 
 
 def test_create_answers_200_with_the_entry_and_its_address(emulator: Emulator, hub: Caller) -> None:
-    reply = post(hub, windows("https://c", "a"))
+    reply = post(hub, windows("https://c/", "a"))
     registration_id = str(texts_of(reply, "RegistrationId")[0])
     assert ID.fullmatch(registration_id)
     url = address(emulator, f"registrations/{registration_id}")
@@ -73,7 +73,7 @@ def test_create_answers_200_with_the_entry_and_its_address(emulator: Emulator, h
         r' xmlns:i="http://www.w3.org/2001/XMLSchema-instance">'
         r"<ETag>1</ETag><ExpirationTime>9999-12-31T23:59:59.999</ExpirationTime>"
         f"<RegistrationId>{registration_id}</RegistrationId><Tags>a</Tags>"
-        r"<ChannelUri>https://c</ChannelUri></WindowsRegistrationDescription></content></entry>"
+        r"<ChannelUri>https://c/</ChannelUri></WindowsRegistrationDescription></content></entry>"
     )
     assert re.fullmatch(expected, reply.text)
 
@@ -209,7 +209,7 @@ def test_the_contents_tell_what_clients_registered(emulator: Emulator, hub: Call
             "channel": "AB12",
             "tags": ["a", "b"],
             "templateName": "alert",
-            "bodyTemplate": "<t>$(m)</t>",
+            "bodyTemplate": '{"m":"$(m)"}',
             "headers": {"apns-priority": "5"},
             "expiry": "$(when)",
             "pushVariables": {"n": "Ann"},
@@ -230,7 +230,7 @@ def test_the_contents_tell_what_clients_registered(emulator: Emulator, hub: Call
             "platform": "baidu",
             "channel": "user-channel",
             "templateName": "alert",
-            "bodyTemplate": "<t>$(m)</t>",
+            "bodyTemplate": '{"m":"$(m)"}',
             "expirationTime": never,
         },
     ]

@@ -96,9 +96,9 @@ def test_a_file_of_an_earlier_format_is_refused_with_the_reason(tmp_path: Path) 
     with Emulator(data=str(data)):
         pass
     with closing(sqlite3.connect(data)) as database:
-        database.execute("PRAGMA user_version = 1")
+        database.execute("PRAGMA user_version = 2")
         database.commit()
-    with pytest.raises(ValueError, match="format 1 instead of 2"):
+    with pytest.raises(ValueError, match="format 2 instead of 3"):
         Emulator(data=str(data)).start()
 
 
@@ -118,11 +118,14 @@ def test_a_channel_is_found_without_reading_the_other_registrations(tmp_path: Pa
             "Endpoint eq 'e' and P256DH eq 'p' and Auth eq 'a'",
         ):
             storage.registrations.of_channel(read_filter(text), 0, 100)
+            storage.registrations.of_channel(read_filter(text, lenient=True), 0, 100)
         storage.registrations.of_tag("a", 0, 100)
+        storage.delete_expired("2044")
         storage._database.set_trace_callback(None)
         found = plans(storage._database, asked)
     finally:
         storage.close()
-    assert sum("registrations_by_handle (handle=? AND number>?)" in plan for plan in found) == 3
+    assert sum("registrations_by_handle (handle=? AND number>?)" in plan for plan in found) == 6
     assert any("registration_tags USING PRIMARY KEY (tag=? AND number>?)" in plan for plan in found)
+    assert sum("_by_expiration (expiration<?)" in plan for plan in found) == 2
     assert not [plan for plan in found if plan.startswith("SCAN")]

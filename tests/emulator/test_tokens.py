@@ -82,10 +82,55 @@ def test_the_fields_may_stand_in_any_order_and_the_signature_in_any_coding(hub: 
     for expiry in range(SOON, SOON + 20):
         _, _, text = sign(hub.connection_string, resource, expiry).partition(" ")
         parts = dict(part.split("=", 1) for part in text.split("&"))
-        uncoded = unquote(parts["sig"])
+        uncoded = unquote(parts["sig"]).replace("+", "%2B")
         for signature in (uncoded, re.sub("%..", lambda coded: coded[0].lower(), parts["sig"])):
             token = f"sharedaccesssignature sig={signature}&skn={parts['skn']}&se={expiry}&sr={resource}"
             assert ask(hub, token).status == 200
+
+
+def uncoded(token: str, *, keep: str) -> str:
+    """The token with its signature as base64 has it, but for some characters."""
+    head, _, rest = token.partition("&sig=")
+    signature, _, rest = rest.partition("&")
+    text = "".join(quote(letter, safe="") if letter in keep else letter for letter in unquote(signature))
+    return f"{head}&sig={text}&{rest}"
+
+
+def test_a_raw_slash_in_a_signature_passes_and_a_raw_plus_only_at_a_lenient_hub(
+    hub: Caller, lenient_hub: Caller
+) -> None:
+    for caller in (hub, lenient_hub):
+        caller.put(wns())
+        resource = quote(caller.endpoint + "/", safe="")
+        tokens = [sign(caller.connection_string, resource, expiry) for expiry in range(SOON, SOON + 40)]
+        with_plus = [token for token in tokens if "%2B" in token]
+        assert with_plus
+        assert any("%2F" in token for token in tokens)
+        for token in tokens:
+            assert ask(caller, uncoded(token, keep="+")).status == 200
+        for token in with_plus:
+            raw = uncoded(token, keep="/=")
+            coded = (token.replace("%2B", other) for other in ("+", " ", "%20"))
+            for spoilt in (raw, raw.replace("+", " "), *coded):
+                reply = ask(caller, spoilt)
+                if caller is lenient_hub:
+                    assert reply.status == 200
+                else:
+                    assert reply.status == 401
+                    assert words(reply) == "InvalidSignature: The token has an invalid signature."
+
+
+def test_credentials_that_are_no_token_are_refused_in_the_services_words(
+    hub: Caller, lenient_hub: Caller
+) -> None:
+    for caller in (hub, lenient_hub):
+        for credentials in (caller.connection_string, f"Bearer {caller.connection_string}", "Basic dTpw"):
+            reply = ask(caller, credentials)
+            assert reply.status == 401
+            assert words(reply) == (
+                "MalformedToken: The credentials contained in the authorization header "
+                "are not in the WRAP format."
+            )
 
 
 def test_a_request_without_a_token_is_refused(hub: Caller) -> None:

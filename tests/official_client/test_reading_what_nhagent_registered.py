@@ -19,7 +19,9 @@ from . import require_client, run_client
 
 pytestmark = pytest.mark.slow
 
-TOAST = Template("<toast><text id='1'>$(m) & more</text></toast>", {"X-WNS-Type": "wns/toast"}, ["alerts"])
+TOAST = Template(
+    "<toast><text id='1'>{$(m) + ' &amp;'}</text></toast>", {"X-WNS-Type": "wns/toast"}, ["alerts"]
+)
 WNS: dict[str, Any] = {
     "platform": "wns",
     "channel": "https://push.example/?token=AwYAAAB%2f",

@@ -27,7 +27,8 @@ NATIVES: list[Json] = [
     {"kind": "Windows", "channelUri": "https://db5.notify.windows.com/?token=AwYAAAB%2f&x=a+b"},
     {"kind": "Xiaomi", "xiaomiRegistrationId": "mi/1=="},
 ]
-BODY = '<t a="$(m)">]]&gt; é & more</t>'
+BODY = '{"m":"$(m)","t":"]]> é & <more>"}'
+XML_BODY = '<t a="$(m)">]]&gt; é &amp; more</t>'
 FURTHER: dict[str, Json] = {
     "Apple": {"apnsHeaders": {"apns-priority": "5", "apns-expiration": "$(when)"}},
     "Mpns": {"mpnsHeaders": {"X-NotificationClass": "2", "X-WindowsPhone-Target": "toast"}},
@@ -37,7 +38,7 @@ TEMPLATES: list[Json] = [
     {
         **native,
         "kind": native["kind"] + "Template",
-        "bodyTemplate": BODY,
+        "bodyTemplate": XML_BODY if "channelUri" in native else BODY,
         "templateName": "alert",
         **FURTHER.get(native["kind"], {}),
     }
@@ -141,7 +142,7 @@ def test_every_type_is_taken_in_lenient_mode_and_found_by_its_channel() -> None:
             "etag": "1",
         }
     assert [facts["kind"] for facts in stored] == [each["kind"] for each in sent]
-    assert {facts["bodyTemplate"] for facts in stored if "bodyTemplate" in facts} == {BODY}
+    assert {facts["bodyTemplate"] for facts in stored if "bodyTemplate" in facts} == {BODY, XML_BODY}
     for kind, answer in zip(CHANNELS, lists, strict=True):
         assert answer["ok"], answer
         assert [each["kind"] for each in answer["registrations"]] == [kind, f"{kind}Template"]

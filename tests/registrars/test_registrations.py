@@ -416,7 +416,7 @@ def test_one_refused_row_does_not_hold_up_the_others(
 
 
 def test_only_rows_of_the_devices_own_kind_are_learnt_from(device: Device, backend: HubClient) -> None:
-    toast = Template("<t/>", {"X-WindowsPhone-Target": "toast"})
+    toast = Template("<t/>", {"X-WindowsPhone-Target": "toast", "X-NotificationClass": "2"})
     backend.create_registration(Registration(Platform.MPNS, device.channel, ["m"], {}, toast, "phone"))
     backend.create_registration(
         Registration(Platform.WNS, device.channel, ["kitchen", "x"], {}, TOAST, "alert")

@@ -20,6 +20,7 @@ from nhagent.emulator.atom.descriptions import (
     unique_tags,
 )
 from nhagent.emulator.atom.xml_tree import Node, NotXml, parse
+from nhagent.emulator.channels import kept_uri
 from nhagent.emulator.http_messages import Refused
 from nhagent.emulator.json_text import NotJson, read_json
 
@@ -59,6 +60,8 @@ def read_description(body: bytes, *, lenient: bool = False) -> Description:
         # An empty element counts as absent, except that empty Tags are one empty tag, which is an error.
         if value or element.name == "Tags":
             values[element.name] = value
+    if "ChannelUri" in values:
+        values["ChannelUri"] = kept_uri(kind.platform, values["ChannelUri"])
     for element in kind.elements:
         # Which headers a template needs is checked in validation.
         if element.required and element.name not in HEADERS and element.name not in values:

@@ -51,8 +51,11 @@ class Node:
         return self.attributes.get(f"{namespace}{_SEPARATOR}{name}")
 
 
-def parse(body: bytes) -> Node:
+def parse(body: bytes | str) -> Node:
     """Return the root element.
+
+    Args:
+        body: a document; of text the encoding that it declares does not count.
 
     Raises:
         NotXml: it is malformed, declares a document type, or nests too deeply.

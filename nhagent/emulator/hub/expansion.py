@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nhagent.emulator.atom.descriptions import NATIVE, TEMPLATE, Description, Kind, unique_tags
+from nhagent.emulator.channels import read_subscription
 from nhagent.emulator.validation.tags import own_tags
 
 Json = dict[str, Any]
@@ -53,7 +54,8 @@ def _of_channel(
 
 def _handle(kind: Kind, channel: Any) -> Json:
     if kind.platform == "browser":
-        return {name: channel[name.lower()] for name in kind.handle}
+        members = read_subscription(channel) or {}
+        return {name: members[name.lower()] for name in kind.handle}
     if kind.platform == "baidu":
         user, _, channel_id = channel.partition("-")
         return {"BaiduUserId": user, "BaiduChannelId": channel_id}

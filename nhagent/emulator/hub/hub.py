@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nhagent.emulator.clock import iso_time
 from nhagent.emulator.hub.installations import Installations
 from nhagent.emulator.hub.registrations import Registrations
 from nhagent.emulator.storage import Storage
@@ -15,11 +16,12 @@ class Hub:
     Args:
         name: may be a path such as ``a/b``.
         storage: where the hub keeps everything.
-        lenient: accept registrations that the service refuses or accepts only in part.
+        lenient: accept much that the service refuses or accepts only in part.
         max_devices: above it new registrations and installations are refused; None for no limit.
 
     Attributes:
         name: as given.
+        lenient: as given.
         registrations: those that clients wrote and those that installations stand for.
         installations: what clients wrote.
     """
@@ -28,9 +30,32 @@ class Hub:
         self, name: str, storage: Storage, *, lenient: bool = False, max_devices: int | None = None
     ) -> None:
         self.name = name
+        self.lenient = lenient
         self.registrations = Registrations(storage, lenient=lenient, max_devices=max_devices)
-        self.installations = Installations(storage, self.registrations)
+        self.installations = Installations(storage, self.registrations, lenient=lenient)
         self._storage = storage
+
+    def expire_registration(self, registration_id: str) -> None:
+        """Mark a registration's channel as expired, as a push service's report does.
+
+        Args:
+            registration_id: made from an installation, it stands for that installation.
+
+        Raises:
+            Refused: 404.
+        """
+        with self._storage.writing():
+            installation_id = self.registrations.expire(registration_id)
+            if installation_id is not None:
+                self.installations.expire(installation_id)
+
+    def forget_expired(self, now: float) -> None:
+        """Forget what has expired. The service does it too, some time later.
+
+        Args:
+            now: the emulator's time, seconds since 1970.
+        """
+        self._storage.delete_expired(iso_time(now))
 
     def contents(self) -> dict[str, Any]:
         """Return all that clients stored. Registrations made from installations are not repeated."""

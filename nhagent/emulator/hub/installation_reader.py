@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nhagent.emulator.atom.descriptions import BROWSER_MEMBERS, NATIVE, unique_tags
+from nhagent.emulator.atom.descriptions import NATIVE, unique_tags
+from nhagent.emulator.channels import kept_uri, read_subscription
 from nhagent.emulator.clock import NEVER, utc_iso
-from nhagent.emulator.json_text import NotJson, read_json
 
 Json = dict[str, Any]
 
@@ -101,18 +101,16 @@ def _platform(given: Json) -> str:
 
 def _channel(given: Json, platform: str) -> str | Json | None:
     if platform != "browser":
-        return _text(given, "pushChannel") or None
+        text = _text(given, "pushChannel")
+        return kept_uri(platform, text) if text else None
     channel = given.get("pushchannel")
     if channel is None or channel == "":
         return None
-    if isinstance(channel, str):
-        # .NET and Java send the object as text, JavaScript sends it as an object.
-        try:
-            channel = read_json(channel)
-        except NotJson:
-            raise Malformed("'PushChannel' of a browser is not JSON.") from None
-    members = _members(channel, "'PushChannel' of a browser")
-    return _without_absent({name: _text(members, name) for name in BROWSER_MEMBERS})
+    found = read_subscription(channel)
+    if found is None or not all(isinstance(member, str) for member in found.values()):
+        raise Malformed("'PushChannel' of a browser is not an object of strings, nor one as JSON.")
+    # .NET and Java send text, JavaScript an object, and each reads only the form that it writes.
+    return channel if isinstance(channel, str) else found
 
 
 def _expiration(given: Json) -> str:

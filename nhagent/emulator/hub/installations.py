@@ -22,11 +22,13 @@ class Installations:
     Args:
         storage: where they are kept.
         registrations: those of the same hub; every write brings them in step.
+        lenient: accept channels and templates that the service refuses for their form.
     """
 
-    def __init__(self, storage: Storage, registrations: Registrations) -> None:
+    def __init__(self, storage: Storage, registrations: Registrations, *, lenient: bool = False) -> None:
         self._storage = storage
         self._registrations = registrations
+        self._lenient = lenient
 
     def put(self, installation_id: str, document: Any) -> None:
         """Create an installation, or replace the whole of it.
@@ -106,7 +108,7 @@ class Installations:
         except UnicodeEncodeError as error:
             # JSON can escape half of a surrogate pair, which no reply could carry.
             raise body_invalid("A text is not valid Unicode.") from error
-        validate_installation(found, patched=patched)
+        validate_installation(found, patched=patched, lenient=self._lenient)
         with self._storage.writing():
             self._registrations.follow(found)
-            self._storage.put_installation(installation_id, text)
+            self._storage.put_installation(installation_id, text, found["expirationTime"])

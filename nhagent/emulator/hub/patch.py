@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from nhagent.emulator.atom.descriptions import COMPACT
 from nhagent.emulator.clock import NEVER
 from nhagent.emulator.hub.installation_reader import Malformed, read_template
 from nhagent.emulator.json_text import NotJson, read_json
@@ -139,7 +140,13 @@ class _Operation:
     def _set_channel(self, holder: Json) -> None:
         if self._removes:
             raise self._unsupported()
-        holder["pushChannel"] = self._value
+        value, before = self._value, holder.get("pushChannel")
+        if isinstance(before, dict) and isinstance(value, str):
+            # A value is text for want of another form: the channel stays what it was when it was put.
+            value = _parsed(value) or value
+        elif isinstance(before, str) and isinstance(value, dict):
+            value = COMPACT.encode(value)
+        holder["pushChannel"] = value
         holder["pushChannelExpired"] = False
 
     def _set(self, holder: Json, name: str, value: Callable[[], Any]) -> None:

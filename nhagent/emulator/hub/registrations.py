@@ -29,7 +29,8 @@ class Registrations:
 
     Args:
         storage: where they are kept.
-        lenient: accept descriptions in any order, ids of any form, and a DELETE without If-Match.
+        lenient: accept descriptions in any order, ids, handles and templates of any form, a DELETE without
+            If-Match.
         max_devices: distinct handles above which a new registration is refused; None for no limit.
     """
 
@@ -128,6 +129,27 @@ class Registrations:
                 self._table.set_gone(registration_id)
             return self._table.delete(registration_id)
 
+    def expire(self, registration_id: str) -> str | None:
+        """Act on a push service's report that a registration's handle is dead.
+
+        The service removes every registration with that handle. One made from an installation stays; the
+        installation is what expires.
+
+        Args:
+            registration_id: its id.
+
+        Returns:
+            The id of the installation that it was made from, or None.
+
+        Raises:
+            Refused: 404.
+        """
+        with self._storage.writing():
+            found = self.get(registration_id)
+            if found.installation is None:
+                self._table.delete_of_handle(found.description.kind.platform, found.description.handle)
+            return found.installation
+
     def all(self, after: int, limit: int) -> Page:
         """Return a page of all registrations; see `RegistrationTable.all`."""
         return self._table.all(after, limit)
@@ -174,7 +196,7 @@ class Registrations:
 
     def _read(self, body: bytes) -> Description:
         description = read_description(body, lenient=self._lenient)
-        validate_description(description)
+        validate_description(description, lenient=self._lenient)
         return description
 
     def _insert(self, registration_id: str, description: Description) -> Registration:

@@ -53,7 +53,7 @@ class Gateway:
     def answer(self, request: Request) -> Answer:
         """Answer one request."""
         now = self._clock.now()
-        token = _read_token(request)
+        token = _read_token(request, lenient=self._hub.lenient)
         fault = self._fault(request)
         if fault.reset == "before":
             reply = Reply(NOT_CARRIED_OUT)
@@ -85,6 +85,7 @@ class Gateway:
             # As recorded in 2022: without a body that says why.
             raise Refused(403, None)
         check_api_version(request.query)
+        self._hub.forget_expired(now)
         return operation.perform(self._hub, call)
 
 
@@ -116,10 +117,10 @@ class TokenBucket:
             return True
 
 
-def _read_token(request: Request) -> Token | Refused:
+def _read_token(request: Request, *, lenient: bool) -> Token | Refused:
     # A refusal is only raised later, since faults and the rate limit come first.
     try:
-        return Token.read(request.headers.get("Authorization"))
+        return Token.read(request.headers.get("Authorization"), lenient=lenient)
     except Refused as refused:
         return refused
 

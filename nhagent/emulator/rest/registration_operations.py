@@ -45,7 +45,8 @@ def list_registrations(hub: Hub, call: Call) -> Reply:
     wanted = parameter(call.request.query, "$filter")
     if wanted is None:
         return _feed(call, hub.registrations.all(after, limit), limit)
-    return _feed(call, hub.registrations.of_channel(read_filter(wanted), after, limit), limit)
+    channel = read_filter(wanted, lenient=hub.lenient)
+    return _feed(call, hub.registrations.of_channel(channel, after, limit), limit)
 
 
 def list_registrations_by_tag(hub: Hub, call: Call) -> Reply:
