@@ -12,6 +12,7 @@ from nhagent.hub.atom import NotARegistration, from_entry, from_feed, to_entry
 from nhagent.hub.checked import continuation_from, etag_to_send, is_registration_id, registration_id_from
 from nhagent.hub.exchange import HubExchange, HubRequest
 from nhagent.hub.replies import LISTEN, HubReply
+from nhagent.hub.texts import owner_in
 from nhagent.models import BrowserChannel, PushChannel, Registration
 from nhagent.secret import NO_LOCALS, Secret, hiding_arguments
 
@@ -122,7 +123,7 @@ class RegistrationOperations:
         """Read a registration, change it and write it back; after a conflict again, five times at most.
 
         Args:
-            registration_id: which one.
+            registration_id: which one; none that belongs to an installation, which is changed as a whole.
             change: gives the changed registration; called again with what somebody else made of it.
 
         Returns:
@@ -132,9 +133,11 @@ class RegistrationOperations:
             ConcurrencyConflict: somebody else was faster every time.
             RecordNotFound: the hub does not hold it.
             HubError: see `nhagent.errors`.
+            ConfigurationError: it belongs to an installation; nothing was written.
         """
         for attempt in range(MODIFY_TRIES):
             held, _ = self.get_registration(registration_id)
+            _check_writable(f"registration {registration_id}", held)
             try:
                 return self.update_registration(registration_id, change(held), held.etag or "*")
             except ConcurrencyConflict:
@@ -281,6 +284,8 @@ class RegistrationOperations:
         registration: Registration | None = None,
         etag: str | None = None,
     ) -> tuple[Registration, HubReply]:
+        if registration is not None:
+            _check_writable(record, registration)
         body = None if registration is None else to_entry(registration)
         channels = () if registration is None else (registration.channel,)
         response, reply = self._exchange.make(
@@ -307,6 +312,22 @@ def _place_of(registration_id: str) -> tuple[str, str]:
 
 def _path_of(registration_id: str) -> str:
     return f"registrations/{quote(registration_id, safe='')}"
+
+
+def _check_writable(record: str, registration: Registration) -> None:
+    """Refuse what the service refuses: a row of an installation, or a tag that only it can give."""
+    owner = owner_in(registration.tags)
+    if owner is not None:
+        raise ConfigurationError(
+            f"{record}: belongs to installation {owner}, which writes its rows",
+            "change the installation, with patch_installation or put_installation",
+        )
+    reserved = next((tag for tag in registration.tags if tag.startswith("$")), None)
+    if reserved is not None:
+        raise ConfigurationError(
+            f"{record}: tag {validation.shown(reserved)} begins with $, as only the service's own do",
+            "leave the tag out",
+        )
 
 
 def _checked_etag(etag: str) -> str:
