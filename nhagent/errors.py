@@ -215,6 +215,11 @@ class HubUnavailable(HubError):
     curve = Curve.FAULT
 
 
+def refuses_key(error: BaseException) -> bool:
+    """Whether by this error the hub has refused the key, so that another one may help."""
+    return isinstance(error, Unauthorized | Forbidden) and not isinstance(error, QuotaExceeded)
+
+
 def is_failure(error: BaseException) -> bool:
     """Whether by this error code of the app's own has failed, rather than somebody is ending the program.
 
