@@ -24,7 +24,7 @@ from urllib3.exceptions import HTTPError
 
 from nhagent.errors import HubUnavailable
 from nhagent.hub.adapter import CONNECT_SECONDS, Adapter, tls_context
-from nhagent.hub.causes import cause_of, cause_of_tls_failure
+from nhagent.hub.causes import cause_of, cause_of_tls_failure, hint_for
 from nhagent.hub.connection import EXCHANGE_SECONDS, is_loopback
 from nhagent.logs import Log
 from nhagent.regular_files import check_regular
@@ -32,7 +32,6 @@ from nhagent.secret import NO_LOCALS
 from nhagent.values import Value
 
 MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
-_HINT: Final = "check the network and the hub's address; a later attempt may succeed"
 
 _log = Log(__name__)
 
@@ -153,7 +152,7 @@ class Transport:
             return _tls_failure(host, error)
         else:
             cause = cause_of(error)
-        return HubUnavailable(f"no answer from {host}: {cause}", _HINT)
+        return HubUnavailable(f"no answer from {host}: {cause}", hint_for(error))
 
     def _exchange(self, request: Request) -> Response:
         # A proxy from the environment is obeyed, but none of them can reach this machine's loopback.

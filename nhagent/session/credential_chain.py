@@ -16,6 +16,7 @@ from nhagent.errors import ConfigurationError, CredentialError
 from nhagent.hub.connection import ConnectionString, namespace_of, read_endpoint
 from nhagent.logs import Log
 from nhagent.secret import Secret, hidden
+from nhagent.validation import check_not_async
 from nhagent.values import Value
 
 TYPE_CHECKING = False
@@ -81,6 +82,7 @@ class CredentialChain:
         self._given: Source | None = None
         given = hidden(connection_string)
         if callable(given):
+            given.check(lambda call: check_not_async("connection_string", call))
             if endpoint is None:
                 raise ConfigurationError(
                     "endpoint: needed with a token callable", "give the namespace's address"
