@@ -15,6 +15,7 @@ from tests.device_under_test import Device
 
 HANDLE = "AB" * 32
 BODY = "templates['alert'].body: platform apns needs a JSON object"
+NO_NAME = "Expecting property name enclosed in double quotes at line 2, column 1"
 NESTED = '{"a":' * 100_000
 
 
@@ -32,7 +33,7 @@ def installation(**fields: Any) -> Installation:
         ),
         (
             {"templates": {"alert": Template("{\n'a': 1}")}},
-            f"{BODY}, and this is not JSON (Expecting property name enclosed in double quotes at line 2, column 1)",
+            f"{BODY}, and this is not JSON ({NO_NAME})",
             "correct the body at line 2, column 1",
         ),
         (
