@@ -154,7 +154,7 @@ class HubError(NhagentError):
 
 
 class InvalidRequest(HubError):
-    """400, 413 and the other 4xx: the hub will never accept this request."""
+    """400, 411, 413, 414 and the other 4xx: the hub, or its front end, will never accept this request."""
 
 
 class Unauthorized(HubError):
@@ -162,7 +162,7 @@ class Unauthorized(HubError):
 
 
 class Forbidden(HubError):
-    """403 without Retry-After: the key lacks the right."""
+    """403 without Retry-After: the key lacks the right that the error names: Listen, Send or Manage."""
 
 
 class QuotaExceeded(Forbidden):
@@ -182,7 +182,7 @@ class RegistrationGone(HubError):
 
 
 class ConcurrencyConflict(HubError):
-    """412: somebody else changed the record since it was read."""
+    """412: somebody else changed the record since it was read, or the ETag that was sent is invalid."""
 
 
 class Throttled(HubError):
@@ -209,10 +209,15 @@ class HeldBack(Throttled):
 
 
 class HubUnavailable(HubError):
-    """No reply that can be used: 408, 5xx, a redirect, HTML, a timeout, DNS or TLS."""
+    """No reply that can be used: 408, 5xx, a redirect, a portal's HTML, a timeout, DNS or TLS."""
 
     retryable = True
     curve = Curve.FAULT
+
+
+def refuses_key(error: BaseException) -> bool:
+    """Whether by this error the hub has refused the key, so that another one may help."""
+    return isinstance(error, Unauthorized | Forbidden) and not isinstance(error, QuotaExceeded)
 
 
 def is_failure(error: BaseException) -> bool:

@@ -186,8 +186,13 @@ def in_prose(error: BaseException) -> str:
     Returns:
         One line, such as ``OSError at source.py:12: the push service is away``.
     """
-    words = " ".join(map(_word, str(error).split()))[:MAX_PROSE_CHARACTERS]
+    words = words_alone(str(error))
     return f"{without_text(error)}: {words}" if words else without_text(error)
+
+
+def words_alone(text: str) -> str:
+    """Give a text's plain words, up to a length, with ``…`` for what may be an address, a handle or a key."""
+    return " ".join(map(_word, text.split()))[:MAX_PROSE_CHARACTERS]
 
 
 def without_text(error: BaseException) -> str:

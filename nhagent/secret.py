@@ -90,6 +90,10 @@ class HiddenCallable:
     def __repr__(self) -> str:
         return "<token callable>"
 
+    def check(self, check: Callable[[object], object]) -> None:
+        """Let somebody look at the callable itself."""
+        check(self._call.reveal())
+
 
 def hidden(credential: object) -> Any:
     """Hide what an app gives as a credential.

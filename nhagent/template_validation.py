@@ -85,12 +85,21 @@ def _check_body(name: str, platform: str, body: str) -> None:
                 "give the notification's XML",
             )
         return
-    hint = "give the notification's JSON"
+    hint = f"give the notification of platform {platform}: a JSON object, {{…}}"
     try:
         document = json.loads(body)
-    except (ValueError, RecursionError) as error:
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
         raise ConfigurationError(
-            f"{name}: platform {platform} needs a JSON object, but {error}", hint
+            f"{name}: platform {platform} needs a JSON object, and this is not JSON ({error.msg} at {place})",
+            f"correct the body at {place}",
+        ) from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, or objects within objects
+        raise ConfigurationError(
+            f"{name}: platform {platform} needs a JSON object, and this one is beyond any that can be read",
+            hint,
         ) from None
     if not isinstance(document, dict):
-        raise ConfigurationError(f"{name}: platform {platform} needs a JSON object", hint)
+        raise ConfigurationError(
+            f"{name}: platform {platform} needs a JSON object, and this is JSON of another type", hint
+        )

@@ -34,6 +34,8 @@ _IN_TAGS: Final = LETTERS_AND_DIGITS | set("_@#.:-")
 _IN_USER_IDS: Final = _IN_TAGS | {"="}
 _IN_VARIABLE_NAMES: Final = LETTERS_AND_DIGITS | {"_"}
 _IN_HUB_NAMES: Final = LETTERS_AND_DIGITS | set("-._/")
+_ASYNC_FLAGS: Final = 0x80 | 0x200
+"""Flags of the code of coroutine functions and asynchronous generators, as ``inspect`` names them."""
 DOT_SEGMENTS: Final = frozenset({".", ".."})  # HTTP libraries fold them into another path
 
 
@@ -122,12 +124,36 @@ def check_callable(name: str, value: object) -> None:
     """Check that something can be called, or is None.
 
     Raises:
-        ConfigurationError: it cannot be called.
+        ConfigurationError: it cannot be called, or is a coroutine function.
     """
     if value is not None and not callable(value):
         raise ConfigurationError(
             f"{name} {shown(value)}: cannot be called", "give a callable, or leave it out"
         )
+    check_not_async(name, value)
+
+
+def check_not_async(name: str, value: object) -> None:
+    """Check that what will be called is no coroutine function: nobody would await what it gives.
+
+    Raises:
+        ConfigurationError: it is one, or gives what is iterated over with ``async for``.
+    """
+    while type(value).__name__ == "partial" and callable(getattr(value, "func", None)):
+        value = value.func  # type: ignore[attr-defined]
+    code = getattr(value, "__code__", None)
+    if code is None and callable(value):
+        code = getattr(type(value).__call__, "__code__", None)
+    flags = getattr(code, "co_flags", 0)
+    if isinstance(flags, int) and flags & _ASYNC_FLAGS:
+        raise ConfigurationError(
+            f"{name}: is a coroutine function, which nothing awaits here", "give a plain callable"
+        )
+
+
+def _not_text(name: str, value: object) -> ConfigurationError:
+    """Make the error of a value of another type than text has."""
+    return ConfigurationError(f"{name} {shown(value)}: not text", "give text, between quotation marks")
 
 
 def checked_tags(name: str, given: object) -> tuple[str, ...]:
@@ -159,7 +185,7 @@ def check_tag(name: str, tag: object) -> None:
         ConfigurationError: the hub would refuse it.
     """
     if not isinstance(tag, str):
-        raise ConfigurationError(f"{name} {shown(tag)}: not text", "give text: a tag is text")
+        raise _not_text(name, tag)
     if tag.startswith("$"):
         raise ConfigurationError(
             f'{name} {shown(tag)}: begins with "$"', "give another: the hub keeps such tags for itself"
@@ -183,7 +209,9 @@ def check_name(name: str, key: object) -> None:
     Raises:
         ConfigurationError: it has other characters, or too many.
     """
-    if not isinstance(key, str) or not key or not _IN_TAGS.issuperset(key) or len(key) > MAX_NAME_CHARACTERS:
+    if not isinstance(key, str):
+        raise _not_text(name, key)
+    if not key or not _IN_TAGS.issuperset(key) or len(key) > MAX_NAME_CHARACTERS:
         raise ConfigurationError(
             f"{name} {shown(key)}: not a valid name",
             "a name may contain only letters, digits and _ @ # . : -, "
@@ -214,9 +242,12 @@ def check_user_id(user_id: object) -> None:
     Raises:
         ConfigurationError: it has characters that are not allowed, or holds a key.
     """
-    if not isinstance(user_id, str) or not _IN_USER_IDS.issuperset(user_id):
+    if not isinstance(user_id, str):
+        raise _not_text("user_id", user_id)
+    if not _IN_USER_IDS.issuperset(user_id):
         raise ConfigurationError(
-            f"user_id {shown(user_id)}: not a user id", "only letters, digits and -_@#.:= are allowed"
+            f"user_id {shown(user_id)}: has other characters than a user id may",
+            "give one of letters, digits and - _ @ # . : =",
         )
     check_no_secret("user_id", user_id)
 
@@ -242,7 +273,9 @@ def check_installation_id(installation_id: object) -> None:
     Raises:
         ConfigurationError: empty, too long, with control characters, a dot segment, or a connection string.
     """
-    if not isinstance(installation_id, str) or not installation_id.strip():
+    if not isinstance(installation_id, str):
+        raise _not_text("installation_id", installation_id)
+    if not installation_id.strip():
         raise ConfigurationError(
             "installation_id: empty", "give an id that lasts, such as a UUID, or leave it out"
         )

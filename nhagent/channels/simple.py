@@ -49,14 +49,16 @@ def from_file(path: str | os.PathLike[str]) -> ChannelSource:
             content = read_start(path, MAX_CHANNEL_BYTES + 1)
         except FileNotFoundError:
             raise ChannelError(
-                f"{name}: is not there yet", "who writes it, and is the path right?", pending=True
+                f"{name}: is not there yet", "see who writes it, and whether the path is right", pending=True
             ) from None
         except NotARegularFile:
             raise ChannelError(
                 f"{name}: is not a regular file", "name one that holds the push channel"
             ) from None
         except OSError as error:
-            raise ChannelError(f"{name}: {error.strerror}", "let nhagent read it") from error
+            raise ChannelError(
+                f"{name}: cannot be read ({error.strerror})", "let nhagent's user read it"
+            ) from error
         return _single_channel(content, name)
 
     return read

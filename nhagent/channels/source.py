@@ -7,6 +7,7 @@ from time import monotonic
 
 from nhagent.errors import ChannelError, ConfigurationError, NhagentError, is_failure
 from nhagent.models import BrowserChannel, read_channel
+from nhagent.validation import check_not_async
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,9 +37,10 @@ def as_source(platform: Platform, given: object, name: str) -> ChannelSource:
         name: what to call it in an error.
 
     Raises:
-        ConfigurationError: it is not a push channel of this platform.
+        ConfigurationError: it is not a push channel of this platform, or a coroutine function.
     """
     if callable(given):
+        check_not_async(name, given)
         return given
     channel = read_channel(platform, given, name)
     return lambda: channel

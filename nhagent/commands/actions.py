@@ -123,7 +123,7 @@ def examine(options: argparse.Namespace) -> Result:
     """Look for what is wrong."""
     from nhagent.commands import doctor
 
-    is_healthy, document, text = doctor.examine(options.config)
+    is_healthy, document, text = doctor.examine(options.config, check_key=options.check_key)
     return Result(OK if is_healthy else FOUND, document, text)
 
 

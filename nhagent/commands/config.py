@@ -1,6 +1,7 @@
 """The configuration file, and the agent that it describes.
 
-The file is the whole declaration: what is not in it is not declared. Paths in it are relative to its folder.
+The file is the whole declaration: what is not in it is not declared. Paths in it may begin with ``~``;
+relative ones are relative to its folder.
 """
 
 from __future__ import annotations
@@ -41,6 +42,16 @@ _CHANNEL: Final = (*_SOURCES, "pass_environment")
 _TEMPLATE: Final = ("body", "headers", "tags", "expiry")
 _TILE: Final = ("channel", "tags", "templates")
 _REFRESH: Final = ("every", "startup_spread")
+_TABLES: Final = {
+    "": _TOP,
+    "hub": _HUB,
+    "device": _DEVICE,
+    "channel": _CHANNEL,
+    "refresh": _REFRESH,
+    "templates.NAME": _TEMPLATE,
+    "tiles.ID": _TILE,
+}
+"""The keys of each table, by its name."""
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 """Seconds in each unit of a duration."""
@@ -65,7 +76,7 @@ class ConfigurationFile:
         self.path = paths.config_file(given)
         self._folder = os.path.dirname(os.path.abspath(self.path))
         try:
-            self.top = TomlTable(read_toml(self.path), "", _TOP)
+            self.top = TomlTable(read_toml(self.path), "", _TOP, _place_of)
         except ConfigurationError as error:
             raise self.located(error) from error.__cause__
 
@@ -117,7 +128,23 @@ class ConfigurationFile:
 
     def _path_in(self, table: TomlTable, key: str) -> str | None:
         path = table.text(key, None)
-        return None if path is None else os.path.join(self._folder, path)
+        return None if path is None else self._whole(path, table.path(key))
+
+    def _whole(self, path: str, name: str) -> str:
+        """Give a path of the file's as it is meant: from its folder on, or from somebody's home folder."""
+        if path.startswith("~"):
+            path = paths.from_home(name, path)
+        return os.path.join(self._folder, path)
+
+    def _command(self, table: TomlTable) -> Callable[[], RawChannel]:
+        """Read a command, whose program is a path where it has a slash, else found in $PATH."""
+        command = table.texts("command")
+        if not command:
+            raise ConfigurationError(f"{table.name}.command: is empty", "give a program and its arguments")
+        if "/" in command[0] or os.sep in command[0]:
+            command[:1] = [self._whole(command[0], f"{table.name}.command")]
+        self._check_trust(table, command[0])
+        return _command(table, command)
 
     def _channel(self, table: TomlTable) -> RawChannel | Callable[[], RawChannel]:
         """Read the one source that is given."""
@@ -134,15 +161,9 @@ class ConfigurationFile:
             )
         match given[0]:
             case "file":
-                return simple.from_file(os.path.join(self._folder, table.text("file")))
+                return simple.from_file(str(self._path_in(table, "file")))
             case "command":
-                command = table.texts("command")
-                if not command:
-                    raise ConfigurationError(
-                        f"{table.name}.command: is empty", "give a program and its arguments"
-                    )
-                self._check_trust(table, command[0])
-                return _command(table, command)
+                return self._command(table)
             case "env":
                 return simple.from_environment(table.text("env"))
             case "credential":
@@ -277,6 +298,13 @@ def _numbers_and_units(text: str) -> list[tuple[str, str]]:
 def _is_decimal(number: str) -> bool:
     whole, point, fraction = number.partition(".")
     return whole.isdecimal() and (fraction.isdecimal() if point else True)
+
+
+def _place_of(table: str, key: str) -> str | None:
+    """Say where a key belongs that stands in a table that has none of its name."""
+    from nhagent.commands.misplaced import place_of
+
+    return place_of(_TABLES, table, key)
 
 
 def _duration(table: TomlTable, key: str, default: str | None) -> timedelta | None:

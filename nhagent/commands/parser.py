@@ -57,7 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
         _add_login_options,
     )
     _add_command(commands, "logout", "take the connection string out of the key ring")
-    _add_command(commands, "doctor", "look for what is wrong, and say what to do next")
+    _add_command(commands, "doctor", "look for what is wrong, and say what to do next", _add_doctor_options)
     commands.add_parser("vault", fill=_add_vault_commands, help="a key ring for machines without one")
     return parser
 
@@ -154,6 +154,14 @@ def _add_timeout(parser: Parser) -> None:
 def _add_login_options(parser: Parser) -> None:
     parser.add_argument(
         "--allow-full-access", action="store_true", help="take a key that may do more than listen"
+    )
+
+
+def _add_doctor_options(parser: Parser) -> None:
+    parser.add_argument(
+        "--check-key",
+        action="store_true",
+        help="also ask the hub whether the key may manage it: a list by a tag that nobody has",
     )
 
 

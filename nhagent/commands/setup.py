@@ -15,7 +15,7 @@ from nhagent.agent import Agent
 from nhagent.channels.source import as_source, ask
 from nhagent.commands.config import ConfigurationFile
 from nhagent.device.store import IDENTITY, LOCK, STATE, Store
-from nhagent.errors import ConfigurationError, NhagentError, RecordNotFound
+from nhagent.errors import ConfigurationError, Forbidden, NhagentError, RecordNotFound, Unauthorized
 from nhagent.hub.connection import ConnectionString
 from nhagent.models import Platform
 from nhagent.reconcile.declaration import PRIMARY, tile_name
@@ -43,6 +43,7 @@ class Setup:
         hub: the same agent's way to its hub, of the setup's own.
         memory: what the device remembers.
         ca_bundle: PEM file of a certificate authority to trust beside the usual ones, or None.
+        allow_full_access: whether a key may be used that may do more than listen.
         platform: the device's.
         sources: the channel sources, by name.
         channel_files: the files that some of them read, by name.
@@ -53,6 +54,7 @@ class Setup:
     hub: WayToHub
     memory: Memory
     ca_bundle: str | None
+    allow_full_access: bool
     platform: Platform
     sources: Mapping[str, ChannelSource]
     channel_files: Mapping[str, str]
@@ -100,6 +102,7 @@ def read_setup(given: str | None, **world: Any) -> Setup:
             hub=WayToHub(arguments),
             memory=Memory(agent.state_folder),
             ca_bundle=arguments["ca_bundle"],
+            allow_full_access=arguments["allow_full_access"],
             platform=platform,
             sources={name: as_source(platform, channel, name) for name, channel in channels.items()},
             channel_files={_channel_name(tile_id): path for tile_id, path in file.channel_files()},
@@ -294,6 +297,27 @@ class WayToHub:
             refused=first.name if first is not None and has_changed and error is None else None,
             accepted=second.name if second is not None and has_changed and error is None else None,
         )
+
+    def may_manage(self, seconds: float) -> bool:
+        """Ask the hub whether a key that it accepts may manage it: once, for what is tagged as nothing is.
+
+        Args:
+            seconds: how long the exchange may take.
+
+        Returns:
+            Whether it answered. An old front end refuses a key without the right with 401, others with 403.
+
+        Raises:
+            NhagentError: the hub could not be asked.
+        """
+        tag = f"nhagent-check-{new_installation_id()}"
+        try:
+            next(self._session.open(seconds).registrations_by_tag(tag), None)
+        except (Unauthorized, Forbidden):
+            return False
+        finally:
+            self._session.close()
+        return True
 
 
 def _channel_name(tile_id: str | None) -> str:

@@ -12,7 +12,7 @@ from nhagent.validation import MAX_SHOWN_CHARACTERS, check_no_hub_secret
 
 TYPE_CHECKING = False  # taken for typing's by type checkers; an unchanged start need not import that
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, Final
 
 MAX_CONFIG_BYTES: Final = 1024 * 1024
@@ -35,10 +35,10 @@ def read_toml(path: str) -> dict[str, Any]:
     """
     import tomllib
 
+    text = ""
     try:
-        text = read_regular(path, MAX_CONFIG_BYTES).decode(
-            "utf-8-sig"
-        )  # Windows' editors begin it with a mark
+        content = read_regular(path, MAX_CONFIG_BYTES)
+        text = content.decode("utf-8-sig")  # Windows' editors begin it with a mark
         return tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigurationError(
@@ -50,10 +50,14 @@ def read_toml(path: str) -> dict[str, Any]:
         raise ConfigurationError(f"is {error.strerror}", "is it the right file?") from None
     except OSError as error:
         raise ConfigurationError(f"cannot be read ({error.strerror})", "check it") from error
-    except (ValueError, RecursionError) as error:
-        # Python itself refuses a number of thousands of digits, with advice for programmers after the fact.
-        fact = str(error).partition("; use sys.")[0]
-        raise ConfigurationError(f"is not valid TOML: {fact}", "correct the file") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError("is not text in UTF-8", "save it in that encoding") from None
+    except RecursionError:
+        raise ConfigurationError("is not valid TOML: lists within lists without end", "correct it") from None
+    except ValueError as error:
+        from nhagent.commands.toml_faults import describe
+
+        raise ConfigurationError(*describe(text, error)) from None
 
 
 class TomlTable:
@@ -63,6 +67,8 @@ class TomlTable:
         values: the table, as ``tomllib`` gives it.
         name: its name, for errors; "" for the whole file.
         known: the keys that it may have.
+        place_of: gives, for the name of a table and a key that it may not have, where that belongs, as the
+            next step; None where that is not known.
 
     Attributes:
         name: as given.
@@ -73,10 +79,17 @@ class TomlTable:
             default, and for a value of another type.
     """
 
-    def __init__(self, values: Mapping[str, Any], name: str, known: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        name: str,
+        known: tuple[str, ...],
+        place_of: Callable[[str, str], str | None] = lambda _, __: None,
+    ) -> None:
         self.name = name
         self.given = list(values)
         self._values = values
+        self._place_of = place_of
         for key in values:
             check_no_hub_secret(f"a key of {name or 'the file'}", key)
             if len(key) > MAX_SHOWN_CHARACTERS and key not in known:
@@ -85,7 +98,7 @@ class TomlTable:
                     f"known are {', '.join(known)}",
                 )
             if key not in known:
-                raise ConfigurationError(f'{self.path(key)}: unknown key "{key}"', _nearest(key, known))
+                raise ConfigurationError(f'{self.path(key)}: unknown key "{key}"', self._hint_for(key, known))
 
     def text(self, key: str, default: Any = REQUIRED) -> Any:
         """Read text, or give the default."""
@@ -126,28 +139,41 @@ class TomlTable:
 
     def table(self, key: str, known: tuple[str, ...], default: Any = REQUIRED) -> TomlTable:
         """Read a table with these keys."""
-        value = self._take(key, default)
+        value = self._values.get(key, default)
+        if value is REQUIRED:
+            raise ConfigurationError(
+                f"{self.path(key)}: is missing", f"write a line [{self.path(key)}], and its keys below it"
+            )
         if not isinstance(value, dict):
-            raise self._wrong(key, value, "a table")
-        return TomlTable(value, self.path(key), known)
+            raise self._wrong(key, value, f"a line [{self.path(key)}], and its keys below it")
+        return TomlTable(value, self.path(key), known, self._place_of)
 
     def tables(self, key: str, known: tuple[str, ...]) -> dict[str, TomlTable]:
         """Read tables with these keys, whose names the user chooses; none by default."""
         value = self._take(key, {})
         if not isinstance(value, dict):
             raise self._wrong(key, value, "a table of tables")
-        names = TomlTable(value, self.path(key), tuple(value))
+        names = TomlTable(value, self.path(key), tuple(value), self._place_of)
         return {name: names.table(name, known) for name in value}
 
     def path(self, key: str) -> str:
         """Give a key's full name in the file, such as ``hub.name``."""
         return f"{self.name}.{key}" if self.name else key
 
+    def _hint_for(self, key: str, known: tuple[str, ...]) -> str:
+        """Say what may be meant by a key that is not known here."""
+        return self._place_of(self.name, key) or _nearest(key, known)
+
     def _take(self, key: str, default: Any) -> Any:
         value = self._values.get(key, default)
         if value is REQUIRED:
-            raise ConfigurationError(f"{self.path(key)}: is missing", "add it: it has no default")
+            raise ConfigurationError(f"{self.path(key)}: is missing", self._how_to_add(key))
         return value
+
+    def _how_to_add(self, key: str) -> str:
+        """Say how what is missing is written, and where: it has no default."""
+        place = f"in [{self.name}]" if self.name else "at the top of the file"
+        return f'write {key} = "…" {place}'
 
     def _wrong(self, key: str, value: object, right: str) -> ConfigurationError:
         return ConfigurationError(f"{self.path(key)}: is of type {type(value).__name__}", f"write {right}")

@@ -1,6 +1,7 @@
 """Find the connection string where reading it costs nothing: systemd's credential, a file, the environment.
 
-These come before the key ring, in this order, and every start reads them: ``os.path`` stands here in place of
+These come before the key ring, in this order. One that is named and cannot be used is an error: no later one
+is taken instead. Every start reads them: ``os.path`` stands here in place of
 ``pathlib``. The key ring is `nhagent.device.key_ring`'s, and is opened only when something must be sent.
 """
 

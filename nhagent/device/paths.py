@@ -105,16 +105,39 @@ def vault_key_file(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def config_file(given: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """Find the configuration file: the argument, $NHAGENT_CONFIG, the system's if it exists, the user's."""
+    """Find the configuration file: the argument, $NHAGENT_CONFIG, the system's if it exists, the user's.
+
+    Raises:
+        ConfigurationError: it is named as in the home folder of somebody who is not known here.
+    """
     named = given or environ.get("NHAGENT_CONFIG")
     if named:
         validation.check_setting("configuration file", named)
-        return named
+        return from_home("configuration file", named)
     if os.path.exists(SYSTEM_CONFIG):
         return SYSTEM_CONFIG
     import appdirs
 
     return os.path.join(appdirs.user_config_dir("nhagent", appauthor=False), "config.toml")
+
+
+def from_home(name: str, path: str) -> str:
+    """Give a path with the home folder for ``~``, and another user's for ``~user``.
+
+    Args:
+        name: what to call it in an error.
+        path: the path.
+
+    Raises:
+        ConfigurationError: there is no such home folder.
+    """
+    whole = os.path.expanduser(path)
+    if whole.startswith("~"):
+        raise ConfigurationError(
+            f"{name} {validation.shown(path)}: names a home folder that is not known here",
+            f'write the whole path, or "./{path}" for a file of that name',
+        )
+    return whole
 
 
 def _absolute(name: str, folder: str) -> str:

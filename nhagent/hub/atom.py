@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from nhagent.errors import ConfigurationError
 from nhagent.hub.checked import etag_from, is_registration_id
@@ -37,12 +37,32 @@ _KINDS: Final[Mapping[Platform, tuple[str, tuple[str, ...]]]] = {
 }
 _PLATFORMS: Final = {kind: platform for platform, (kind, _) in _KINDS.items()}
 _HEADERS: Final = {Platform.WNS: "Wns", Platform.MPNS: "Mpns", Platform.APNS: "Apns"}
+_PARTS_OF_TEMPLATES: Final = {Platform.APNS: "Priority", Platform.BAIDU: "MessageType"}
+"""Elements that stand between a template's name and its headers."""
 
 _log = Log(__name__)
 
 
 class NotARegistration(ValueError):
     """A document is not a registration."""
+
+
+class HeldTemplate(Template):
+    """A template as the hub holds it, with what only the registrations of one platform have.
+
+    It goes back with every change of its registration, so that whoever changes something else keeps it.
+
+    Attributes:
+        part: the text of the platform's own element, such as an Apple template's priority.
+    """
+
+    part: str = ""
+
+    def elements(self, platform: Platform) -> Iterator[tuple[str, str]]:
+        """Give the platform's own element with its escaped content."""
+        name = _PARTS_OF_TEMPLATES.get(platform)
+        if name is not None and self.part:
+            yield name, escaped(self.part)
 
 
 def to_entry(registration: Registration) -> bytes:
@@ -129,9 +149,12 @@ def _elements(registration: Registration) -> Iterator[tuple[str, str]]:
         yield name, escaped(part)
     if registration.secondary_tile_name is not None:
         yield "SecondaryTileName", escaped(registration.secondary_tile_name)
-    template = registration.template
-    if template is None:
-        return
+    if registration.template is not None:
+        yield from _template_elements(registration, registration.template)
+
+
+def _template_elements(registration: Registration, template: Template) -> Iterator[tuple[str, str]]:
+    """Give the elements of a template, in the order of the contract."""
     yield "BodyTemplate", escaped(template.body)
     headers = _HEADERS.get(registration.platform)
     if headers in {"Wns", "Mpns"}:
@@ -140,6 +163,8 @@ def _elements(registration: Registration) -> Iterator[tuple[str, str]]:
         yield "Expiry", escaped(template.expiry)
     if registration.template_name is not None:
         yield "TemplateName", escaped(registration.template_name)
+    if isinstance(template, HeldTemplate):
+        yield from template.elements(registration.platform)
     if headers == "Apns" and template.headers:
         yield "ApnsHeaders", _headers(headers, template.headers)
 
@@ -216,12 +241,16 @@ def _template(description: Element, platform: Platform) -> Template:
         header.child_text("Header") or "": header.child_text("Value") or ""
         for header in (() if holder is None else holder.children)
     }
-    return unvalidated(
-        Template,
-        body=description.child_text("BodyTemplate") or "",
-        headers=headers,
-        expiry=description.child_text("Expiry") if platform is Platform.APNS else None,
-    )
+    fields: dict[str, Any] = {
+        "body": description.child_text("BodyTemplate") or "",
+        "headers": headers,
+        "expiry": description.child_text("Expiry") if platform is Platform.APNS else None,
+    }
+    name = _PARTS_OF_TEMPLATES.get(platform, "")
+    part = description.child_text(name)
+    if not part:
+        return unvalidated(Template, **fields)
+    return unvalidated(HeldTemplate, **fields, part=part)
 
 
 def _variables(text: str | None) -> dict[str, str]:

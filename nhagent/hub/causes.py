@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http.client import HTTPException, IncompleteRead
+from socket import gaierror
 from ssl import SSLError
 from time import gmtime, strftime
 from typing import Final
@@ -45,6 +46,20 @@ def cause_of_tls_failure(error: BaseException) -> tuple[str, str]:
     return f"({cause_of(error)})", "check ca_bundle, this device's clock, and who stands in between"
 
 
+def hint_for(error: BaseException) -> str:
+    """Say what to do where no reply came: whoever asked does not ask again by itself.
+
+    Args:
+        error: what was raised, which may wrap the reason several times over.
+    """
+    if isinstance(_innermost(error), gaierror):
+        return (
+            "check the host's name in the connection string's Endpoint, and this device's network and DNS; a "
+            "later attempt may succeed"
+        )
+    return "check the network and the hub's address; a later attempt may succeed"
+
+
 def cause_of(error: BaseException) -> str:
     """Say in one line what went wrong.
 
@@ -66,7 +81,8 @@ def cause_of(error: BaseException) -> str:
     line = (str(text).splitlines() or [kind])[0]
     before, slashes, address = line.partition("//")
     address = address.rpartition("@")[2]  # a proxy's address may hold its password
-    return f"{before}{slashes}{address}"[:MAX_CAUSE_CHARACTERS]
+    cause = f"{before}{slashes}{address}"[:MAX_CAUSE_CHARACTERS]
+    return f"its name cannot be resolved ({cause})" if isinstance(innermost, gaierror) else cause
 
 
 def _innermost(error: BaseException) -> BaseException:

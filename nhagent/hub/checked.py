@@ -11,23 +11,63 @@ from urllib.parse import unquote, urlsplit
 
 from nhagent.validation import DOT_SEGMENTS
 
+ANY: Final = "*"
+"""Stands in If-Match for whatever ETag the record has."""
 MAX_ETAG_CHARACTERS: Final = 128
 MAX_TRACKING_ID_CHARACTERS: Final = 60
 """Shorter than any push channel that is made of letters and digits alone."""
 MAX_TOKEN_CHARACTERS: Final = 4096
 MAX_REGISTRATION_ID_CHARACTERS: Final = 512
+_WRITTEN_MARKS: Final = (("&quot;", '"'), ("%22", '"'), ('\\"', '"'))
+"""A quotation mark as XML, a URL and JSON write it."""
 
 
 def etag_from(text: str | None) -> str | None:
-    """Take the bare counter of an ETag in any of the service's forms: ``W/"1"``, ``"1"``, ``1``.
+    """Take the bare counter of an ETag in any quoting: ``W/"1"``, ``"1"``, ``1``.
 
     Args:
         text: the ETag as the hub gave it, or None.
 
     Returns:
-        The counter; None where there is none, or what cannot stand in a header.
+        The counter; None where there is none, or what cannot stand in a header. ``*`` is no ETag: it would
+        match whatever the record has become.
     """
-    bare = "" if text is None else text.strip().removeprefix("W/").strip('"')
+    bare = _bare(text or "")
+    return None if bare == ANY else bare
+
+
+def etag_to_send(etag: object) -> str | None:
+    """Take the ETag that a caller wants to match, as `etag_from`, or ``*`` in any quoting.
+
+    Args:
+        etag: as the caller gave it.
+
+    Returns:
+        The counter or ``*``; None where it is neither.
+    """
+    return _bare(etag) if isinstance(etag, str) else None
+
+
+def if_match(etag: str) -> str:
+    """Write an If-Match header.
+
+    Args:
+        etag: a bare counter, or ``*``.
+    """
+    return ANY if etag == ANY else f'"{etag}"'
+
+
+def _bare(text: str) -> str | None:
+    """Take an ETag out of its quotation marks, which may be escaped, and of the mark of a weak one."""
+    bare = text.strip()
+    if len(bare) > 2 * MAX_ETAG_CHARACTERS:
+        return None
+    for written, mark in _WRITTEN_MARKS:
+        bare = bare.replace(written, mark)
+    for _ in range(2):  # a weak one may have been quoted again, as text
+        bare = bare.strip("\"'").strip()
+        if bare[:2].lower() == "w/":
+            bare = bare[2:].strip()
     if not bare or len(bare) > MAX_ETAG_CHARACTERS or '"' in bare:
         return None
     return bare if _can_stand_in_a_header(bare) else None

@@ -26,6 +26,9 @@ TOKEN_SECONDS: Final = 300
 
 MAX_KEY_CHARACTERS: Final = 256
 _NAMES: Final = frozenset({"endpoint", "sharedaccesskeyname", "sharedaccesskey", "entitypath"})
+_MORE_THAN_LISTEN: Final = frozenset({"full", "manage", "rootmanage"})
+_DEFAULT_POLICIES: Final = frozenset({"rootmanagesharedaccesskey", "defaultfullsharedaccesssignature"})
+"""Policies with all rights that Azure makes, in lower case, which hides where their words end."""
 _COPY_AGAIN: Final = "copy it again"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 MAX_HOST_CHARACTERS: Final = 253
@@ -106,9 +109,9 @@ class ConnectionString(Frozen):
 
     @property
     def allows_more_than_listen(self) -> bool:
-        """Whether the key's name says that it may do more than a device needs."""
-        name = self.key_name.lower()
-        return "full" in name or "manage" in name
+        """Whether the key's name says that it may do more than a device needs, in one of its words."""
+        is_default = self.key_name.lower() in _DEFAULT_POLICIES
+        return is_default or not _MORE_THAN_LISTEN.isdisjoint(words_of_name(self.key_name))
 
     def check_hub(self, hub: str) -> None:
         """Check that a connection string which names its hub names this one.
@@ -160,6 +163,25 @@ def _named_parts(text: str) -> dict[str, str]:
                 f"connection string: {called} is given twice, with two values", "give one"
             )
     return values
+
+
+def words_of_name(name: str) -> list[str]:
+    """Part a name into its words, in lower case: ``RootManageKey2`` has root, manage and key.
+
+    Args:
+        name: words end at what is no letter, before a capital after a small letter, and before the last of
+            several capitals where a small letter follows.
+    """
+    words = [""]
+    for at, letter in enumerate(name):
+        if not letter.isalpha():
+            words.append("")
+            continue
+        before, after = name[at - 1 : at], name[at + 1 : at + 2]
+        if letter.isupper() and (before.islower() or (before.isupper() and after.islower())):
+            words.append("")
+        words[-1] += letter.lower()
+    return [word for word in words if word]
 
 
 def read_endpoint(text: str, name: str) -> str:

@@ -19,8 +19,9 @@ from nhagent.errors import (
     NhagentError,
     is_failure,
 )
+from nhagent.hub.checked import if_match
 from nhagent.hub.connection import EXCHANGE_SECONDS, ConnectionString, read_endpoint
-from nhagent.hub.replies import HubReply, raise_for_error, read_facts
+from nhagent.hub.replies import LISTEN, HubReply, raise_for_error, read_facts
 from nhagent.hub.transport import Request, Response, Transport
 from nhagent.models import PushChannel, marks_of
 from nhagent.redaction import redacted, without_text
@@ -51,6 +52,7 @@ class HubRequest(Value):
         query: further parts of the query, percent-encoded; not shown, since a list by channel has a handle
             in it.
         channels: the push channels in the request, which no error may show.
+        right: the right that it needs: Listen, Send or Manage.
     """
 
     method: str
@@ -61,6 +63,7 @@ class HubRequest(Value):
     etag: str | None = None
     query: Sequence[str] = ()
     channels: Sequence[PushChannel] = ()
+    right: str = LISTEN
     _hidden = frozenset({"body", "query", "channels"})
 
 
@@ -129,7 +132,7 @@ class HubExchange:
         """
         if monotonic() > self._lists_end:
             raise HubUnavailable(
-                f'hub "{self._hub}": its list takes longer than there is time', "it is asked again later"
+                f'hub "{self._hub}": its list takes longer than there is time', "allow more time for it"
             )
 
     @property
@@ -175,7 +178,14 @@ class HubExchange:
         )
         facts = read_facts(response, sent=sent, received=self._clock())
         self.clock_skew = facts.clock_skew
-        raise_for_error(response, facts, hub=self._hub, record=request.record, redact=self._redact)
+        raise_for_error(
+            response,
+            facts,
+            hub=self._hub,
+            record=request.record,
+            right=request.right,
+            redact=self._redact,
+        )
         return response, facts
 
     def _signed(self, resource: str) -> Secret[str]:
@@ -212,7 +222,7 @@ def _headers_of(request: HubRequest, token: Secret[str]) -> dict[str, str]:
     if request.body is not None:
         headers["Content-Type"] = request.content_type
     if request.etag is not None:
-        headers["If-Match"] = request.etag if request.etag == "*" else f'"{request.etag}"'
+        headers["If-Match"] = if_match(request.etag)
     return headers
 
 
@@ -240,7 +250,8 @@ def _token_of(source: TokenSource, channels: Callable[[], Iterable[PushChannel]]
             raise
         if _is_of_the_network(error):
             raise HubUnavailable(
-                f"the token callable could not reach its backend ({without_text(error)})", "tried again later"
+                f"the token callable could not reach its backend ({without_text(error)})",
+                "see that the backend can be reached; a later attempt may succeed",
             ) from None
         raise CredentialError(f"the token callable failed ({without_text(error)})", _CORRECT_IT) from None
     if hasattr(token, "__await__"):

@@ -9,9 +9,10 @@ from urllib.parse import quote
 from nhagent import validation
 from nhagent.errors import ConcurrencyConflict, ConfigurationError
 from nhagent.hub.atom import NotARegistration, from_entry, from_feed, to_entry
-from nhagent.hub.checked import continuation_from, etag_from, is_registration_id, registration_id_from
+from nhagent.hub.checked import continuation_from, etag_to_send, is_registration_id, registration_id_from
 from nhagent.hub.exchange import HubExchange, HubRequest
-from nhagent.hub.replies import HubReply
+from nhagent.hub.replies import LISTEN, HubReply
+from nhagent.hub.texts import owner_in
 from nhagent.models import BrowserChannel, PushChannel, Registration
 from nhagent.secret import NO_LOCALS, Secret, hiding_arguments
 
@@ -20,6 +21,8 @@ PAGE_SIZE: Final = 100
 MAX_PAGES: Final = 10_000
 """Pages after which a list counts as one that never ends."""
 MODIFY_TRIES: Final = 5
+MANAGE: Final = "Manage"
+"""The right that lists of more than one channel need."""
 _ATOM_TYPE: Final = "application/atom+xml;type=entry;charset=utf-8"
 
 
@@ -120,7 +123,7 @@ class RegistrationOperations:
         """Read a registration, change it and write it back; after a conflict again, five times at most.
 
         Args:
-            registration_id: which one.
+            registration_id: which one; none that belongs to an installation, which is changed as a whole.
             change: gives the changed registration; called again with what somebody else made of it.
 
         Returns:
@@ -130,9 +133,11 @@ class RegistrationOperations:
             ConcurrencyConflict: somebody else was faster every time.
             RecordNotFound: the hub does not hold it.
             HubError: see `nhagent.errors`.
+            ConfigurationError: it belongs to an installation; nothing was written.
         """
         for attempt in range(MODIFY_TRIES):
             held, _ = self.get_registration(registration_id)
+            _check_writable(f"registration {registration_id}", held)
             try:
                 return self.update_registration(registration_id, change(held), held.etag or "*")
             except ConcurrencyConflict:
@@ -212,7 +217,7 @@ class RegistrationOperations:
         Raises:
             HubError: see `nhagent.errors`; raised while iterating.
         """
-        return self._pages(f"tags/{quote(tag, safe='')}/registrations")
+        return self._pages(f"tags/{quote(tag, safe='')}/registrations", right=MANAGE)
 
     def registrations(self) -> Iterator[Registration]:
         """List every registration of the hub.
@@ -225,17 +230,19 @@ class RegistrationOperations:
         Raises:
             HubError: see `nhagent.errors`; raised while iterating.
         """
-        return self._pages("registrations")
+        return self._pages("registrations", right=MANAGE)
 
-    def _pages(self, path: str, *query: str, channels: Sequence[PushChannel] = ()) -> Iterator[Registration]:
+    def _pages(
+        self, path: str, *query: str, channels: Sequence[PushChannel] = (), right: str = LISTEN
+    ) -> Iterator[Registration]:
         """Ask for page after page to the end; one is held at a time."""
-        given = Secret((path, query, channels))
+        given = Secret((path, query, channels, right))
         del path, query, channels  # a traceback would show them
         with NO_LOCALS:
             yield from self._each_page(*given.reveal())
 
     def _each_page(
-        self, path: str, query: Sequence[str], channels: Sequence[PushChannel]
+        self, path: str, query: Sequence[str], channels: Sequence[PushChannel], right: str
     ) -> Iterator[Registration]:
         seen: set[str | None] = {None}
         token: str | None = None
@@ -243,7 +250,9 @@ class RegistrationOperations:
             parts = (f"$top={PAGE_SIZE}", *query, *([] if token is None else [f"continuationtoken={token}"]))
             self._exchange.check_time_for_list()
             response, reply = self._exchange.make(
-                HubRequest("GET", path, "the list of registrations", query=parts, channels=channels)
+                HubRequest(
+                    "GET", path, "the list of registrations", query=parts, channels=channels, right=right
+                )
             )
             try:
                 page = from_feed(response.body)
@@ -275,6 +284,8 @@ class RegistrationOperations:
         registration: Registration | None = None,
         etag: str | None = None,
     ) -> tuple[Registration, HubReply]:
+        if registration is not None:
+            _check_writable(record, registration)
         body = None if registration is None else to_entry(registration)
         channels = () if registration is None else (registration.channel,)
         response, reply = self._exchange.make(
@@ -303,10 +314,27 @@ def _path_of(registration_id: str) -> str:
     return f"registrations/{quote(registration_id, safe='')}"
 
 
+def _check_writable(record: str, registration: Registration) -> None:
+    """Refuse what the service refuses: a row of an installation, or a tag that only it can give."""
+    owner = owner_in(registration.tags)
+    if owner is not None:
+        raise ConfigurationError(
+            f"{record}: belongs to installation {owner}, which writes its rows",
+            "change the installation, with patch_installation or put_installation",
+        )
+    reserved = next((tag for tag in registration.tags if tag.startswith("$")), None)
+    if reserved is not None:
+        raise ConfigurationError(
+            f"{record}: tag {validation.shown(reserved)} begins with $, as only the service's own do",
+            "leave the tag out",
+        )
+
+
 def _checked_etag(etag: str) -> str:
-    """Refuse an ETag that cannot be sent."""
-    if etag != "*" and etag_from(etag) is None:
+    """Take an ETag in any quoting, and refuse one that cannot be sent."""
+    checked = etag_to_send(etag)
+    if checked is None:
         raise ConfigurationError(
             f"etag {validation.shown(etag)}: not an ETag", 'give the one with which it was read, or "*"'
         )
-    return etag
+    return checked

@@ -1,8 +1,9 @@
 """Turn a hub's reply into facts about the exchange, and what is not a success into an error of the tree.
 
-The service's error body is ``<Error><Code>404</Code><Detail>WORDS.TrackingId:GUID_G3,TimeStamp:…</Detail>
-</Error>``; a newer form has a space before TrackingId; a body may be missing. Its words may have many lines,
-one for each fault that it has found, which an error tells in one; they are cut at a length that fits a log.
+The head of a reply counts whatever its body is: status, Retry-After, tracking id. The words of a refusal are
+read by `nhagent.hub.error_bodies`; `nhagent.hub.refusals` says what they mean. They may have many lines, one
+for each fault that the service has found, which an error tells in one; they are cut at a length that fits a
+log and a service's status.
 """
 
 from __future__ import annotations
@@ -10,26 +11,43 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from nhagent import errors
 from nhagent.hub.checked import tracking_id_from
-from nhagent.hub.markup import NotMarkup, parse
-from nhagent.hub.texts import is_web_page, quoted, split_tracking
-from nhagent.hub.times import CLOCK_TOLERANCE_SECONDS, read_http_date, read_retry_after
+from nhagent.hub.texts import is_web_page, quoted
+from nhagent.hub.times import read_http_date, read_retry_after
 from nhagent.hub.transport import Response
 from nhagent.redaction import HIDDEN, redacted
-from nhagent.values import Frozen, Value
+from nhagent.values import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from nhagent.hub.error_bodies import ErrorBody
 
 MAX_DETAIL_CHARACTERS: Final = 300
 MAX_TRACKING_CHARACTERS: Final = 100
 MAX_READ_CHARACTERS: Final = 65_536
 """Characters of a hub's words that are redacted: far more than any service sends, or than are shown."""
+LISTEN: Final = "Listen"
+"""The right that a device's requests need."""
 _MEAN_FRACTION_SECONDS: Final = 0.5
 """Mean of the fraction of a second that a Date header leaves out."""
-_QUOTA_WORDS: Final = ("quota", "too many")
-_RECORD_WORDS: Final = ("installation", "registration")
-_LATER: Final = "tried again later"
+_TRACKING_HEADERS: Final = (
+    "trackingid",
+    "x-ms-correlation-request-id",
+    "x-ms-request-id",
+    "x-azure-ref",
+)
+"""Where Azure's front ends give their id of an exchange; no portal does."""
+_WRITERS: Final = ("microsoft-httpapi/", "microsoft-azure-application-gateway/")
+"""Servers of Azure that answer with pages of their own, as ``Server`` has them, in lower case."""
+_FRONT_DOOR: Final = "x-azure-ref"
+_SERVICE: Final = "kestrel"
+"""The server of the service itself, which writes no pages: one that bears its name may be anybody's."""
+_AS_PORTALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
+"""Refusals that a captive portal makes too."""
+_WAITING: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 class HubReply(Frozen):
@@ -52,20 +70,22 @@ def read_facts(response: Response, *, sent: datetime, received: datetime) -> Hub
     """Take a reply's facts. The clocks are compared at the middle of the exchange.
 
     Args:
-        response: the whole reply.
+        response: the reply.
         sent: our clock before the exchange, aware.
         received: our clock after it.
 
     Returns:
-        The facts. A web page's clock is not the hub's, and is left out.
+        The facts. The clock of a web page is not the hub's, and is left out; so is one in a head that may
+        have been cut.
     """
-    server_time = None if _is_html(response) else read_http_date(response.headers.get("date"))
+    is_hubs = not _is_html(response) or _is_written_by_azure(response.headers)
+    is_whole = not response.fault or bool(response.body)
+    server_time = read_http_date(response.headers.get("date")) if is_hubs and is_whole else None
     skew = None
     if server_time is not None:
         middle = sent + (received - sent) / 2
         skew = (server_time - middle).total_seconds() + _MEAN_FRACTION_SECONDS
-    tracking_id = tracking_id_from(response.headers.get("trackingid"))
-    return HubReply(response.status, tracking_id, server_time, skew)
+    return HubReply(response.status, _tracking_id_in(response.headers), server_time, skew)
 
 
 def raise_for_error(
@@ -74,178 +94,163 @@ def raise_for_error(
     *,
     hub: str,
     record: str,
+    right: str = LISTEN,
     redact: Callable[[str], str] = redacted,
 ) -> None:
     """Raise the error that a reply means, if it is not a success.
 
     Args:
-        response: the whole reply.
+        response: the reply.
         facts: what `read_facts` made of it.
         hub: the hub's name, for the message.
         record: what was asked for, such as ``installation 95e4…``.
+        right: the right that the request needs: Listen, Send or Manage.
         redact: takes out of the hub's words what must not be shown, in case it quotes what was sent.
 
     Raises:
         HubError: of the class of the tree that this reply belongs to.
     """
     status = response.status
+    if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        raise _error_of(response, facts, f'hub "{hub}"', (record, right), redact)
     if _is_html(response):
+        raise _error_of_page(response, facts, f'hub "{hub}"', redact)
+    kind = response.headers.get("content-type", "").lower()
+    if response.body and "xml" not in kind and "json" not in kind:
         raise errors.HubUnavailable(
-            f'hub "{hub}": the reply ({status}) is a web page, not the hub\'s: a captive portal or proxy '
-            "stands in between",
-            "sign in there or go around it",
-            status=status,
+            f'hub "{hub}": the reply ({status}) is of kind {redact(quoted(kind)) or "unknown"}, '
+            "which no hub sends",
+            "something stands in between: find out what answers in the hub's place",
+            **_facts_of(response, facts, redact),
         )
-    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        kind = response.headers.get("content-type", "").lower()
-        if response.body and "xml" not in kind and "json" not in kind:
-            raise errors.HubUnavailable(
-                f'hub "{hub}": the reply ({status}) is of kind {redact(quoted(kind)) or "unknown"}, '
-                "which no hub sends",
-                "something stands in between: find out what answers in the hub's place",
-                status=status,
-            )
-        return
-    raise _error_of(response, facts, f'hub "{hub}"', record, redact)
+
+
+def _error_of_page(
+    response: Response, facts: HubReply, hub: str, redact: Callable[[str], str]
+) -> errors.HubError:
+    """Make the error of a web page that no hub has sent."""
+    said = _shown(_read_body(response).words, redact)
+    return errors.HubUnavailable(
+        f"{hub}: the reply ({response.status}) is a web page, not the hub's: a captive portal or proxy "
+        f"stands in between{_quotation(said)}",
+        "sign in there or go around it",
+        detail=said,
+        **_facts_of(response, facts, redact),
+    )
 
 
 def _error_of(
-    response: Response, facts: HubReply, hub: str, record: str, redact: Callable[[str], str]
+    response: Response,
+    facts: HubReply,
+    hub: str,
+    asked: tuple[str, str],
+    redact: Callable[[str], str],
 ) -> errors.HubError:
-    """Make the error of a reply that is not a success."""
-    detail, tracking_id, has_error_body = _read_error_body(response)
-    detail = _redacted(detail, redact)
+    """Make the error of a reply that is not a success; ``asked``: for which record, and with which right."""
+    from nhagent.hub.refusals import Refusal, meaning_of
+
+    if _is_html(response) and not _counts_as_page(response):
+        return _error_of_page(response, facts, hub, redact)
+    body = _read_body(response)
+    record, right = asked
+    said = _redacted(body.words, redact)
     wait = response.headers.get("retry-after")
-    refusal = _Refusal(response.status, detail.lower(), bool(wait), has_error_body, facts.clock_skew)
-    meaning = _meaning_of(refusal)
-    fact = f"{hub} {meaning.fact.format(record=record, status=response.status)}"
-    detail = _cut(detail, MAX_DETAIL_CHARACTERS)  # now that it is redacted: half a key looks like none
-    if detail:
-        fact += f': it says "{detail}"'
+    meaning = meaning_of(
+        Refusal(
+            status=response.status,
+            words=_letters(f"{said} {body.code}"),
+            right=right,
+            asks_for_time=bool(wait),
+            is_silent_error=body.is_error and not said,
+            is_page=_is_html(response),
+            is_cut=bool(response.fault),
+            clock_skew=facts.clock_skew,
+        )
+    )
+    fact = f"{hub} {meaning.fact.format(record=record, status=response.status, right=right)}"
+    said = _cut(said, MAX_DETAIL_CHARACTERS)  # now that it is redacted: half a key looks like none
+    fact += _quotation(said)
+    if response.fault:
+        fact += f" (its words are lost: {redact(response.fault)})"
+    known = _facts_of(response, facts, redact, body.tracking_id)
+    if known["tracking_id"] is not None:
+        fact += f" [tracking id {known['tracking_id']}]"
+    return meaning.kind(fact, meaning.hint, detail=said, **known)
+
+
+def _facts_of(
+    response: Response, facts: HubReply, redact: Callable[[str], str], tracking_id: str | None = None
+) -> Mapping[str, Any]:
+    """Give what the head of a reply says, whatever its body is, as the arguments of an error."""
+    tracking_id = facts.tracking_id or tracking_id
     if tracking_id is not None:
         tracking_id = _cut(_redacted(tracking_id, redact), MAX_TRACKING_CHARACTERS)
-        fact += f" [tracking id {tracking_id}]"
-    return meaning.kind(
-        fact,
-        meaning.hint,
-        status=response.status,
-        detail=detail,
-        tracking_id=tracking_id,
-        retry_after=read_retry_after(wait, facts.server_time or datetime.now(UTC)),
-        server_time=facts.server_time,
-    )
-
-
-class _Refusal(Value):
-    """What tells one error from another.
-
-    Attributes:
-        status: the HTTP status.
-        words: what the hub says, in lower case.
-        asks_for_time: it sends a Retry-After.
-        has_error_body: its body is one of the service's own.
-        clock_skew: as in `HubReply`.
-    """
-
-    status: int
-    words: str
-    asks_for_time: bool
-    has_error_body: bool
-    clock_skew: float | None
-
-
-class _Meaning(Value):
-    """What a refusal means.
-
-    Attributes:
-        kind: the class of the error.
-        fact: what the hub did, to follow its name; ``{record}`` and ``{status}`` are filled in.
-        hint: the next step.
-    """
-
-    kind: type[errors.HubError]
-    fact: str
-    hint: str
-
-
-def _meaning_of_401(refusal: _Refusal) -> _Meaning:
-    fact, skew = "refused the token ({status})", refusal.clock_skew
-    hint = "check that the key was not rotated or mistyped"
-    if skew is not None and abs(skew) > CLOCK_TOLERANCE_SECONDS:
-        fact += f", and this device's clock is {abs(skew):.0f} s {'behind' if skew > 0 else 'ahead'}"
-        hint = f"set the clock, or {hint}"
-    return _Meaning(errors.Unauthorized, fact, hint)
-
-
-def _meaning_of_403(refusal: _Refusal) -> _Meaning:
-    if refusal.asks_for_time:
-        return _Meaning(
-            errors.Throttled, "is asked too often ({status})", "tried again after its Retry-After"
-        )
-    if any(word in refusal.words for word in _QUOTA_WORDS):
-        return _Meaning(
-            errors.QuotaExceeded,
-            "is full: its namespace holds as many devices as it may ({status})",
-            "remove stale ones",
-        )
-    return _Meaning(errors.Forbidden, "forbids this ({status})", "give the key's policy the Listen right")
-
-
-def _meaning_of_404(refusal: _Refusal) -> _Meaning:
-    names_record = "not found" in refusal.words and any(word in refusal.words for word in _RECORD_WORDS)
-    if names_record or (refusal.has_error_body and not refusal.words):
-        return _Meaning(
-            errors.RecordNotFound, "does not hold {record} ({status})", "it has to be written again, whole"
-        )
-    return _Meaning(
-        errors.HubNotFound,
-        "was not found ({status})",
-        "check the hub's name and the connection string's Endpoint",
-    )
-
-
-def _meaning_of_others(refusal: _Refusal) -> _Meaning:
-    if HTTPStatus.BAD_REQUEST <= refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _Meaning(
-            errors.InvalidRequest, "refused {record} as invalid ({status})", "correct what it names"
-        )
-    if HTTPStatus.MULTIPLE_CHOICES <= refusal.status < HTTPStatus.BAD_REQUEST:
-        return _Meaning(
-            errors.HubUnavailable, "answered {status}, a redirect, which a hub never sends", _LATER
-        )
-    return _PASSING_FAULT
-
-
-_PASSING_FAULT: Final = _Meaning(errors.HubUnavailable, "answered {status}, a passing fault", _LATER)
-_TOO_OFTEN: Final = _Meaning(errors.Throttled, "is asked too often ({status})", _LATER)
-_MEANINGS: Final[Mapping[int, _Meaning]] = {
-    HTTPStatus.REQUEST_TIMEOUT: _PASSING_FAULT,
-    HTTPStatus.CONFLICT: _TOO_OFTEN,
-    HTTPStatus.GONE: _Meaning(
-        errors.RegistrationGone, "has given up {record} ({status})", "it needs a new id"
-    ),
-    HTTPStatus.PRECONDITION_FAILED: _Meaning(
-        errors.ConcurrencyConflict,
-        "reports that somebody else has changed {record} ({status})",
-        "read it again",
-    ),
-    HTTPStatus.TOO_MANY_REQUESTS: _TOO_OFTEN,
-}
-_MEANINGS_IN_CONTEXT: Final[Mapping[int, Callable[[_Refusal], _Meaning]]] = {
-    HTTPStatus.UNAUTHORIZED: _meaning_of_401,
-    HTTPStatus.FORBIDDEN: _meaning_of_403,
-    HTTPStatus.NOT_FOUND: _meaning_of_404,
-}
-
-
-def _meaning_of(refusal: _Refusal) -> _Meaning:
-    in_context = _MEANINGS_IN_CONTEXT.get(refusal.status, _meaning_of_others)
-    return _MEANINGS.get(refusal.status) or in_context(refusal)
+    now = read_http_date(response.headers.get("date")) or datetime.now(
+        UTC
+    )  # whose clock it is does not matter
+    return {
+        "status": response.status,
+        "tracking_id": tracking_id,
+        "retry_after": read_retry_after(response.headers.get("retry-after"), now),
+        "server_time": facts.server_time,
+    }
 
 
 def _is_html(response: Response) -> bool:
     kind = response.headers.get("content-type", "").lower()
     return "html" in kind or is_web_page(response.body)
+
+
+def _counts_as_page(response: Response) -> bool:
+    """Tell whether the status of a web page counts: it asks to wait, or is of a front end of the service.
+
+    A captive portal answers with a page, a redirect, or a refusal; none asks for time, or has a fault.
+    """
+    status, headers = response.status, response.headers
+    if status < HTTPStatus.BAD_REQUEST:
+        return False
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _WAITING or "retry-after" in headers:
+        return True
+    if _is_written_by_azure(headers):
+        return True
+    is_of_service = _SERVICE in headers.get("server", "").lower() or _tracking_id_in(headers) is not None
+    return is_of_service and status not in _AS_PORTALS
+
+
+def _is_written_by_azure(headers: Mapping[str, str]) -> bool:
+    server = headers.get("server", "").lower()
+    return _FRONT_DOOR in headers or any(name in server for name in _WRITERS)
+
+
+def _tracking_id_in(headers: Mapping[str, str]) -> str | None:
+    given = next(filter(None, map(headers.get, _TRACKING_HEADERS)), None)
+    return tracking_id_from(given)
+
+
+def _read_body(response: Response) -> ErrorBody:
+    """Read the words of a refusal; those of a body that broke off may end within a key, and are left out."""
+    from nhagent.hub.error_bodies import NOTHING, ErrorBody, read_error_body
+
+    if response.fault or not response.body:
+        return NOTHING
+    if _is_html(response):
+        from nhagent.hub.web_pages import words_of_page
+
+        return ErrorBody(words_of_page(response.body))
+    return NOTHING if response.status < HTTPStatus.BAD_REQUEST else read_error_body(response.body)
+
+
+def _letters(text: str) -> str:
+    """Give a text's letters alone, in lower case: names of errors have the same words without blanks."""
+    return "".join(filter(str.isalpha, text[:MAX_READ_CHARACTERS].lower()))
+
+
+def _quotation(said: str) -> str:
+    return f': it says "{said}"' if said else ""
+
+
+def _shown(said: str, redact: Callable[[str], str]) -> str:
+    return _cut(_redacted(said, redact), MAX_DETAIL_CHARACTERS)
 
 
 def _redacted(text: str, redact: Callable[[str], str]) -> str:
@@ -258,19 +263,3 @@ def _redacted(text: str, redact: Callable[[str], str]) -> str:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def _read_error_body(response: Response) -> tuple[str, str | None, bool]:
-    """Give the service's words, its tracking id, and whether the body was an error body at all."""
-    header = response.headers.get("trackingid")
-    if response.status < HTTPStatus.BAD_REQUEST or not response.body:
-        return "", header, False
-    try:
-        root = parse(response.body)
-    except NotMarkup:
-        return "", header, False
-    if root.name != "Error":
-        return "", header, False
-    detail = root.child_text("Detail") or ""
-    words, tracking_id = split_tracking(detail)
-    return words, header if tracking_id is None else header or tracking_id, True

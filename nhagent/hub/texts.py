@@ -7,10 +7,12 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Final
 
 MAX_QUOTED_CHARACTERS: Final = 200
 _TRACKING: Final = "TrackingId:"
+_OWNER: Final = "$installationid:{"
 _TIME: Final = "TimeStamp:"
 _DOCTYPE: Final = b"<!doctype"
 _WEB_PAGE_TAGS: Final = (b"<html", b"<head", b"<body")
@@ -78,6 +80,22 @@ def split_tags(text: str) -> tuple[str, ...]:
             pieces = []
     tags.append(",".join(reversed(pieces)).strip())
     return tuple(tag for tag in reversed(tags) if tag)
+
+
+def owner_in(tags: Iterable[str]) -> str | None:
+    """Find the installation that a registration belongs to, in the tag that the service puts on it.
+
+    Args:
+        tags: those of the registration.
+
+    Returns:
+        The installation's id; None: it belongs to none.
+    """
+    for tag in tags:
+        owner = tag[len(_OWNER) : -1]
+        if tag[: len(_OWNER)].lower() == _OWNER and tag.endswith("}") and owner and "\n" not in owner:
+            return owner
+    return None
 
 
 def is_web_page(body: bytes) -> bool:

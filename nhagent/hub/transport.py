@@ -24,14 +24,13 @@ import requests
 from nhagent.errors import HubUnavailable
 from nhagent.hub.adapter import CONNECT_SECONDS, Adapter, tls_context
 from nhagent.hub.ca_bundle import check_usual_bundle
-from nhagent.hub.causes import cause_of, cause_of_tls_failure
+from nhagent.hub.causes import cause_of, cause_of_tls_failure, hint_for
 from nhagent.hub.connection import EXCHANGE_SECONDS, is_loopback
 from nhagent.logs import Log
 from nhagent.secret import NO_LOCALS
 from nhagent.values import Value
 
 MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
-_LATER: Final = "tried again later"
 
 _log = Log(__name__)
 
@@ -59,12 +58,14 @@ class Response(Value):
     Attributes:
         status: the HTTP status.
         headers: by name in lower case; not shown.
-        body: all of it; not shown.
+        body: as much as was read; not shown.
+        fault: why that is not all of it, or not readable; empty where it is whole. The head is whole.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    fault: str = ""
     _hidden = frozenset({"headers", "body"})
 
 
@@ -94,7 +95,7 @@ class Transport:
             request: what to send.
 
         Returns:
-            The reply, whatever its status.
+            The reply, whatever its status. What is wrong with the body of a refusal is its ``fault``.
 
         Raises:
             HubUnavailable: no whole reply within the timeout and the size cap: DNS, TLS, network, proxy.
@@ -115,6 +116,8 @@ class Transport:
             if self._is_cut:  # looked at last: a cut that comes later finds the exchange under way
                 raise TimeoutError
             response = self._exchange(request)
+            if response.fault and (self._is_cut or monotonic() - started >= self.timeout):
+                response = self._cut_short(response)
         except (requests.RequestException, HTTPException, OSError, ValueError) as error:
             raise self._no_reply(host, error, monotonic() - started) from None
         finally:
@@ -132,6 +135,13 @@ class Transport:
         """Close the connection."""
         self._session.close()
 
+    def _cut_short(self, response: Response) -> Response:
+        """Give a reply whose body was cut from this side, unless nobody waits for it any more."""
+        if self._is_cut:
+            raise TimeoutError
+        fault = f"no whole reply within {self.timeout:g} s"
+        return Response(response.status, response.headers, response.body, fault)
+
     def _no_reply(self, host: str, error: Exception, seconds: float) -> HubUnavailable:
         if self._is_cut:
             cause = "the exchange was ended on this side"
@@ -141,7 +151,7 @@ class Transport:
             return _tls_failure(host, error)
         else:
             cause = cause_of(error)
-        return HubUnavailable(f"no answer from {host}: {cause}", _LATER)
+        return HubUnavailable(f"no answer from {host}: {cause}", hint_for(error))
 
     def _exchange(self, request: Request) -> Response:
         # A proxy from the environment is obeyed, but none of them can reach this machine's loopback.
@@ -156,16 +166,48 @@ class Transport:
             allow_redirects=False,
             stream=True,
         ) as reply:
-            if reply.headers.get("Content-Encoding", "identity").lower() != "identity":
-                raise _NotWhole("the reply is compressed, though no compression was asked for")
-            body = _body_of(reply)
-            _check_whole(reply, len(body))
             headers = {name.lower(): value for name, value in reply.headers.items()}
-            return Response(reply.status_code, headers, body)
+            body, fault = _read_body(reply)
+            if fault and reply.status_code < HTTPStatus.BAD_REQUEST:
+                raise _NotWhole(fault)  # of a success nothing counts without its document
+            return Response(reply.status_code, headers, body, fault)
 
 
 class _NotWhole(OSError):
     """A reply broke off, or is larger than any hub's."""
+
+
+def _read_body(reply: requests.Response) -> tuple[bytes, str]:
+    """Read a reply's body up to the cap, and say what is wrong with it: the head of a refusal counts anyway.
+
+    Returns:
+        What was read, and why that is not all of it; empty where it is whole.
+
+    Raises:
+        _NotWhole: the reply broke off within its head, as far as that can be told.
+        OSError: the connection failed before there was a head that can be told from a part of one.
+    """
+    promised = reply.headers.get("Content-Length", "")
+    chunked = reply.headers.get("Transfer-Encoding", "").lower() == "chunked"
+    is_framed = promised.isdecimal() or chunked or reply.status_code == HTTPStatus.NO_CONTENT
+    if reply.headers.get("Content-Encoding", "identity").lower() != "identity":
+        return b"", "the reply is compressed, though no compression was asked for"
+    try:
+        body = _body_of(reply)
+    except (HTTPException, OSError, ValueError) as error:
+        if not is_framed:
+            raise
+        return b"", cause_of(error)
+    if len(body) > MAX_REPLY_BYTES:
+        return body[:MAX_REPLY_BYTES], f"the reply is larger than {MAX_REPLY_BYTES} bytes"
+    if promised.isdecimal() and len(body) < int(promised):
+        return body, f"the reply broke off after {len(body)} of {promised} bytes"
+    if not is_framed:
+        if not body:
+            # Python takes a head that was cut off for a whole one; the service always gives a length.
+            raise _NotWhole("the reply broke off within its head")
+        return body, "the reply does not say how long it is"
+    return body, ""
 
 
 def _body_of(reply: requests.Response) -> bytes:
@@ -177,27 +219,6 @@ def _body_of(reply: requests.Response) -> bytes:
         if left <= 0:
             break
     return b"".join(pieces)
-
-
-def _check_whole(reply: requests.Response, length: int) -> None:
-    """Refuse a reply that broke off, or is larger than the cap.
-
-    Args:
-        reply: its head, and what is left of its body.
-        length: how many bytes of the body were read.
-
-    Raises:
-        _NotWhole: it is not whole.
-    """
-    if length > MAX_REPLY_BYTES:
-        raise _NotWhole(f"the reply is larger than {MAX_REPLY_BYTES} bytes")
-    promised = reply.headers.get("Content-Length", "")
-    if promised.isdecimal() and length < int(promised):
-        raise _NotWhole(f"the reply broke off after {length} of {promised} bytes")
-    chunked = reply.headers.get("Transfer-Encoding", "").lower() == "chunked"
-    if not promised.isdecimal() and not chunked and reply.status_code != HTTPStatus.NO_CONTENT:
-        # Python takes a head that was cut off for a whole one; the service always gives a length.
-        raise _NotWhole("the reply broke off within its head")
 
 
 def proxy_of(url: str) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from time import monotonic
 
 from nhagent.device.store import STATE
-from nhagent.errors import NhagentError, StateLocked, StateUnwritable, Unauthorized
+from nhagent.errors import NhagentError, StateLocked, StateUnwritable, refuses_key
 from nhagent.logs import Log
 from nhagent.reconcile.deadline import LEAST_SECONDS, seconds_until
 from nhagent.reconcile.declaration import PRIMARY
@@ -201,9 +201,9 @@ class _Pass:
     def _decide(self, error: BaseException) -> RetryState | None:
         """Decide under the lock when it is tried again; None where a restart may forget it.
 
-        A 401 is decided later: the clock of the hub, or another key, may still help.
+        Where the key was refused, it is decided later: the hub's clock, or another key, may still help.
         """
-        if not isinstance(error, NhagentError) or isinstance(error, Unauthorized):
+        if not isinstance(error, NhagentError) or refuses_key(error):
             return None
         retry = self._retries.decide(error)
         self._recorded = error, retry

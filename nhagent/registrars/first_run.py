@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from nhagent import validation
 from nhagent.errors import ConfigurationError
+from nhagent.hub.texts import owner_in
 from nhagent.logs import Log
 from nhagent.models import identity_of_channel
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from nhagent.models import Installation, Platform, PushChannel, Registration
 
 _log = Log(__name__)
-
-_OWNER: Final = "$installationid:{"
-
 
 MAX_ROWS: Final = 10_000
 """Rows that are taken at once: what is written down of them must fit into the state file."""
@@ -71,9 +69,5 @@ def _has_usable_owner(row: Registration) -> bool:
 
 
 def owner_of(row: Registration) -> str | None:
-    """Give the installation that a registration belongs to, from the tag that the service puts on it."""
-    for tag in row.tags:
-        owner = tag[len(_OWNER) : -1]
-        if tag[: len(_OWNER)].lower() == _OWNER and tag.endswith("}") and owner and "\n" not in owner:
-            return owner
-    return None
+    """Give the installation that a registration belongs to, or None."""
+    return owner_in(row.tags)

@@ -1,8 +1,10 @@
 """The credential chain: from the sources of a connection string to the one in use.
 
-The sources that cost nothing are read at every start, so that a wrong connection string is told at once, and
-a move to another namespace is seen. A key ring is opened only to send. Where the hub refuses a source's key,
-the others are tried once: one of them may have the regenerated key.
+What the app gave itself, a connection string or a token callable, stands alone. Otherwise the sources that
+cost nothing are read at every start, so that a wrong connection string is told at once, and a move to another
+namespace is seen; a key ring is opened only to send. The first source that is named is the one: where it
+cannot be used, no other is taken instead, which would hide the mistake. Where the hub refuses a source's key,
+with 401 or 403, the others are tried once: one of them may have the regenerated key, or the right.
 """
 
 from __future__ import annotations
@@ -10,16 +12,19 @@ from __future__ import annotations
 from itertools import chain
 
 from nhagent.device.credential_sources import SOURCES_AT_NO_COST, FoundCredential
-from nhagent.errors import ConfigurationError, CredentialError, Unauthorized
+from nhagent.errors import ConfigurationError, CredentialError
 from nhagent.hub.connection import ConnectionString, namespace_of, read_endpoint
 from nhagent.logs import Log
 from nhagent.secret import Secret, hidden
+from nhagent.validation import check_not_async
 from nhagent.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import TypeAlias
+
+    from nhagent.errors import Forbidden, Unauthorized
 
     Key: TypeAlias = ConnectionString | Callable[[], str]
 
@@ -77,6 +82,7 @@ class CredentialChain:
         self._given: Source | None = None
         given = hidden(connection_string)
         if callable(given):
+            given.check(lambda call: check_not_async("connection_string", call))
             if endpoint is None:
                 raise ConfigurationError(
                     "endpoint: needed with a token callable", "give the namespace's address"
@@ -128,36 +134,47 @@ class CredentialChain:
         assert known is not None  # a token callable comes with an endpoint
         return known
 
-    def replace_refused(self, error: Unauthorized) -> None:
+    def replace_refused(self, error: Unauthorized | Forbidden) -> None:
         """Turn to another source whose key belongs where the refused one was used.
 
         Args:
             error: how the hub refused the key in use.
 
         Raises:
-            Unauthorized: there is none. It names the sources that hold refused keys.
+            Unauthorized, Forbidden: as the error given, where there is none. It names the sources that hold
+                refused keys.
         """
         refused = self.current
         assert refused is not None
-        places = {self.namespace_at_any_cost(), refused.namespace}
-        self._refused.append(refused)
-        self.current = None
-        instead = self._alternative(places)
+        instead = None
+        if self._given is None:
+            places = {self.namespace_at_any_cost(), refused.namespace}
+            self._refused.append(refused)
+            instead = self._alternative(places)
+        else:
+            self._refused.append(refused)
+        self.current = instead
         if instead is None:
-            dead = ", ".join(source.name for source in self._refused)
-            self._refused.clear()  # at the next start somebody may have mended one of them
-            self._passed_over.clear()
-            raise Unauthorized(
-                f"{error.fact}; the refused key is that of {dead}, and no other source of the credential "
-                "chain has another",
-                f"{error.hint}, and put the hub's present one there",
-                status=error.status,
-                detail=error.detail,
-                tracking_id=error.tracking_id,
-                server_time=error.server_time,
-            ) from None
+            raise self._out_of_keys(error) from None
         _log.warning(
             "%s holds a key that the hub refuses; that of %s is tried instead", refused.name, instead.name
+        )
+
+    def _out_of_keys(self, error: Unauthorized | Forbidden) -> Unauthorized | Forbidden:
+        """Make the error that names the sources of refused keys, and begin from the start next time."""
+        dead = ", ".join(source.name for source in self._refused)
+        others = "and no other source of the credential chain has another"
+        if self._given is not None:
+            others = "which the app gave: no other is tried in its place"
+        self._refused.clear()  # at the next start somebody may have mended one of them
+        self._passed_over.clear()
+        return type(error)(
+            f"{error.fact}; the refused key is that of {dead}, {others}",
+            f"{error.hint}, and put it there" if self._given is None else error.hint,
+            status=error.status,
+            detail=error.detail,
+            tracking_id=error.tracking_id,
+            server_time=error.server_time,
         )
 
     def _alternative(self, places: Iterable[str | None]) -> Source | None:
@@ -169,10 +186,9 @@ class CredentialChain:
 
     def _sources(self) -> Iterator[Source]:
         """The sources but the key rings, in order, without those whose key the hub has refused."""
-        if self._given is not None and not self._was_refused(self._given):
+        if self._given is not None:
             yield self._given
-            if not self._refused:
-                return
+            return
         for find in SOURCES_AT_NO_COST:
             try:
                 found = find()

@@ -1,13 +1,14 @@
 """A device's way to its hub: the connection, opened with a key of the credential chain.
 
-The HTTP stack is imported only to send. A 401 is met once by the hub's clock, and then by another key.
+The HTTP stack is imported only to send. A 401 is met once by the hub's clock, and then by another key; a 403
+by another key.
 """
 
 from __future__ import annotations
 
 from threading import current_thread
 
-from nhagent.errors import HubUnavailable, Unauthorized
+from nhagent.errors import Forbidden, HubUnavailable, Unauthorized, refuses_key
 from nhagent.hub.ca_bundle import read_ca_bundle
 from nhagent.session.hub_clock import HubClock
 
@@ -149,10 +150,10 @@ class HubSession:
     def authorized(self, ask: Callable[[], _T]) -> _T:
         """Ask the hub; after a 401 once more by its clock, then with each other key of the credential chain.
 
-        What `ask` has read is read again each time.
+        After a 403 the other keys are tried at once. What `ask` has read is read again each time.
 
         Raises:
-            Unauthorized: nothing helped. It names the sources that hold refused keys.
+            Unauthorized, Forbidden: nothing helped. They name the sources that hold refused keys.
         """
         while True:
             try:
@@ -168,6 +169,11 @@ class HubSession:
                 else:
                     self._signed_again = True
                     self.clock.follow()
+                self._let_go()
+            except Forbidden as error:
+                if not refuses_key(error) or self.chain.current is None:
+                    raise
+                self.chain.replace_refused(error)
                 self._let_go()
 
     def _look_at_clock(self) -> None:

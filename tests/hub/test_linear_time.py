@@ -16,6 +16,7 @@ from nhagent import Installation, Platform, Registration, Template
 from nhagent.errors import HubError
 from nhagent.hub.atom import NotARegistration, from_entry, from_feed
 from nhagent.hub.causes import cause_of
+from nhagent.hub.checked import etag_from
 from nhagent.hub.exchange import HubRequest
 from nhagent.hub.installations import NotAnInstallation, from_json
 from nhagent.hub.markup import escaped
@@ -24,6 +25,7 @@ from nhagent.hub.replies import MAX_READ_CHARACTERS, HubReply, raise_for_error, 
 from nhagent.hub.texts import is_web_page, split_tags, split_tracking
 from nhagent.hub.times import read_http_date, read_moment, read_retry_after
 from nhagent.hub.transport import Response
+from nhagent.hub.web_pages import _parts_of
 from nhagent.models import unvalidated
 from nhagent.redaction import in_prose, redacted
 from nhagent.registrars.adoption import declared_by
@@ -127,6 +129,21 @@ READERS: dict[str, Callable[[str], object]] = {
         "x", {"retry-after": text, "date": text, "trackingid": text, "content-type": text}
     ),
     "an error's body as it is": lambda text: raised(Response(404, {}, text.encode("utf-8", "replace"))),
+    "an error of a front end": lambda text: raised(
+        Response(
+            400, {}, f"<e><Error><Message>{escaped(text)}</Message></Error></e>".encode("utf-8", "replace")
+        )
+    ),
+    "an error's markup": lambda text: raised(Response(400, {}, f"<e>{text}</e>".encode("utf-8", "replace"))),
+    "an error in JSON": lambda text: raised(
+        Response(404, {}, json.dumps({"error": {"message": text, "code": text}, "errors": [text]}).encode())
+    ),
+    "an error's JSON": lambda text: raised(Response(404, {}, f"[{text}]".encode("utf-8", "replace"))),
+    "an error's page": lambda text: raised(
+        Response(411, {"server": "Microsoft-HTTPAPI/2.0"}, f"<html>{text}".encode("utf-8", "replace"))
+    ),
+    "a page's tags": lambda text: _parts_of(Counted(text)),
+    "an ETag": lambda text: etag_from(Counted(text)),
     "a web page": lambda text: is_web_page(b" <!doctype" + text.encode("utf-8", "replace")),
     "tags": lambda text: split_tags(Counted(text)),
     "tags of an entry": lambda text: read_entry(entry(escaped(text))),
@@ -157,7 +174,8 @@ PIECES = [
     *("%", "%2", "%25", "25", "%f0", "%f0%9f", "%27", "%2f", "&", "&amp;", "amp;", "&#", "&#0", "&#x", "37;"),
     *("'", "''", '"', "\\", "\\u", "\\u00", "\\u0025", "+", "=", "%3D", "sig", "sig=", "SharedAccessKey"),
     *("Authorization:", "SharedAccessSignature ", "a", "aaaa", KEY, KEY[:-1], HANDLE, HANDLE[:30], SHORT),
-    *("html", "<html", "not found", "quota"),
+    *("html", "<html", "not found", "quota", "<p>", "</p>", "<title>", "<script>", "<!--", "-->", "&lt;"),
+    *('{"error":', '{"message":"', "},", "W/", "&quot;", "%22"),
 ]  # fmt: skip
 pieces = st.sampled_from(PIECES) | st.text(max_size=3)
 ends = st.lists(pieces, max_size=3).map("".join)
@@ -177,6 +195,11 @@ def check_ratio(read: Callable[[str], object], before: str, unit: str, after: st
 @settings(max_examples=40)
 @given(before=ends, unit=units, after=ends)
 @example(before="x", unit=" ", after="x")
+@example(before="", unit="<", after="")
+@example(before="", unit="<script>", after="")
+@example(before="", unit="<!--", after="")
+@example(before="", unit="<p>", after="")
+@example(before="", unit="<a>", after="")
 @example(before="", unit=",", after="")
 @example(before="{", unit=",", after="")
 @example(before="", unit="TrackingId:", after="")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nhagent import ConnectionString
 from nhagent.emulator import Emulator
-from nhagent.errors import CredentialError, Forbidden, Unauthorized
+from nhagent.errors import CredentialError, Forbidden, HubError, Unauthorized
 from nhagent.report import StartState
 from tests.device_under_test import Device
 
@@ -59,11 +61,87 @@ def test_dead_key_with_no_other_is_named_by_its_source(
     assert device.seen() == ["PUT", "PUT"]
 
 
-def test_key_that_the_app_gave_is_followed_by_the_chain(
+@pytest.mark.parametrize("status", [401, 403])
+def test_key_that_the_app_gave_stands_alone(
+    device: Device, chain: Callable[[str, str], None], status: int
+) -> None:
+    chain(device.hub.listen, device.hub.listen)
+    device.hub.fail("*", status=status)
+    given = device.hub.listen if status == 403 else dead(device.hub)
+    with pytest.raises((Unauthorized, Forbidden), match="that of connection_string, which the app gave"):
+        device.start(connection_string=given)
+    assert device.seen() == ["PUT"]
+
+
+def test_other_source_is_tried_after_a_403_as_after_a_401(
+    device: Device, chain: Callable[[str, str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    chain(device.hub.listen.replace("Listen", "Other"), device.hub.listen)
+    device.hub.fail("PUT", status=403, body="")
+    assert device.start(connection_string=None).outcome == "registered"
+    assert device.seen() == ["PUT", "PUT"]
+    assert "$NHAGENT_CONNECTION_STRING_FILE holds a key that the hub refuses" in caplog.text
+
+
+def test_keys_without_the_right_are_named_by_their_sources(
     device: Device, chain: Callable[[str, str], None]
 ) -> None:
-    chain(device.hub.listen, "nonsense, which is not read")
-    assert device.start(connection_string=dead(device.hub)).outcome == "registered"
+    chain(device.hub.listen.replace("Listen", "Other"), device.hub.listen)
+    device.hub.fail("PUT", status=403, body="", times=2)
+    with pytest.raises(Forbidden, match=r"_FILE, \$NHAGENT_CONNECTION_STRING, and no other") as caught:
+        device.start(connection_string=None)
+    assert "Listen right" in caught.value.hint
+    assert device.seen() == ["PUT", "PUT"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 403, "body": "<Error><Code>403</Code><Detail>Too many devices: quota</Detail></Error>"},
+        {"status": 403, "headers": {"Retry-After": "2"}},
+        {"status": 404},
+    ],
+)
+def test_other_source_is_not_tried_where_the_key_is_not_what_is_wrong(
+    device: Device, chain: Callable[[str, str], None], fault: dict[str, Any]
+) -> None:
+    chain(device.hub.listen.replace("Listen", "Other"), device.hub.listen)
+    device.hub.fail("PUT", **fault)
+    try:
+        device.agent(connection_string=None).start(timeout=0)
+    except HubError as error:
+        assert not isinstance(error, Unauthorized)
+    assert device.seen() == ["PUT"]
+
+
+@pytest.mark.parametrize("name", ["absent", "folder", "others may read it"])
+def test_source_that_is_named_and_cannot_be_used_is_told_though_another_has_a_key(
+    device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = tmp_path / name
+    if name == "folder":
+        path.mkdir()
+    elif name != "absent":
+        path.write_text(device.hub.listen)
+        path.chmod(0o644)
+    monkeypatch.setenv("NHAGENT_CONNECTION_STRING_FILE", str(path))
+    monkeypatch.setenv("NHAGENT_CONNECTION_STRING", device.hub.listen)
+    with pytest.raises(CredentialError, match="connection string file"):
+        device.start(connection_string=None)
+    assert device.seen() == []
+
+
+def test_source_that_cannot_be_used_does_not_stop_the_search_for_another_key(
+    device: Device, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Once the hub has refused a key, what cannot be used is passed over."""
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    (folder / "nhagent.connection-string").write_text(dead(device.hub))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    monkeypatch.setenv("NHAGENT_CONNECTION_STRING_FILE", str(tmp_path / "absent"))
+    monkeypatch.setenv("NHAGENT_CONNECTION_STRING", device.hub.listen)
+    assert device.start(connection_string=None).outcome == "registered"
 
 
 def test_token_callable_whose_token_is_refused_is_named(device: Device) -> None:
@@ -98,7 +176,7 @@ def test_key_of_another_namespace_does_not_stand_in(
 
 
 @pytest.mark.parametrize("given", ["token", "key"])
-def test_key_of_another_namespace_does_not_stand_in_where_the_endpoint_is_given(
+def test_no_key_stands_in_for_what_the_app_gave(
     device: Device, chain: Callable[[str, str], None], given: str
 ) -> None:
     token = "SharedAccessSignature sr=http%3a%2f%2f127.0.0.1&sig=QUJD&se=1&skn=k"
@@ -107,21 +185,24 @@ def test_key_of_another_namespace_does_not_stand_in_where_the_endpoint_is_given(
         "endpoint": device.hub.endpoint,
     }
     with Emulator(device.hub.hub) as elsewhere:
-        chain(elsewhere.listen, elsewhere.listen)
-        with pytest.raises(Unauthorized):
-            device.start(**settings)
-        assert device.seen() == ["PUT"]
-        chain(elsewhere.listen, device.hub.listen)
-        assert device.start(**settings).outcome == "registered"
+        for file in (elsewhere.listen, device.hub.listen):
+            chain(file, device.hub.listen)
+            with pytest.raises(Unauthorized):
+                device.start(**settings)
+            assert device.seen() == ["PUT"]
         assert elsewhere.log() == []
 
 
 def test_key_of_the_hub_stands_in_though_one_of_another_namespace_comes_before_it(
-    device: Device, chain: Callable[[str, str], None]
+    device: Device, chain: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    (folder / "nhagent.connection-string").write_text(dead(device.hub))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
     with Emulator(device.hub.hub) as elsewhere:
         chain(elsewhere.listen, device.hub.listen)
-        agent = device.agent(connection_string=dead(device.hub))
+        agent = device.agent(connection_string=None)
         assert agent.start().outcome == "registered"
         device.channel = "https://push.example/2"
         assert agent.start().outcome == "updated"

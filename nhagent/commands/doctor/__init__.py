@@ -2,7 +2,8 @@
 
 The checks are in such an order that the first red one is the cause: a later one that cannot be made because
 of it is left open. Nothing is changed: the disk is only read, and the hub is only asked for the device's own
-installation. Of keys and push channels no more than names and fingerprints are shown.
+installation and, where that is asked for, what the key may do. Of keys and push channels no more than
+names and fingerprints are shown.
 """
 
 from __future__ import annotations
@@ -30,20 +31,23 @@ CHECKS: Final = (
     ("hub", hub.check_hub),
 )
 """The checks of every set-up, by name. Those of its push channels and units follow."""
+_KEY: Final = (("key", hub.check_key),)
+"""The check that is made only when it is asked for: it sends what no device ever sends."""
 
 _COLOURS: Final = {True: "green", False: "red", None: "-"}
 
 
-def examine(config: str | None) -> tuple[bool, dict[str, Any], str]:
+def examine(config: str | None, *, check_key: bool = False) -> tuple[bool, dict[str, Any], str]:
     """Check all that a device needs to stay known to its hub.
 
     Args:
         config: the configuration file's path; None: as `nhagent.commands.config.read_agent`.
+        check_key: also ask the hub, with one more request, whether the key may do more than a device needs.
 
     Returns:
         Whether nothing is wrong, the object for ``--json``, and the text for people.
     """
-    checks = list(_checks(Findings(config)))
+    checks = list(_checks(Findings(config), check_key=check_key))
     red = [check for check in checks if check.ok is False]
     width = max(len(check.name) for check in checks)
     lines = [_line(check, width) for check in checks]
@@ -52,8 +56,8 @@ def examine(config: str | None) -> tuple[bool, dict[str, Any], str]:
     return not red, document, "\n".join(lines)
 
 
-def _checks(findings: Findings) -> Iterator[Check]:
-    for name, look in CHECKS:
+def _checks(findings: Findings, *, check_key: bool) -> Iterator[Check]:
+    for name, look in (*CHECKS, *(_KEY if check_key else ())):
         yield findings.check(name, partial(look, findings))
     if findings.has_setup:
         # These follow the hub's check, because only the hub's clock tells how old a channel is.

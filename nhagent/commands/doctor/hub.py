@@ -62,6 +62,27 @@ def check_hub(findings: Findings) -> str:
     return f"accepts the key{', and does not hold it as an installation' if is_known else ''}"
 
 
+def check_key(findings: Findings) -> str:
+    """Ask the hub for what only a key with the Manage right may see; the Send right cannot be seen so."""
+    answer, setup = _answer(findings), findings.setup
+    if answer.error is not None or answer.refused is not None:
+        raise Unchecked("cannot be checked before hub is in order")
+    credential = setup.hub.find_credential()
+    shown = "the key" if credential.key_name is None else f"key {credential.key_name!r}"
+    try:
+        may_manage = setup.hub.may_manage(ANSWER_SECONDS)
+    except NhagentError as error:
+        raise Unchecked(f"the hub did not say what {shown} may do ({error.fact})") from None
+    if not may_manage:
+        return f"{shown} has no Manage right"
+    if setup.allow_full_access:
+        return f"{shown} has the Manage right, as allow_full_access lets it"
+    raise Wrong(
+        f"{shown} has the Manage right, whatever its name says, and would be lost with the device",
+        "take a policy with the Listen right alone",
+    )
+
+
 def _check_what_it_holds(findings: Findings, status: Status, *, is_held: bool) -> None:
     """Refuse a device that the hub has lost, and one that it still has to forget."""
     if status.state is StartState.DISABLED:
