@@ -36,15 +36,16 @@ from datetime import timedelta
 from nhagent import validation
 from nhagent.device import paths
 from nhagent.device.store import Store
-from nhagent.errors import ConfigurationError, NhagentError, is_failure
+from nhagent.errors import ConfigurationError, NhagentError
 from nhagent.logs import Log
-from nhagent.reconcile.declaration import PRIMARY, Declaration, listed_tags
+from nhagent.reconcile.callbacks import Callbacks
+from nhagent.reconcile.declaration import Declaration, listed_tags
 from nhagent.reconcile.inspector import Inspector
 from nhagent.reconcile.planner import Mode
 from nhagent.reconcile.reconciler import Reconciler
-from nhagent.reconcile.settings import read_settings
+from nhagent.reconcile.settings import KEEP, named_user, read_settings
 from nhagent.registrars.protocol import registrar_of
-from nhagent.report import Outcome, Status
+from nhagent.report import Plan, Status, Step
 from nhagent.retry.loop import run_until_done
 from nhagent.retry.state import Retries, uptime
 from nhagent.secret import NO_LOCALS, Secret, hidden
@@ -56,14 +57,14 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
-    from typing import Any, Final
+    from typing import Any, Final, Self
 
     from nhagent.device.machine import MachineName
     from nhagent.filesystem import Disk
     from nhagent.models import RawChannel, SecondaryTile, Template
+    from nhagent.reconcile.settings import Keep
     from nhagent.report import Report, Verification
     from nhagent.retry.background import Background
-    from nhagent.steps import Step
 
 DEFAULT_TIMEOUT: Final = 30.0
 """Seconds that all attempts of a call may take."""
@@ -79,10 +80,12 @@ class Agent:
     Args:
         app: the app's name; two programs of one user must not share an identity, so there is no default.
         hub: the hub's name.
-        platform: ``wns``, ``apns``, ``fcmv1``, …; see `nhagent.models.Platform`.
+        platform: ``wns``, ``apns``, ``fcmv1``, …; see `nhagent.models.Platform`. None: the source's own.
         channel: the push channel (PNS handle), or a callable that gives it or None.
-        tags, templates, user_id, push_variables, secondary_tiles: what the hub shall know; None: what was
-            declared before; empty: nothing.
+        tags, templates, push_variables, secondary_tiles: what the hub shall know; None: what was declared
+            before; empty: nothing.
+        initial_tags: tags of a device that has declared none yet; `add_tags` and `remove_tags` change them.
+        user_id: who uses the device; left out: whoever did before; None: nobody.
         expires_after: life of the record at the hub from its last whole write; None: for ever.
         owns_tags: False where the app's backend owns the tags: they are never overwritten.
         style: ``installation``: one record with all; ``registration``: one record per tile and template.
@@ -117,12 +120,13 @@ class Agent:
         *,
         app: str,
         hub: str,
-        platform: str,
+        platform: str | None = None,
         channel: RawChannel | Callable[[], RawChannel],
         tags: Iterable[str] | None = None,
+        initial_tags: Iterable[str] | None = None,
         templates: Mapping[str, Template] | None = None,
         secondary_tiles: Mapping[str, SecondaryTile] | None = None,
-        user_id: str | None = None,
+        user_id: str | Keep | None = KEEP,
         push_variables: Mapping[str, str] | None = None,
         expires_after: timedelta | None = None,
         owns_tags: bool = True,
@@ -145,10 +149,10 @@ class Agent:
         disk: Disk | None = None,
     ) -> None:
         given = Secret({**locals(), "connection_string": hidden(connection_string)})
-        del app, hub, platform, channel, tags, templates, secondary_tiles, user_id, push_variables, style
-        del connection_string, endpoint, ca_bundle, installation_id, state_dir, expires_after
-        del refresh_every, startup_spread
-        self._on_registered, self._on_error = on_registered, on_error
+        del app, hub, platform, channel, tags, initial_tags, templates, secondary_tiles, user_id
+        del push_variables, style, connection_string, endpoint, ca_bundle, installation_id, state_dir
+        del expires_after, refresh_every, startup_spread
+        self._callbacks = Callbacks(on_registered, on_error, lambda: self._session.is_cut)
         self._background: Background | None = None
         with NO_LOCALS:  # a traceback would show what was given
             self._set_up(given.reveal())
@@ -175,7 +179,14 @@ class Agent:
         """Where what it remembers is kept; it may not be there yet."""
         return self._store.folder
 
-    def start(self, timeout: float = DEFAULT_TIMEOUT) -> Report:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._background is not None:
+            self._background.stop()
+
+    def start(self, *, timeout: float = DEFAULT_TIMEOUT) -> Report:
         """Register the device as declared: once at the app's start-up, and whenever that may have changed.
 
         Attempts until the deadline: after a fault soon again; without a push channel, or with a state folder
@@ -194,11 +205,11 @@ class Agent:
         """
         return self._run(timeout)
 
-    async def start_async(self, timeout: float = DEFAULT_TIMEOUT) -> Report:
+    async def start_async(self, *, timeout: float = DEFAULT_TIMEOUT) -> Report:
         """`start` on a worker thread, for asyncio programs; returns and raises the same."""
         import asyncio
 
-        return await asyncio.to_thread(self.start, timeout)
+        return await asyncio.to_thread(self.start, timeout=timeout)
 
     def keep_fresh(self) -> Background:
         """Keep the device registered in a background thread, without limit: a context manager.
@@ -221,13 +232,13 @@ class Agent:
         if before is not None and not before.is_alive:
             before.stop()  # one that never began gives way
         self._background = Background(
-            lambda thread: self.live(wait=thread.wait, lived=thread.lived),
+            lambda thread: self._live(wait=thread.wait, lived=thread.lived),
             cut=self._session.cut,
             sleep=self._settings.wait,
         )
         return self._background
 
-    def live(
+    def _live(
         self,
         *,
         wait: Callable[[float], bool],
@@ -253,10 +264,17 @@ class Agent:
         )
         Endless(work, Time(self._settings.clock, wait, lived, self._settings.random), self._retries).run()
 
-    def poke(self) -> None:
-        """Let the background thread look at once whether something has changed: a channel, credentials."""
-        if self._background is not None:
-            self._background.poke()
+    def poke(self) -> bool:
+        """Let the background thread look at once whether something has changed: a channel, credentials.
+
+        Returns:
+            Whether there is one that looks.
+        """
+        background = self._background
+        if background is None or not background.is_at_work:
+            return False
+        background.poke()
+        return True
 
     def verify(self) -> Verification:
         """Ask the hub whether it holds what it accepted, field by field. Never to be polled.
@@ -283,7 +301,7 @@ class Agent:
         *,
         tags: Iterable[str] | None = None,
         templates: Mapping[str, Template] | None = None,
-        user_id: str | None = None,
+        user_id: str | Keep | None = KEEP,
         push_variables: Mapping[str, str] | None = None,
         secondary_tiles: Mapping[str, SecondaryTile] | None = None,
         timeout: float = DEFAULT_TIMEOUT,
@@ -291,9 +309,10 @@ class Agent:
         """Declare something else: it is on disk before anything is sent, and outlives this process.
 
         Args:
-            tags, templates, user_id, push_variables, secondary_tiles: what replaces the former; None: that
-                stays; empty: nothing of it any more. It holds until an agent is made with that parameter
-                given: a given one is the truth at every start.
+            tags, templates, push_variables, secondary_tiles: what replaces the former; None: that stays;
+                empty: nothing of it any more. It holds until an agent is made with that parameter given: a
+                given one is the truth at every start.
+            user_id: who uses the device from now on; left out: whoever did; None: nobody.
             timeout: seconds, as for `start`.
 
         Raises:
@@ -305,7 +324,7 @@ class Agent:
             self._settings.platform,
             tags=tags,
             templates=templates,
-            user_id=user_id,
+            user_id=named_user(user_id),
             push_variables=push_variables,
             secondary_tiles=secondary_tiles,
         )
@@ -314,8 +333,10 @@ class Agent:
     def add_tags(self, *tags: str | Iterable[str], timeout: float = DEFAULT_TIMEOUT) -> Report:
         """Declare further tags, one by one or in lists; see `update`.
 
-        They hold until an agent is made with ``tags`` given: an app that uses this leaves ``tags`` out.
+        They hold until an agent is made with ``tags`` given: an app that uses this gives ``initial_tags``.
         """
+        if self._settings.declares_tags:
+            _log.warning("add_tags: this app gives tags=, so that its next start removes %s again", tags)
         added = validation.checked_tags("tags", listed_tags(tags))
         return self._declare(lambda declared: Declaration(tags=(*(declared.tags or ()), *added)), timeout)
 
@@ -336,21 +357,21 @@ class Agent:
         declare(self._inspector, change)
         return self._run(timeout)
 
-    def plan(self) -> list[Step]:
-        """The exchanges that `start` would make now. Changes nothing, on disk or at the hub.
+    def plan(self) -> Plan:
+        """What `start` would do now. Changes nothing, on disk or at the hub.
 
         Before a first run the hub is asked what it holds, so that what would be adopted or deleted is shown.
 
         Raises:
-            ChannelError: there is no push channel to register.
             NhagentError: as `start`.
         """
         from nhagent.reconcile.looking import plan_without_changing
 
         plan = plan_without_changing(self._inspector, self._retries)
-        if plan.lacks_channel:
-            raise plan.readings.errors[PRIMARY]
-        return list(plan.steps)
+        steps = [
+            Step(step.method, step.record, step.id, step.reason, tuple(step.changes)) for step in plan.steps
+        ]
+        return Plan(tuple(steps), plan.readings.errors, plan.identity.disabled)
 
     def status(self) -> Status:
         """What is known without asking the hub or a channel source.
@@ -363,7 +384,7 @@ class Agent:
 
         return status_of(self._inspector)
 
-    def unregister(self, timeout: float = DEFAULT_TIMEOUT) -> Report:
+    def unregister(self, *, timeout: float = DEFAULT_TIMEOUT) -> Report:
         """Take the device off the hub, and keep it off until `enable`.
 
         The intent outranks every refresh, and is on disk before anything is sent.
@@ -382,18 +403,21 @@ class Agent:
         disable(self._inspector, timeout)
         return self._run(timeout)
 
-    def enable(self) -> None:
-        """Lift `unregister`; the next start registers the device.
+    def enable(self, *, timeout: float = DEFAULT_TIMEOUT) -> Report:
+        """Lift `unregister`, and register the device again; see `start`.
 
         It does so under a new installation id, unless the app has one of its own: the service has been seen
         to ignore an installation that comes back unchanged under an id that was deleted.
 
         Raises:
             StateError: the state cannot be read, locked or written.
+            NhagentError: as `start`; that it is lifted is kept all the same.
         """
         from nhagent.reconcile.intents import enable
 
+        validation.check_seconds("timeout", timeout)
         enable(self._inspector)
+        return self._run(timeout)
 
     def _run(self, timeout: float, *, force: bool = False) -> Report:
         validation.check_seconds("timeout", timeout)
@@ -407,9 +431,9 @@ class Agent:
                 failures=self._retries,
             )
         except NhagentError as error:
-            self._tell(self._on_error, error)
+            self._callbacks.failed(error)
             raise
-        self._announce(report)
+        self._callbacks.announce(report)
         return report
 
     def _pass_in_background(self, force: bool) -> Report:
@@ -418,33 +442,7 @@ class Agent:
             report = self._reconciler.run(BACKGROUND_PASS_SECONDS, Mode(force=force, in_background=True))
             report = report.changed(elapsed=uptime() - began)
         except NhagentError as error:
-            self._tell(self._on_error, error)
+            self._callbacks.failed(error)
             raise
-        self._announce(report)
+        self._callbacks.announce(report)
         return report
-
-    def _announce(self, report: Report) -> None:
-        if report.error is not None:
-            _log.info("waiting: %s", report.error)
-            self._tell(self._on_error, report.error)
-        elif report.outcome in {Outcome.REGISTERED, Outcome.UPDATED, Outcome.RECREATED}:
-            hub, requests = self._settings.hub, report.requests
-            _log.info("%s at hub %s in %d requests", report.outcome, hub, requests)
-            self._tell(self._on_registered, report)
-        for name, failure in report.failed_sources.items():
-            _log.warning("the old channel stays in place: %s", failure)
-            if name != PRIMARY or report.error is None:
-                self._tell(self._on_error, failure)
-
-    def _tell(self, callback: Callable[[Any], object] | None, news: object) -> None:
-        """Call back, unless this thread was stopped; whatever the app's own code raises stops nothing."""
-        if callback is None or self._session.is_cut:
-            return
-        try:
-            callback(news)
-        except BaseException as error:
-            if not is_failure(error):
-                raise
-            from nhagent.redaction import in_prose
-
-            _log.error("a callback of the app failed (%s)", in_prose(error))

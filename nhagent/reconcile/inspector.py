@@ -111,7 +111,7 @@ class Inspector:
             raise ConfigurationError(
                 "a channel source called its own agent", "let it give the channel and no more"
             )
-        declaration = self.settings.given.over(Declaration.from_json(memory.state.declaration))
+        declaration = self.settings.declared_over(memory.state.declaration)
         self._is_reading = True
         try:
             return read_sources(self.settings.platform, self.settings.source, declaration, seconds)

@@ -42,7 +42,7 @@ def declare(inspector: Inspector, change: Callable[[Declaration], Declaration]) 
         memory = inspector.recall()
         if STATE in memory.unreadable:
             raise StateUnreadable(f"state folder {store.folder!r}: {STATE} is corrupt", "start first")
-        declared = settings.given.over(Declaration.from_json(memory.state.declaration))
+        declared = settings.declared_over(memory.state.declaration)
         if not settings.owns_tags:
             declared = declared.without_tags()
         if not inspector.registrar.carries_user_id:

@@ -132,7 +132,7 @@ def test_unregistering_offline_is_finished_by_the_next_start(device: Device) -> 
     assert report.outcome == "waiting"
     assert isinstance(report.error, HubUnavailable)
     assert len(device.held()) == 1
-    assert device.agent().status().leaving == (report.installation_id,)
+    assert device.agent().status().to_delete == (report.installation_id,)
     assert device.start().outcome == "disabled"
     assert device.held() == []
     assert device.start().requests == 0
@@ -331,8 +331,9 @@ def test_tile_that_another_process_declared_fails_no_start(
     caplog.clear()
     told: list[object] = []
     report = device.start(**OPEN, on_error=told.append)
-    assert (report.outcome, report.error, dict(report.failed_sources), told) == ("unchanged", None, {}, [])
-    assert "declares no source for its push channel" in report.channel_errors["tiles.weather"]
+    assert (report.outcome, report.error, told) == ("unchanged", None, [])
+    assert "declares no source for its push channel" in str(report.channel_errors["tiles.weather"])
+    assert (report.channel_errors["tiles.weather"].pending, report.in_sync) == (True, True)
     assert [record for record in caplog.records if record.levelname == "WARNING"] == []
 
 

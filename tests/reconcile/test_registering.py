@@ -175,7 +175,7 @@ def test_failing_source_leaves_the_old_channel_in_place_and_renewals_go_on(devic
     device.channel = OSError("the push service is away")
     report = device.agent().refresh(force=True)
     assert (report.outcome, device.seen()) == ("updated", ["PUT", "PUT"])
-    assert "the push service is away" in report.channel_errors["channel"]
+    assert "the push service is away" in str(report.channel_errors["channel"])
     assert device.held()[0]["pushChannel"] == "https://push.example/1"
 
 
