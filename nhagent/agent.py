@@ -47,10 +47,11 @@ from nhagent.reconcile.settings import KEEP, named_user, read_settings
 from nhagent.registrars.protocol import registrar_of
 from nhagent.report import Plan, Status, Step
 from nhagent.retry.loop import run_until_done
-from nhagent.retry.state import Retries, uptime
+from nhagent.retry.state import Retries
 from nhagent.secret import NO_LOCALS, Secret, hidden
 from nhagent.session.credential_chain import CredentialChain
 from nhagent.session.hub_session import HubSession
+from nhagent.session.token_source import source_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,8 +69,6 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT: Final = 30.0
 """Seconds that all attempts of a call may take."""
-BACKGROUND_PASS_SECONDS: Final = 60.0
-"""Seconds that one pass in the background may take."""
 
 _log = Log("nhagent")
 
@@ -91,6 +90,8 @@ class Agent:
         style: ``installation``: one record with all; ``registration``: one record per tile and template.
         connection_string: text, a callable giving a SAS token (then ``endpoint`` is needed), or None:
             systemd's credential, $NHAGENT_CONNECTION_STRING_FILE, $NHAGENT_CONNECTION_STRING or the key ring.
+        token: gives a SAS token for the installation id that it is called with; asked again five minutes
+            before its end. It stands alone, and ``endpoint`` is needed.
         endpoint: the namespace's address, where no connection string says it.
         ca_bundle: PEM file of a certificate authority to trust beside the usual ones.
         allow_full_access: take a key that may do more than listen.
@@ -132,6 +133,7 @@ class Agent:
         owns_tags: bool = True,
         style: str = "installation",
         connection_string: str | Callable[[], str] | None = None,
+        token: Callable[[str], str] | None = None,
         endpoint: str | None = None,
         ca_bundle: str | None = None,
         allow_full_access: bool = False,
@@ -148,9 +150,10 @@ class Agent:
         machine: MachineName | None = None,
         disk: Disk | None = None,
     ) -> None:
-        given = Secret({**locals(), "connection_string": hidden(connection_string)})
+        credentials = {"connection_string": hidden(connection_string), "token": token and Secret(token)}
+        given = Secret({**locals(), **credentials})
         del app, hub, platform, channel, tags, initial_tags, templates, secondary_tiles, user_id
-        del push_variables, style, connection_string, endpoint, ca_bundle, installation_id, state_dir
+        del push_variables, style, connection_string, token, endpoint, ca_bundle, installation_id, state_dir
         del expires_after, refresh_every, startup_spread
         self._callbacks = Callbacks(on_registered, on_error, lambda: self._session.is_cut)
         self._background: Background | None = None
@@ -164,8 +167,18 @@ class Agent:
         self._settings = settings
         folder = paths.device_folder(paths.state_folder(given["state_dir"]), settings.app, settings.hub)
         self._store = Store(folder, sleep=settings.sleep, disk=given["disk"])
-        credential = {name: given[name] for name in ("connection_string", "endpoint", "allow_full_access")}
-        chain = CredentialChain(settings.app, settings.hub, **credential)
+        chain = CredentialChain(
+            settings.app,
+            settings.hub,
+            source_of(
+                given["connection_string"],
+                given["token"],
+                lambda: self._inspector.installation_id,
+                settings.clock,
+            ),
+            endpoint=given["endpoint"],
+            allow_full_access=given["allow_full_access"],
+        )
         self._session = HubSession(chain, settings.hub, ca_bundle=given["ca_bundle"], clock=settings.clock)
         self._retries = Retries(self._store, settings.clock, settings.random)
         self._inspector = Inspector(settings, self._store, self._session, registrar)
@@ -237,32 +250,6 @@ class Agent:
             sleep=self._settings.wait,
         )
         return self._background
-
-    def _live(
-        self,
-        *,
-        wait: Callable[[float], bool],
-        lived: Callable[[], float] = uptime,
-        told: Callable[[Report | NhagentError, float], None] | None = None,
-    ) -> None:
-        """As `keep_fresh`, but in this very thread, until ``wait`` raises something: for daemons.
-
-        Args:
-            wait: waits some seconds, or less where there is something to look at: then it gives True.
-            lived: gives the seconds that have passed, waits included.
-            told: is given what each pass came to, and the seconds until the next.
-        """
-        from nhagent.reconcile.looking import refresh_interval
-        from nhagent.retry.endless import Endless, Time, Work
-
-        work = Work(
-            self._pass_in_background,
-            verify=lambda: not self.verify().in_sync,
-            interval=lambda: refresh_interval(self._inspector),
-            refresh_first=not self._settings.refresh_every,
-            told=told or (lambda _, __: None),
-        )
-        Endless(work, Time(self._settings.clock, wait, lived, self._settings.random), self._retries).run()
 
     def poke(self) -> bool:
         """Let the background thread look at once whether something has changed: a channel, credentials.
@@ -436,13 +423,8 @@ class Agent:
         self._callbacks.announce(report)
         return report
 
-    def _pass_in_background(self, force: bool) -> Report:
-        try:
-            began = uptime()
-            report = self._reconciler.run(BACKGROUND_PASS_SECONDS, Mode(force=force, in_background=True))
-            report = report.changed(elapsed=uptime() - began)
-        except NhagentError as error:
-            self._callbacks.failed(error)
-            raise
-        self._callbacks.announce(report)
-        return report
+    def _live(self, **ways: Any) -> None:
+        """Keep the device fresh in this very thread, for ever; see `nhagent.reconcile.keeping.keep`."""
+        from nhagent.reconcile.keeping import keep
+
+        keep(self._inspector, self._reconciler, self._retries, self._callbacks, **ways)

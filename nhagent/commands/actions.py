@@ -135,12 +135,10 @@ def emulate(options: argparse.Namespace) -> Result:
 
 def failure_keys(command: str) -> tuple[str, ...]:
     """Give the keys that a command's object has beside ``error`` when it fails, all of them null."""
-    if command in {"register", "unregister"}:
-        from dataclasses import fields
-
+    if command in {"register", "unregister", "enable"}:
         from nhagent.report import Report
 
-        return tuple(part.name for part in fields(Report))
+        return (*Report._fields, "in_sync")
     return _FAILURE_KEYS.get(command, ())
 
 

@@ -16,7 +16,7 @@ from nhagent.device.store import IDENTITY, STATE
 from nhagent.errors import ConfigurationError, StateLocked
 from nhagent.logs import Log
 from nhagent.reconcile.declaration import Declaration
-from nhagent.reconcile.identity import new_installation_id, owner_of, told_apart
+from nhagent.reconcile.identity import known_identity, new_installation_id, owner_of, told_apart
 from nhagent.reconcile.planner import Mode, StartInputs, plan_start
 from nhagent.reconcile.readings import Readings, known_channels, read_sources
 
@@ -55,6 +55,7 @@ class Inspector:
         self._lock = RLock()
         self._process = getpid()
         self._is_reading = False
+        self._new_id: str | None = None
         self._recalled: tuple[Memory | None, Any] = None, None
 
     @contextmanager
@@ -125,7 +126,7 @@ class Inspector:
         namespace: str | None,
         *,
         mode: Mode = AT_A_START,
-        new_id: Callable[[], str] = new_installation_id,
+        new_id: Callable[[], str] | None = None,
     ) -> StartInputs:
         """Gather what is known at a start."""
         return StartInputs(
@@ -136,8 +137,22 @@ class Inspector:
             self.settings.machine(),
             self.session.now(),
             mode,
-            new_id,
+            new_id or self._next_id,
         )
+
+    @property
+    def installation_id(self) -> str:
+        """The device's id, or the one that it gets where it has none yet."""
+        identity = known_identity(self.recall())
+        if identity is not None:
+            return identity.installation_id
+        return self.settings.installation_id or self._next_id()
+
+    def _next_id(self) -> str:
+        """Give the id of the next device that this agent makes: the same until it is on disk."""
+        if self._new_id is None:
+            self._new_id = new_installation_id()
+        return self._new_id
 
     def plan(self, inputs: StartInputs) -> StartPlan:
         """Plan a start; the device's channels are kept out of every error from now on."""
@@ -195,6 +210,8 @@ class Inspector:
             self.store.save_state(state)
         if memory.identity != plan.identity:
             self.store.save_identity(plan.identity)
+            if plan.identity.installation_id == self._new_id:
+                self._new_id = None
         return state
 
     def _hide_channels(self, plan: StartPlan) -> None:

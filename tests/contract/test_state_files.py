@@ -142,8 +142,7 @@ def test_disabled_device_is_registered_again_once_it_is_enabled(
 ) -> None:
     names = ready(device, backend, style, "disabled", hours=1)
     before = contents(device)
-    device.agent(**declared(style, device)).enable()
-    assert start(device, style) == "registered"
+    assert device.agent(**declared(style, device)).enable(timeout=0).outcome == "registered"
     methods = [entry.method for entry in device.hub.log()]
     assert methods == (["PUT"] if style == "installation" else ["POST", "PUT"] * 4)
     written = changes(device, before, names)

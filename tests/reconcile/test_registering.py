@@ -353,15 +353,18 @@ def test_plan_tells_what_a_start_would_do_and_changes_nothing(device: Device) ->
     assert [str(step) for step in device.agent().plan()] == ["PUT installation (new): not at the hub yet"]
     assert (device.seen(), device.files) == ([], {})
     device.start()
-    assert device.agent().plan() == []
+    assert not device.agent().plan()
+    assert str(device.agent().plan()) == "nothing to do: the hub holds what is true"
     device.channel = "https://push.example/2"
     [step] = device.agent().plan()
     assert step.method == "PATCH"
     assert device.channel not in str(step)
     assert device.channel not in repr(step)
+    assert step.fields == ("pushChannel",)
     device.channel = None
-    with pytest.raises(ChannelError):
-        device.agent(state_dir=device.folder / "other").plan()
+    plan = device.agent(state_dir=device.folder / "other").plan()
+    assert (len(plan), bool(plan), plan.channel_errors["channel"].pending) == (0, False, True)
+    assert "nothing is sent while a push channel is missing" in str(plan)
 
 
 def test_callbacks_hear_of_news_and_cannot_stop_the_agent(

@@ -93,9 +93,8 @@ def test_whole_life_of_a_device_leaves_no_secret_in_logs_and_state(world: World,
     seen += [agent.start(), world.agent(channel=raising(Cursed())).start()]
     assert "source failed" in world.caplog.text
     seen += [agent.unregister()]
-    agent.enable()
     world.channel = WNS
-    seen += [world.agent(connection_string=lambda: signed(world), endpoint=world.hub.endpoint).start()]
+    seen += [world.agent(connection_string=lambda: signed(world), endpoint=world.hub.endpoint).enable()]
     assert seen[-1].outcome == "registered"
     [folder] = [path.parent for path in world.folder.rglob("state.json")]
     (folder / "state.json").write_text("{")
