@@ -58,7 +58,11 @@ def read_content(content: bytes) -> JsonObject:
         raise Malformed(f"{type(document).__name__} where an object belongs")
     written = document.pop(_CHECKSUM, None)
     is_first = written is None and _NEVER_IN_THE_FIRST not in document
-    if document.get("schema") == SCHEMA and not is_first and written != _checksum(document):
+    if document.get("schema") == SCHEMA:
+        is_damaged = not is_first and written != _checksum(document)
+    else:  # a flipped bit, and not a newer edition, where the rest is as this one wrote it
+        is_damaged = written is not None and written == _checksum({**document, "schema": SCHEMA})
+    if is_damaged:
         raise Malformed("not as it was written")
     return document
 

@@ -87,3 +87,14 @@ def test_device_with_a_flipped_bit_stays_itself_and_leaves_no_orphan(
         for name, path in device.files.items():
             if name.count(".") > 1:
                 path.unlink()
+
+
+@pytest.mark.parametrize("name", ["identity.json", "state.json"])
+def test_schema_number_that_has_flipped_is_no_newer_edition(device: Device, name: str) -> None:
+    """Else nothing of the file would be checked from then on."""
+    device.start()
+    path = device.files[name]
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": 3'))
+    assert device.agent().status().unreadable == (name,)
+    device.start()
+    assert '"schema": 1' in path.read_text()
