@@ -228,9 +228,10 @@ class Agent:
         """Keep the device registered in a background thread, without limit: a context manager.
 
         It starts the device, tries again for as long as it takes, refreshes it at the device's own slot after
-        its interval, looks once, minutes after a first registration, whether the hub has kept it, and takes
-        over a new channel when it is poked. Results go to ``on_registered`` and ``on_error``; nothing that
-        they raise stops it. The thread ends at once at the end of the block.
+        its interval, and looks once, minutes after a first registration, whether the hub has kept it. It
+        takes over a new channel within seconds where that comes from `nhagent.channels.from_file`, at once
+        when it is poked, else within a quarter of an hour. Results go to ``on_registered`` and ``on_error``;
+        nothing that they raise stops it. The thread ends at once at the end of the block.
 
         Raises:
             ConfigurationError: it is kept fresh already.
@@ -247,6 +248,7 @@ class Agent:
         self._background = Background(
             lambda thread: self._live(wait=thread.wait, lived=thread.lived),
             cut=self._session.cut,
+            looks=self._inspector.look_at_files,
             sleep=self._settings.wait,
         )
         return self._background

@@ -10,15 +10,17 @@ from contextlib import contextmanager
 from os import getpid
 from threading import TIMEOUT_MAX, RLock
 
+from nhagent.channels.source import file_of
 from nhagent.device.document import Malformed
 from nhagent.device.state import State
 from nhagent.device.store import IDENTITY, STATE
 from nhagent.errors import ConfigurationError, StateLocked
 from nhagent.logs import Log
-from nhagent.reconcile.declaration import Declaration
+from nhagent.reconcile.declaration import Declaration, warn_of_former_user
 from nhagent.reconcile.identity import known_identity, new_installation_id, owner_of, told_apart
 from nhagent.reconcile.planner import Mode, StartInputs, plan_start
 from nhagent.reconcile.readings import Readings, known_channels, read_sources
+from nhagent.regular_files import look_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -140,6 +142,12 @@ class Inspector:
             new_id or self._next_id,
         )
 
+    def look_at_files(self) -> tuple[object, ...]:
+        """Tell what the files look like that the app's channel sources read."""
+        tiles = (self.settings.given.secondary_tiles or {}).values()
+        sources = (self.settings.source, *(tile.channel for tile in tiles))
+        return tuple(look_of(path) for path in map(file_of, sources) if path is not None)
+
     @property
     def installation_id(self) -> str:
         """The device's id, or the one that it gets where it has none yet."""
@@ -206,6 +214,8 @@ class Inspector:
             # A crash between the two files must not part them.
             owner = owner_of(plan.identity, state)
             state = state.changed(owner=owner.changed(former_id=memory.identity.installation_id))
+        if memory.state.declaration != state.declaration:
+            warn_of_former_user(Declaration.from_json(memory.state.declaration), self.settings.given)
         if memory.unreadable or memory.unsaved or not memory.state.is_stored_as(state):
             self.store.save_state(state)
         if memory.identity != plan.identity:
