@@ -21,21 +21,27 @@ if TYPE_CHECKING:
         SecondaryTile,
         Template,
     )
-    from nhagent.report import Outcome, Report, Status, Verification
+    from nhagent.reconcile.settings import KEEP
+    from nhagent.report import Drift, Outcome, Plan, Report, StartState, Status, Step, Verification
 
 __all__ = [
+    "KEEP",
     "Agent",
     "BrowserChannel",
     "ConnectionString",
+    "Drift",
     "HubClient",
     "Installation",
     "NhagentError",
     "Outcome",
+    "Plan",
     "Platform",
     "Registration",
     "Report",
     "SecondaryTile",
+    "StartState",
     "Status",
+    "Step",
     "Template",
     "Verification",
 ]
@@ -44,27 +50,38 @@ _HOMES = {
     "Agent": "nhagent.agent",
     "BrowserChannel": "nhagent.models",
     "ConnectionString": "nhagent.hub.connection",
+    "Drift": "nhagent.report",
     "HubClient": "nhagent.hub.client",
     "Installation": "nhagent.models",
+    "KEEP": "nhagent.reconcile.settings",
     "NhagentError": "nhagent.errors",
     "Outcome": "nhagent.report",
+    "Plan": "nhagent.report",
     "Platform": "nhagent.models",
     "Registration": "nhagent.models",
     "Report": "nhagent.report",
     "SecondaryTile": "nhagent.models",
+    "StartState": "nhagent.report",
     "Status": "nhagent.report",
+    "Step": "nhagent.report",
     "Template": "nhagent.models",
     "Verification": "nhagent.report",
 }
 
 
+_SUBMODULES = ("channels", "emulator", "errors", "models", "testing")
+"""Public modules, which are imported when they are first used as ``nhagent.NAME``."""
+
+
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in _HOMES and name not in _SUBMODULES:
         raise AttributeError(f"module 'nhagent' has no attribute {name!r}")
     from importlib import import_module
 
+    if name in _SUBMODULES:
+        return import_module(f"nhagent.{name}")
     return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_SUBMODULES})

@@ -36,39 +36,39 @@ from datetime import timedelta
 from nhagent import validation
 from nhagent.device import paths
 from nhagent.device.store import Store
-from nhagent.errors import ConfigurationError, NhagentError, is_failure
+from nhagent.errors import ConfigurationError, NhagentError
 from nhagent.logs import Log
-from nhagent.reconcile.declaration import PRIMARY, Declaration, listed_tags
+from nhagent.reconcile.callbacks import Callbacks
+from nhagent.reconcile.declaration import Declaration, listed_tags
 from nhagent.reconcile.inspector import Inspector
 from nhagent.reconcile.planner import Mode
 from nhagent.reconcile.reconciler import Reconciler
-from nhagent.reconcile.settings import read_settings
+from nhagent.reconcile.settings import KEEP, named_user, read_settings
 from nhagent.registrars.protocol import registrar_of
-from nhagent.report import Outcome, Status
+from nhagent.report import Plan, Status, Step
 from nhagent.retry.loop import run_until_done
-from nhagent.retry.state import Retries, uptime
+from nhagent.retry.state import Retries
 from nhagent.secret import NO_LOCALS, Secret, hidden
 from nhagent.session.credential_chain import CredentialChain
 from nhagent.session.hub_session import HubSession
+from nhagent.session.token_source import source_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
-    from typing import Any, Final
+    from typing import Any, Final, Self
 
     from nhagent.device.machine import MachineName
     from nhagent.filesystem import Disk
     from nhagent.models import RawChannel, SecondaryTile, Template
+    from nhagent.reconcile.settings import Keep
     from nhagent.report import Report, Verification
     from nhagent.retry.background import Background
-    from nhagent.steps import Step
 
 DEFAULT_TIMEOUT: Final = 30.0
 """Seconds that all attempts of a call may take."""
-BACKGROUND_PASS_SECONDS: Final = 60.0
-"""Seconds that one pass in the background may take."""
 
 _log = Log("nhagent")
 
@@ -79,15 +79,19 @@ class Agent:
     Args:
         app: the app's name; two programs of one user must not share an identity, so there is no default.
         hub: the hub's name.
-        platform: ``wns``, ``apns``, ``fcmv1``, …; see `nhagent.models.Platform`.
+        platform: ``wns``, ``apns``, ``fcmv1``, …; see `nhagent.models.Platform`. None: the source's own.
         channel: the push channel (PNS handle), or a callable that gives it or None.
-        tags, templates, user_id, push_variables, secondary_tiles: what the hub shall know; None: what was
-            declared before; empty: nothing.
+        tags, templates, push_variables, secondary_tiles: what the hub shall know; None: what was declared
+            before; empty: nothing.
+        initial_tags: tags of a device that has declared none yet; `add_tags` and `remove_tags` change them.
+        user_id: who uses the device; left out: whoever did before; None: nobody.
         expires_after: life of the record at the hub from its last whole write; None: for ever.
         owns_tags: False where the app's backend owns the tags: they are never overwritten.
         style: ``installation``: one record with all; ``registration``: one record per tile and template.
         connection_string: text, a callable giving a SAS token (then ``endpoint`` is needed), or None:
             systemd's credential, $NHAGENT_CONNECTION_STRING_FILE, $NHAGENT_CONNECTION_STRING or the key ring.
+        token: gives a SAS token for the installation id that it is called with; asked again five minutes
+            before its end. It stands alone, and ``endpoint`` is needed.
         endpoint: the namespace's address, where no connection string says it.
         ca_bundle: PEM file of a certificate authority to trust beside the usual ones.
         allow_full_access: take a key that may do more than listen.
@@ -117,17 +121,19 @@ class Agent:
         *,
         app: str,
         hub: str,
-        platform: str,
+        platform: str | None = None,
         channel: RawChannel | Callable[[], RawChannel],
         tags: Iterable[str] | None = None,
+        initial_tags: Iterable[str] | None = None,
         templates: Mapping[str, Template] | None = None,
         secondary_tiles: Mapping[str, SecondaryTile] | None = None,
-        user_id: str | None = None,
+        user_id: str | Keep | None = KEEP,
         push_variables: Mapping[str, str] | None = None,
         expires_after: timedelta | None = None,
         owns_tags: bool = True,
         style: str = "installation",
         connection_string: str | Callable[[], str] | None = None,
+        token: Callable[[str], str] | None = None,
         endpoint: str | None = None,
         ca_bundle: str | None = None,
         allow_full_access: bool = False,
@@ -144,11 +150,12 @@ class Agent:
         machine: MachineName | None = None,
         disk: Disk | None = None,
     ) -> None:
-        given = Secret({**locals(), "connection_string": hidden(connection_string)})
-        del app, hub, platform, channel, tags, templates, secondary_tiles, user_id, push_variables, style
-        del connection_string, endpoint, ca_bundle, installation_id, state_dir, expires_after
-        del refresh_every, startup_spread
-        self._on_registered, self._on_error = on_registered, on_error
+        credentials = {"connection_string": hidden(connection_string), "token": token and Secret(token)}
+        given = Secret({**locals(), **credentials})
+        del app, hub, platform, channel, tags, initial_tags, templates, secondary_tiles, user_id
+        del push_variables, style, connection_string, token, endpoint, ca_bundle, installation_id, state_dir
+        del expires_after, refresh_every, startup_spread
+        self._callbacks = Callbacks(on_registered, on_error, lambda: self._session.is_cut)
         self._background: Background | None = None
         with NO_LOCALS:  # a traceback would show what was given
             self._set_up(given.reveal())
@@ -160,8 +167,18 @@ class Agent:
         self._settings = settings
         folder = paths.device_folder(paths.state_folder(given["state_dir"]), settings.app, settings.hub)
         self._store = Store(folder, sleep=settings.sleep, disk=given["disk"])
-        credential = {name: given[name] for name in ("connection_string", "endpoint", "allow_full_access")}
-        chain = CredentialChain(settings.app, settings.hub, **credential)
+        chain = CredentialChain(
+            settings.app,
+            settings.hub,
+            source_of(
+                given["connection_string"],
+                given["token"],
+                lambda: self._inspector.installation_id,
+                settings.clock,
+            ),
+            endpoint=given["endpoint"],
+            allow_full_access=given["allow_full_access"],
+        )
         self._session = HubSession(chain, settings.hub, ca_bundle=given["ca_bundle"], clock=settings.clock)
         self._retries = Retries(self._store, settings.clock, settings.random)
         self._inspector = Inspector(settings, self._store, self._session, registrar)
@@ -175,7 +192,14 @@ class Agent:
         """Where what it remembers is kept; it may not be there yet."""
         return self._store.folder
 
-    def start(self, timeout: float = DEFAULT_TIMEOUT) -> Report:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._background is not None:
+            self._background.stop()
+
+    def start(self, *, timeout: float = DEFAULT_TIMEOUT) -> Report:
         """Register the device as declared: once at the app's start-up, and whenever that may have changed.
 
         Attempts until the deadline: after a fault soon again; without a push channel, or with a state folder
@@ -194,19 +218,20 @@ class Agent:
         """
         return self._run(timeout)
 
-    async def start_async(self, timeout: float = DEFAULT_TIMEOUT) -> Report:
+    async def start_async(self, *, timeout: float = DEFAULT_TIMEOUT) -> Report:
         """`start` on a worker thread, for asyncio programs; returns and raises the same."""
         import asyncio
 
-        return await asyncio.to_thread(self.start, timeout)
+        return await asyncio.to_thread(self.start, timeout=timeout)
 
     def keep_fresh(self) -> Background:
         """Keep the device registered in a background thread, without limit: a context manager.
 
         It starts the device, tries again for as long as it takes, refreshes it at the device's own slot after
-        its interval, looks once, minutes after a first registration, whether the hub has kept it, and takes
-        over a new channel when it is poked. Results go to ``on_registered`` and ``on_error``; nothing that
-        they raise stops it. The thread ends at once at the end of the block.
+        its interval, and looks once, minutes after a first registration, whether the hub has kept it. It
+        takes over a new channel within seconds where that comes from `nhagent.channels.from_file`, at once
+        when it is poked, else within a quarter of an hour. Results go to ``on_registered`` and ``on_error``;
+        nothing that they raise stops it. The thread ends at once at the end of the block.
 
         Raises:
             ConfigurationError: it is kept fresh already.
@@ -221,42 +246,24 @@ class Agent:
         if before is not None and not before.is_alive:
             before.stop()  # one that never began gives way
         self._background = Background(
-            lambda thread: self.live(wait=thread.wait, lived=thread.lived),
+            lambda thread: self._live(wait=thread.wait, lived=thread.lived),
             cut=self._session.cut,
+            looks=self._inspector.look_at_files,
             sleep=self._settings.wait,
         )
         return self._background
 
-    def live(
-        self,
-        *,
-        wait: Callable[[float], bool],
-        lived: Callable[[], float] = uptime,
-        told: Callable[[Report | NhagentError, float], None] | None = None,
-    ) -> None:
-        """As `keep_fresh`, but in this very thread, until ``wait`` raises something: for daemons.
+    def poke(self) -> bool:
+        """Let the background thread look at once whether something has changed: a channel, credentials.
 
-        Args:
-            wait: waits some seconds, or less where there is something to look at: then it gives True.
-            lived: gives the seconds that have passed, waits included.
-            told: is given what each pass came to, and the seconds until the next.
+        Returns:
+            Whether there is one that looks.
         """
-        from nhagent.reconcile.looking import refresh_interval
-        from nhagent.retry.endless import Endless, Time, Work
-
-        work = Work(
-            self._pass_in_background,
-            verify=lambda: not self.verify().in_sync,
-            interval=lambda: refresh_interval(self._inspector),
-            refresh_first=not self._settings.refresh_every,
-            told=told or (lambda _, __: None),
-        )
-        Endless(work, Time(self._settings.clock, wait, lived, self._settings.random), self._retries).run()
-
-    def poke(self) -> None:
-        """Let the background thread look at once whether something has changed: a channel, credentials."""
-        if self._background is not None:
-            self._background.poke()
+        background = self._background
+        if background is None or not background.is_at_work:
+            return False
+        background.poke()
+        return True
 
     def verify(self) -> Verification:
         """Ask the hub whether it holds what it accepted, field by field. Never to be polled.
@@ -283,7 +290,7 @@ class Agent:
         *,
         tags: Iterable[str] | None = None,
         templates: Mapping[str, Template] | None = None,
-        user_id: str | None = None,
+        user_id: str | Keep | None = KEEP,
         push_variables: Mapping[str, str] | None = None,
         secondary_tiles: Mapping[str, SecondaryTile] | None = None,
         timeout: float = DEFAULT_TIMEOUT,
@@ -291,9 +298,10 @@ class Agent:
         """Declare something else: it is on disk before anything is sent, and outlives this process.
 
         Args:
-            tags, templates, user_id, push_variables, secondary_tiles: what replaces the former; None: that
-                stays; empty: nothing of it any more. It holds until an agent is made with that parameter
-                given: a given one is the truth at every start.
+            tags, templates, push_variables, secondary_tiles: what replaces the former; None: that stays;
+                empty: nothing of it any more. It holds until an agent is made with that parameter given: a
+                given one is the truth at every start.
+            user_id: who uses the device from now on; left out: whoever did; None: nobody.
             timeout: seconds, as for `start`.
 
         Raises:
@@ -305,7 +313,7 @@ class Agent:
             self._settings.platform,
             tags=tags,
             templates=templates,
-            user_id=user_id,
+            user_id=named_user(user_id),
             push_variables=push_variables,
             secondary_tiles=secondary_tiles,
         )
@@ -314,8 +322,10 @@ class Agent:
     def add_tags(self, *tags: str | Iterable[str], timeout: float = DEFAULT_TIMEOUT) -> Report:
         """Declare further tags, one by one or in lists; see `update`.
 
-        They hold until an agent is made with ``tags`` given: an app that uses this leaves ``tags`` out.
+        They hold until an agent is made with ``tags`` given: an app that uses this gives ``initial_tags``.
         """
+        if self._settings.declares_tags:
+            _log.warning("add_tags: this app gives tags=, so that its next start removes %s again", tags)
         added = validation.checked_tags("tags", listed_tags(tags))
         return self._declare(lambda declared: Declaration(tags=(*(declared.tags or ()), *added)), timeout)
 
@@ -336,21 +346,21 @@ class Agent:
         declare(self._inspector, change)
         return self._run(timeout)
 
-    def plan(self) -> list[Step]:
-        """The exchanges that `start` would make now. Changes nothing, on disk or at the hub.
+    def plan(self) -> Plan:
+        """What `start` would do now. Changes nothing, on disk or at the hub.
 
         Before a first run the hub is asked what it holds, so that what would be adopted or deleted is shown.
 
         Raises:
-            ChannelError: there is no push channel to register.
             NhagentError: as `start`.
         """
         from nhagent.reconcile.looking import plan_without_changing
 
         plan = plan_without_changing(self._inspector, self._retries)
-        if plan.lacks_channel:
-            raise plan.readings.errors[PRIMARY]
-        return list(plan.steps)
+        steps = [
+            Step(step.method, step.record, step.id, step.reason, tuple(step.changes)) for step in plan.steps
+        ]
+        return Plan(tuple(steps), plan.readings.errors, plan.identity.disabled)
 
     def status(self) -> Status:
         """What is known without asking the hub or a channel source.
@@ -363,7 +373,7 @@ class Agent:
 
         return status_of(self._inspector)
 
-    def unregister(self, timeout: float = DEFAULT_TIMEOUT) -> Report:
+    def unregister(self, *, timeout: float = DEFAULT_TIMEOUT) -> Report:
         """Take the device off the hub, and keep it off until `enable`.
 
         The intent outranks every refresh, and is on disk before anything is sent.
@@ -382,18 +392,21 @@ class Agent:
         disable(self._inspector, timeout)
         return self._run(timeout)
 
-    def enable(self) -> None:
-        """Lift `unregister`; the next start registers the device.
+    def enable(self, *, timeout: float = DEFAULT_TIMEOUT) -> Report:
+        """Lift `unregister`, and register the device again; see `start`.
 
         It does so under a new installation id, unless the app has one of its own: the service has been seen
         to ignore an installation that comes back unchanged under an id that was deleted.
 
         Raises:
             StateError: the state cannot be read, locked or written.
+            NhagentError: as `start`; that it is lifted is kept all the same.
         """
         from nhagent.reconcile.intents import enable
 
+        validation.check_seconds("timeout", timeout)
         enable(self._inspector)
+        return self._run(timeout)
 
     def _run(self, timeout: float, *, force: bool = False) -> Report:
         validation.check_seconds("timeout", timeout)
@@ -407,44 +420,13 @@ class Agent:
                 failures=self._retries,
             )
         except NhagentError as error:
-            self._tell(self._on_error, error)
+            self._callbacks.failed(error)
             raise
-        self._announce(report)
+        self._callbacks.announce(report)
         return report
 
-    def _pass_in_background(self, force: bool) -> Report:
-        try:
-            began = uptime()
-            report = self._reconciler.run(BACKGROUND_PASS_SECONDS, Mode(force=force, in_background=True))
-            report = report.changed(elapsed=uptime() - began)
-        except NhagentError as error:
-            self._tell(self._on_error, error)
-            raise
-        self._announce(report)
-        return report
+    def _live(self, **ways: Any) -> None:
+        """Keep the device fresh in this very thread, for ever; see `nhagent.reconcile.keeping.keep`."""
+        from nhagent.reconcile.keeping import keep
 
-    def _announce(self, report: Report) -> None:
-        if report.error is not None:
-            _log.info("waiting: %s", report.error)
-            self._tell(self._on_error, report.error)
-        elif report.outcome in {Outcome.REGISTERED, Outcome.UPDATED, Outcome.RECREATED}:
-            hub, requests = self._settings.hub, report.requests
-            _log.info("%s at hub %s in %d requests", report.outcome, hub, requests)
-            self._tell(self._on_registered, report)
-        for name, failure in report.failed_sources.items():
-            _log.warning("the old channel stays in place: %s", failure)
-            if name != PRIMARY or report.error is None:
-                self._tell(self._on_error, failure)
-
-    def _tell(self, callback: Callable[[Any], object] | None, news: object) -> None:
-        """Call back, unless this thread was stopped; whatever the app's own code raises stops nothing."""
-        if callback is None or self._session.is_cut:
-            return
-        try:
-            callback(news)
-        except BaseException as error:
-            if not is_failure(error):
-                raise
-            from nhagent.redaction import in_prose
-
-            _log.error("a callback of the app failed (%s)", in_prose(error))
+        keep(self._inspector, self._reconciler, self._retries, self._callbacks, **ways)

@@ -111,6 +111,15 @@ def read_in(
     return bytes(content)
 
 
+def look_of(path: str) -> tuple[int, int, int] | None:
+    """Give what tells whether a file is still the same: replaced, written to, come or gone."""
+    try:
+        facts = os.stat(path)
+    except (OSError, ValueError):  # the latter: no path can be like that
+        return None
+    return facts.st_mtime_ns, facts.st_ino, facts.st_size
+
+
 def check_regular(path: str) -> None:
     """Check a file that a library of others will read, and would wait for.
 

@@ -33,6 +33,12 @@ class Step(Value):
     id: str
     reason: str
 
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The names of the fields that a PATCH changes."""
+        paths = (operation["path"].strip("/").replace("/", ".") for operation in self.operations)
+        return tuple(dict.fromkeys(paths))
+
     def __str__(self) -> str:
         paths = ", ".join(f"{operation['op']} {operation['path']}" for operation in self.operations)
         name = " ".join(part for part in (self.method, self.record, self.id) if part)

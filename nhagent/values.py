@@ -160,7 +160,10 @@ class Frozen:
         return self.__dict__ == other.__dict__
 
     def __hash__(self) -> int:
-        return hash((type(self), *map(self.__dict__.__getitem__, self._fields)))
+        parts = map(self.__dict__.__getitem__, self._fields)
+        return hash(
+            (type(self), *[frozenset(part.items()) if isinstance(part, dict) else part for part in parts])
+        )
 
     def __repr__(self) -> str:
         shown = (f"{name}={self.__dict__[name]!r}" for name in self._fields if name not in self._hidden)

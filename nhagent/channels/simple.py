@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from nhagent import validation
-from nhagent.channels.source import seconds_left
+from nhagent.channels.source import followed, seconds_left
 from nhagent.errors import ChannelError, ConfigurationError
 from nhagent.regular_files import NotARegularFile, read_start
 from nhagent.secret import hiding_arguments
@@ -61,7 +61,7 @@ def from_file(path: str | os.PathLike[str]) -> ChannelSource:
             ) from error
         return _single_channel(content, name)
 
-    return read
+    return followed(read, path)
 
 
 @hiding_arguments

@@ -28,6 +28,18 @@ def seconds_left() -> float | None:
     return None if deadline is None else max(0.0, deadline - monotonic())
 
 
+def followed(source: ChannelSource, path: str) -> ChannelSource:
+    """Say that a source reads a file, so that whoever keeps the device fresh looks when that changes."""
+    source.path = path  # type: ignore[attr-defined]
+    return source
+
+
+def file_of(source: object) -> str | None:
+    """Give the file that a source reads; None where it reads none."""
+    path = getattr(source, "path", None)
+    return path if isinstance(path, str) else None
+
+
 def as_source(platform: Platform, given: object, name: str) -> ChannelSource:
     """Make a channel source of what an app gives as a channel.
 

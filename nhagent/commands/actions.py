@@ -5,14 +5,12 @@ from __future__ import annotations
 import sys
 
 from nhagent.commands.output import (
-    DISABLED_TEXT,
     Result,
     age_of,
     text_of_report,
     text_of_status,
-    to_json,
 )
-from nhagent.report import Outcome, StartState
+from nhagent.report import Outcome
 
 TYPE_CHECKING = False  # taken for typing's by type checkers; an unchanged start need not import that
 if TYPE_CHECKING:
@@ -40,22 +38,8 @@ def unregister(options: argparse.Namespace) -> Result:
 
 def plan(options: argparse.Namespace) -> Result:
     """Show what a start would do."""
-    agent = _agent(options)
-    steps = agent.plan()
-    shown = [
-        {
-            "method": step.method,
-            "record": step.record,
-            "id": step.id,
-            "reason": step.reason,
-            "operations": [f"{part['op']} {part['path']}" for part in step.operations],
-        }
-        for step in steps
-    ]
-    is_disabled = agent.status().state is StartState.DISABLED
-    nothing = DISABLED_TEXT if is_disabled else "nothing to do: the hub holds what is true"
-    text = "\n".join(str(step) for step in steps) or nothing
-    return Result(OK, {"steps": shown, "disabled": is_disabled, "error": None}, text)
+    plan = _agent(options).plan()
+    return Result(OK, {**plan.to_dict(), "error": None}, str(plan))
 
 
 def status(options: argparse.Namespace) -> Result:
@@ -63,7 +47,7 @@ def status(options: argparse.Namespace) -> Result:
     status = _agent(options).status()
     moments = {"accepted": status.accepted_at, "verified": status.verified_at}
     ages = {name: age_of(moment) for name, moment in moments.items()}
-    return Result(OK, {**to_json(status), "ages": ages, "error": None}, text_of_status(status))
+    return Result(OK, {**status.to_dict(), "ages": ages, "error": None}, text_of_status(status))
 
 
 def verify(options: argparse.Namespace) -> Result:
@@ -74,15 +58,12 @@ def verify(options: argparse.Namespace) -> Result:
     ]
     lines += [f"  {drift}" for drift in seen.drift]
     lines += [f"  {name}: the hub has marked this push channel as dead" for name in seen.expired]
-    return Result(OK if seen.in_sync else FOUND, {**to_json(seen), "error": None}, "\n".join(lines))
+    return Result(OK if seen.in_sync else FOUND, {**seen.to_dict(), "error": None}, "\n".join(lines))
 
 
 def enable(options: argparse.Namespace) -> Result:
     """Let an unregistered device be registered again."""
-    agent = _agent(options)
-    agent.enable()
-    document = {**to_json(agent.status()), "error": None}
-    return Result(OK, document, 'enabled: the next "nhagent register" registers the device')
+    return _result_of(_agent(options).enable(timeout=options.timeout), options)
 
 
 def log_in(options: argparse.Namespace) -> Result:
@@ -154,12 +135,10 @@ def emulate(options: argparse.Namespace) -> Result:
 
 def failure_keys(command: str) -> tuple[str, ...]:
     """Give the keys that a command's object has beside ``error`` when it fails, all of them null."""
-    if command in {"register", "unregister"}:
-        from dataclasses import fields
-
+    if command in {"register", "unregister", "enable"}:
         from nhagent.report import Report
 
-        return tuple(part.name for part in fields(Report))
+        return (*Report._fields, "in_sync")
     return _FAILURE_KEYS.get(command, ())
 
 
@@ -200,5 +179,5 @@ def _agent(options: argparse.Namespace) -> Agent:
 def _result_of(report: Report, options: argparse.Namespace) -> Result:
     code = TEMPFAIL if report.outcome is Outcome.WAITING else OK
     if options.json:
-        return Result(code, to_json(report), "")
+        return Result(code, report.to_dict(), "")
     return Result(code, None, text_of_report(report))

@@ -12,9 +12,10 @@ import sys
 
 from nhagent import errors
 from nhagent.commands.actions import ACTIONS, TEMPFAIL, failure_keys
-from nhagent.commands.output import Result, complain, error_to_json
+from nhagent.commands.output import Result, complain
 from nhagent.commands.parser import make_parser
 from nhagent.logs import Log
+from nhagent.report import error_to_plain
 from nhagent.visible import visible
 
 TYPE_CHECKING = False  # taken for typing's by type checkers; an unchanged start need not import that
@@ -90,7 +91,7 @@ def _result(options: argparse.Namespace) -> Result:
 
 
 def _failure(options: argparse.Namespace, error: BaseException, code: int) -> Result:
-    document = {**dict.fromkeys(failure_keys(options.command)), "error": error_to_json(error)}
+    document = {**dict.fromkeys(failure_keys(options.command)), "error": error_to_plain(error)}
     return Result(code, document, "")
 
 

@@ -31,6 +31,7 @@ _HUB: Final = ("name", "style", "endpoint", "ca_bundle", "allow_full_access")
 _DEVICE: Final = (
     "platform",
     "tags",
+    "initial_tags",
     "user_id",
     "push_variables",
     "expires_after",
@@ -98,8 +99,8 @@ class ConfigurationFile:
             "ca_bundle": self._path_in(hub, "ca_bundle"),
             "allow_full_access": hub.boolean("allow_full_access", default=False),
             "platform": device.text("platform"),
-            "tags": device.texts("tags"),
-            "user_id": device.text("user_id", ""),
+            **_tags_of(device),
+            "user_id": device.text("user_id", "") or None,
             "push_variables": device.text_map("push_variables"),
             "expires_after": _duration(device, "expires_after", None),
             "owns_tags": device.boolean("owns_tags", default=True),
@@ -318,6 +319,14 @@ def _command(table: TomlTable, command: list[str]) -> Callable[[], RawChannel]:
         return simple.from_command(command, pass_environment=names)
     except ConfigurationError as error:
         raise error.at(table.name) from None
+
+
+def _tags_of(device: TomlTable) -> dict[str, list[str] | None]:
+    """Give the tags; with initial ones alone the device's own are left to what is stored."""
+    if "initial_tags" not in device.given:
+        return {"tags": device.texts("tags")}
+    tags = device.texts("tags") if "tags" in device.given else None
+    return {"tags": tags, "initial_tags": device.texts("initial_tags")}
 
 
 def _templates(owner: TomlTable) -> dict[str, Template]:

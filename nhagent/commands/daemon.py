@@ -94,7 +94,10 @@ class Daemon:
             self._handle_signals()
             while True:
                 try:
-                    self._setup.agent.live(wait=self._wait, lived=self._elapsed, told=self._tell)
+                    agent = self._setup.agent
+                    agent._live(  # noqa: SLF001 - it is the agent's own background, in this very thread
+                        wait=self._wait, lived=self._elapsed, told=self._tell
+                    )
                 except _Reloaded:
                     continue
         except Stopped:  # the process must end from here on, whatever still hangs

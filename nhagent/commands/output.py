@@ -6,8 +6,8 @@ import os
 import sys
 from datetime import UTC, datetime
 
-from nhagent.errors import ChannelError, NhagentError
-from nhagent.report import Outcome
+from nhagent.errors import ChannelError
+from nhagent.report import DISABLED_TEXT, Outcome
 from nhagent.values import Value
 from nhagent.visible import visible
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from nhagent.report import Report, Status
 
-DISABLED_TEXT: Final = 'unregistered by request; "nhagent enable" lifts it'
 MINUTE_SECONDS: Final = 60
 HOUR_SECONDS: Final = 3600
 MAX_MINUTES: Final = 90
@@ -36,35 +35,6 @@ class Result(Value):
     code: int
     document: dict[str, Any] | None
     text: str
-
-
-def error_to_json(error: BaseException | None) -> dict[str, Any] | None:
-    """Give an error as ``--json`` shows it."""
-    if error is None:
-        return None
-    if not isinstance(error, NhagentError):
-        from nhagent.redaction import in_prose
-
-        return {"type": type(error).__name__, "message": in_prose(error), "retryable": False}
-    return {"type": type(error).__name__, "message": str(error), "retryable": error.retryable}
-
-
-def to_json(value: object) -> Any:
-    """Give a value of nhagent as JSON: dataclasses by field, times in ISO 8601."""
-    from collections.abc import Mapping
-    from dataclasses import fields, is_dataclass
-
-    if isinstance(value, Exception):
-        return error_to_json(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {part.name: to_json(getattr(value, part.name)) for part in fields(value)}
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
-    if isinstance(value, Mapping):
-        return {str(key): to_json(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_json(part) for part in value]
-    return value
 
 
 def text_of_report(report: Report) -> str:
@@ -99,13 +69,13 @@ def text_of_status(status: Status) -> str:
         "refresh due": _time_and_age(status.refresh_due),
         "pending": "; ".join(status.pending),
         "in doubt": ", ".join(status.in_doubt),
-        "leaving": ", ".join(status.leaving),
+        "to delete": ", ".join(status.to_delete),
         "unreadable": ", ".join(status.unreadable),
         "last error": status.last_error and f"{status.last_error}, {status.failures} consecutive failures",
         "next attempt": _time_and_age(status.next_attempt),
         "writes": status.writes and f"{status.writes} accepted so far",
         "losses": status.losses and f"{status.losses} records that the hub no longer knew",
-        "kept in": status.folder,
+        "kept in": status.state_dir,
     }
     lines += [f"  {name + ':':<14}{fact}" for name, fact in facts.items() if fact]
     return "\n".join(lines)

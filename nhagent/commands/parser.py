@@ -23,7 +23,7 @@ EPILOG: Final = (
     "Configuration: --config, $NHAGENT_CONFIG, /etc/nhagent/config.toml or the user's configuration folder."
 )
 START_SECONDS: Final = 30.0
-"""How long register and unregister may take by default."""
+"""How long register, unregister and enable may take by default."""
 
 DEFAULT_COLUMNS: Final = 80
 MAX_DIGITS: Final = 4
@@ -49,7 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_command(commands, "run", "the daemon: keep the device fresh for as long as the machine is on")
     _add_command(commands, "verify", "ask the hub whether it holds what it accepted")
     _add_command(commands, "unregister", "take this device off the hub, and keep it off", _add_timeout)
-    _add_command(commands, "enable", "let an unregistered device be registered again")
+    _add_command(commands, "enable", "register an unregistered device again", _add_timeout)
     _add_command(
         commands,
         "login",

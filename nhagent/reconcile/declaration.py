@@ -12,6 +12,7 @@ from nhagent.channels.source import as_source
 from nhagent.device.document import Latest, Malformed
 from nhagent.errors import ConfigurationError
 from nhagent.hub.installations import templates_from_json, templates_to_json
+from nhagent.logs import Log
 from nhagent.models import (
     Installation,
     SecondaryTile,
@@ -41,6 +42,9 @@ _STORED: Final = {
     "secondary_tiles": "secondaryTiles",
 }
 """The stored name of each field."""
+
+
+_log = Log(__name__)
 
 
 def tile_name(tile_id: str) -> str:
@@ -216,6 +220,17 @@ class Declaration(Value):
         )
         check_channels_differ(installation)
         return installation
+
+
+def warn_of_former_user(before: Declaration, given: Declaration) -> None:
+    """Warn where another user gets what the former one declared: whoever signs out leaves nothing behind."""
+    if not before.user_id or given.user_id in {None, before.user_id}:
+        return
+    kept = {"tags": before.tags, "push variables": before.push_variables}
+    named = {"tags": given.tags, "push variables": given.push_variables}
+    remain = " and ".join(name for name, part in kept.items() if part and named[name] is None)
+    if remain:
+        _log.warning("user_id changes, and %s of the former user remain: give them too", remain)
 
 
 def _read(document: Mapping[str, Any]) -> Declaration:

@@ -10,15 +10,17 @@ from contextlib import contextmanager
 from os import getpid
 from threading import TIMEOUT_MAX, RLock
 
+from nhagent.channels.source import file_of
 from nhagent.device.document import Malformed
 from nhagent.device.state import State
 from nhagent.device.store import IDENTITY, STATE
 from nhagent.errors import ConfigurationError, StateLocked
 from nhagent.logs import Log
-from nhagent.reconcile.declaration import Declaration
-from nhagent.reconcile.identity import new_installation_id, owner_of, told_apart
+from nhagent.reconcile.declaration import Declaration, warn_of_former_user
+from nhagent.reconcile.identity import known_identity, new_installation_id, owner_of, told_apart
 from nhagent.reconcile.planner import Mode, StartInputs, plan_start
 from nhagent.reconcile.readings import Readings, known_channels, read_sources
+from nhagent.regular_files import look_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Inspector:
         self._lock = RLock()
         self._process = getpid()
         self._is_reading = False
+        self._new_id: str | None = None
         self._recalled: tuple[Memory | None, Any] = None, None
 
     @contextmanager
@@ -111,7 +114,7 @@ class Inspector:
             raise ConfigurationError(
                 "a channel source called its own agent", "let it give the channel and no more"
             )
-        declaration = self.settings.given.over(Declaration.from_json(memory.state.declaration))
+        declaration = self.settings.declared_over(memory.state.declaration)
         self._is_reading = True
         try:
             return read_sources(self.settings.platform, self.settings.source, declaration, seconds)
@@ -125,7 +128,7 @@ class Inspector:
         namespace: str | None,
         *,
         mode: Mode = AT_A_START,
-        new_id: Callable[[], str] = new_installation_id,
+        new_id: Callable[[], str] | None = None,
     ) -> StartInputs:
         """Gather what is known at a start."""
         return StartInputs(
@@ -136,8 +139,28 @@ class Inspector:
             self.settings.machine(),
             self.session.now(),
             mode,
-            new_id,
+            new_id or self._next_id,
         )
+
+    def look_at_files(self) -> tuple[object, ...]:
+        """Tell what the files look like that the app's channel sources read."""
+        tiles = (self.settings.given.secondary_tiles or {}).values()
+        sources = (self.settings.source, *(tile.channel for tile in tiles))
+        return tuple(look_of(path) for path in map(file_of, sources) if path is not None)
+
+    @property
+    def installation_id(self) -> str:
+        """The device's id, or the one that it gets where it has none yet."""
+        identity = known_identity(self.recall())
+        if identity is not None:
+            return identity.installation_id
+        return self.settings.installation_id or self._next_id()
+
+    def _next_id(self) -> str:
+        """Give the id of the next device that this agent makes: the same until it is on disk."""
+        if self._new_id is None:
+            self._new_id = new_installation_id()
+        return self._new_id
 
     def plan(self, inputs: StartInputs) -> StartPlan:
         """Plan a start; the device's channels are kept out of every error from now on."""
@@ -191,10 +214,14 @@ class Inspector:
             # A crash between the two files must not part them.
             owner = owner_of(plan.identity, state)
             state = state.changed(owner=owner.changed(former_id=memory.identity.installation_id))
+        if memory.state.declaration != state.declaration:
+            warn_of_former_user(Declaration.from_json(memory.state.declaration), self.settings.given)
         if memory.unreadable or memory.unsaved or not memory.state.is_stored_as(state):
             self.store.save_state(state)
         if memory.identity != plan.identity:
             self.store.save_identity(plan.identity)
+            if plan.identity.installation_id == self._new_id:
+                self._new_id = None
         return state
 
     def _hide_channels(self, plan: StartPlan) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nhagent.device.state import Identity
 from nhagent.device.store import STATE
 from nhagent.errors import ConfigurationError, CredentialError, StateUnreadable
-from nhagent.reconcile.declaration import Declaration
+from nhagent.reconcile.declaration import Declaration, warn_of_former_user
 from nhagent.reconcile.identity import new_installation_id, owner_of, sweep_of
 from nhagent.reconcile.planner import StartPlan
 from nhagent.reconcile.readings import Readings, remembered_channels
@@ -42,12 +42,13 @@ def declare(inspector: Inspector, change: Callable[[Declaration], Declaration]) 
         memory = inspector.recall()
         if STATE in memory.unreadable:
             raise StateUnreadable(f"state folder {store.folder!r}: {STATE} is corrupt", "start first")
-        declared = settings.given.over(Declaration.from_json(memory.state.declaration))
+        declared = settings.declared_over(memory.state.declaration)
         if not settings.owns_tags:
             declared = declared.without_tags()
         if not inspector.registrar.carries_user_id:
             declared = declared.without_user_id()
         changes = change(declared)
+        warn_of_former_user(declared, changes)
         checked = changes.over(declared).rechecked(settings.platform)
         settings.changed(given=checked).check(inspector.registrar)
         store.save_state(memory.state.changed(declaration=checked.to_json()))

@@ -44,14 +44,14 @@ def status_of(inspector: Inspector) -> Status:
         refresh_due=due,
         pending=tuple(map(str, plan.steps)),
         in_doubt=tuple(sorted(accepted.in_doubt)),
-        leaving=tuple(entry.id for entry in accepted.to_delete),
+        to_delete=tuple(entry.id for entry in accepted.to_delete),
         unreadable=memory.unreadable,
         last_error=None if retry is None else retry.kind,
         failures=0 if retry is None else retry.failures,
         next_attempt=None if retry is None else retry.not_before,
         writes=plan.state.writes,
         losses=plan.state.losses,
-        folder=inspector.store.folder,
+        state_dir=inspector.store.folder,
     )
 
 

@@ -248,9 +248,11 @@ def state_of(plan: StartPlan, registrar: Registrar) -> StartState:
 def _declared(inputs: StartInputs, registrar: Registrar, state: State, learnt: Learnt | None) -> Declaration:
     """What is declared: given now, else declared before, else what the hub was found to hold."""
     settings = inputs.settings
-    declaration = settings.given.over(Declaration.from_json(state.declaration))
+    declaration = settings.declared_over(state.declaration)
     if learnt is not None and learnt.declared is not None:
-        declaration = declaration.over(Declaration.of(learnt.declared))
+        # What the hub holds has had its initial tags, and whatever was added to them since.
+        found = Declaration.of(learnt.declared)
+        declaration = settings.given.over(Declaration.from_json(state.declaration)).over(found)
     if not settings.owns_tags:
         declaration = declaration.without_tags()
     if not registrar.carries_user_id:

@@ -12,11 +12,12 @@ from time import monotonic
 from nhagent.device.store import STATE
 from nhagent.errors import NhagentError, StateLocked, StateUnwritable, refuses_key
 from nhagent.logs import Log
+from nhagent.models import fingerprint
 from nhagent.reconcile.deadline import LEAST_SECONDS, seconds_until
 from nhagent.reconcile.declaration import PRIMARY
 from nhagent.reconcile.identity import is_elsewhere
 from nhagent.reconcile.planner import next_steps
-from nhagent.reconcile.readings import Readings
+from nhagent.reconcile.readings import Readings, channels_of
 from nhagent.report import Outcome, Report
 from nhagent.secret import NO_LOCALS, without_locals
 
@@ -234,7 +235,7 @@ class _Pass:
             accepted = plan.state.accepted
         if plan is not None and plan.installation is not None and error is None:
             refresh_due = self._registrar.due_at(plan.policy, accepted or plan.state.accepted)
-        errors = self._readings.errors
+        channels = channels_of(plan.installation) if plan is not None and plan.installation else {}
         return Report(
             outcome=outcome,
             error=error,
@@ -242,11 +243,13 @@ class _Pass:
             registration_ids={} if accepted is None else self._registrar.registration_ids(accepted),
             requests=self._session.requests_sent,
             steps=tuple(str(step) for step in self._done),
-            channel_errors={name: str(reason) for name, reason in errors.items()},
-            failed_sources={name: reason for name, reason in errors.items() if not reason.pending},
+            channel_errors=self._readings.errors,
             next_attempt=None if retry is None else retry.not_before,
             clock_skew=self._session.clock_skew,
             refresh_due=refresh_due,
+            app=self._inspector.settings.app,
+            hub=self._inspector.settings.hub,
+            channels={name: fingerprint(channel) for name, channel in channels.items()},
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from functools import partial
 from time import sleep as real_sleep
 
@@ -17,14 +18,24 @@ from nhagent.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any, Final
 
     from nhagent.channels.source import ChannelSource
+    from nhagent.device.document import JsonObject
     from nhagent.device.machine import Fingerprint, MachineName
     from nhagent.models import PushChannel
     from nhagent.registrars.protocol import Registrar
 
+
+class Keep(Enum):
+    """The type of `KEEP`."""
+
+    KEEP = "what was declared before"
+
+
+KEEP: Final = Keep.KEEP
+"""Stands for a user id that is left out: who used the device before still does."""
 LONGEST: Final = timedelta(days=36500)
 """Longest duration that can be reckoned with."""
 LAST_YEAR: Final = 9000
@@ -46,6 +57,7 @@ class Settings(Value):
         source: the source of its push channel.
         fixed_channel: the push channel, where it was given as it is.
         given: what the app declared this time.
+        initial_tags: the tags of a device that has declared nothing yet; None: none are given.
         style: which registrar keeps the device known.
         installation_id: the id that the app wants, or None for one of our making.
         expires_after, refresh_every, owns_tags: see `nhagent.registrars.protocol.WritePolicy`.
@@ -64,6 +76,7 @@ class Settings(Value):
     source: ChannelSource
     fixed_channel: PushChannel | None
     given: Declaration
+    initial_tags: tuple[str, ...] | None
     style: str
     installation_id: str | None
     expires_after: timedelta | None
@@ -79,6 +92,22 @@ class Settings(Value):
     derives_id: bool = False
     first_derived_id: str | None = None
     _hidden = frozenset({"source", "fixed_channel"})
+
+    @property
+    def declares_tags(self) -> bool:
+        """Whether the app gives the device's tags, so that what is stored of them is replaced at a start."""
+        return self.given.tags is not None
+
+    def declared_over(self, stored: JsonObject) -> Declaration:
+        """Give what is declared: now, else before, else the initial tags.
+
+        Raises:
+            Malformed: what was stored is not a declaration.
+        """
+        declared = self.given.over(Declaration.from_json(stored))
+        if not stored and self.initial_tags is not None:
+            declared = declared.changed(tags=self.initial_tags)
+        return declared
 
     @property
     def refreshed_in_background_every(self) -> timedelta:
@@ -99,7 +128,7 @@ class Settings(Value):
 
     def _check_ownership(self) -> None:
         """Refuse settings under which somebody's tags or expiry would be overwritten."""
-        if self.given.has_tags:
+        if self.given.has_tags or self.initial_tags:
             raise ConfigurationError(
                 "owns_tags=False: the backend owns the tags, so that none can be declared here",
                 "drop the tags, or owns_tags=False",
@@ -131,7 +160,7 @@ def read_settings(**given: Any) -> Settings:
     """
     app = validation.checked_app_name(given["app"])
     hub = validation.checked_hub_name(given["hub"])
-    platform = Platform.parse(given["platform"])
+    platform = _platform(given["platform"], given["channel"])
     if given["style"] not in STYLES:
         raise ConfigurationError(
             f"style {validation.shown(given['style'])}: unknown", f'give "{INSTALLATION}" or "{REGISTRATION}"'
@@ -151,7 +180,8 @@ def read_settings(**given: Any) -> Settings:
         platform=platform,
         source=as_source(platform, channel, PRIMARY),
         fixed_channel=None if callable(channel) else read_channel(platform, channel, PRIMARY),
-        given=Declaration.checked(platform, **{name: given[name] for name in Declaration.names()}),
+        given=_declared(platform, given),
+        initial_tags=_initial_tags(given),
         style=given["style"],
         **_installation_id(given["installation_id"], name_machine, app, hub),
         expires_after=given["expires_after"],
@@ -165,6 +195,45 @@ def read_settings(**given: Any) -> Settings:
         random=_random_from(given["random"]),
         machine=lambda: fingerprint_of(name_machine(), app, hub),
     )
+
+
+def _platform(given: object, channel: object) -> Platform:
+    """The app's platform, or that of a channel source which names its own; the two must not differ."""
+    own = getattr(channel, "platform", None) if callable(channel) else None
+    if given is None and own is None:
+        raise ConfigurationError(
+            "platform: is missing, and the channel's source names none", "give the platform's name"
+        )
+    platform = Platform.parse(own if given is None else given)
+    if own is not None and Platform.parse(own) is not platform:
+        raise ConfigurationError(
+            f"platform {platform.value!r}: the channel's source is of platform {Platform.parse(own).value!r}",
+            "leave platform out, or give that of the source",
+        )
+    return platform
+
+
+def named_user(user_id: str | Keep | None) -> str | None:
+    """Give a user id as a `Declaration` has it: empty for nobody, None for whoever it was before."""
+    if user_id is KEEP:
+        return None
+    return "" if user_id is None else user_id
+
+
+def _declared(platform: Platform, given: Mapping[str, Any]) -> Declaration:
+    parts = {name: given[name] for name in Declaration.names()}
+    return Declaration.checked(platform, **{**parts, "user_id": named_user(parts["user_id"])})
+
+
+def _initial_tags(given: Mapping[str, Any]) -> tuple[str, ...] | None:
+    if given["initial_tags"] is None:
+        return None
+    if given["tags"] is not None:
+        raise ConfigurationError(
+            "initial_tags: there are tags beside them",
+            "give tags where the app says them at every start, else initial_tags",
+        )
+    return validation.checked_tags("initial_tags", given["initial_tags"])
 
 
 def check_duration(name: str, value: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Event, Thread, current_thread
+from time import monotonic
 from typing import Final, Self
 
 from nhagent.errors import ConfigurationError
@@ -15,6 +16,9 @@ STOP_SECONDS: Final = 5.0
 FAULT_SECONDS: Final = 60.0
 """How long it rests, in real time, where its own waits fail."""
 
+LOOK_SECONDS: Final = 2.0
+"""How often files are looked at while it waits."""
+
 _log = Log(__name__)
 
 
@@ -24,6 +28,7 @@ class Background:
     Args:
         live: what runs, with `wait` to wait by and `lived` to tell the time by.
         cut: aborts the exchange of a thread and forbids new ones.
+        looks: gives what files that push channels come from look like; another look ends a wait.
         sleep: waits some seconds in place of the thread's own waits, and takes no time; None: real ones.
     """
 
@@ -32,10 +37,13 @@ class Background:
         live: Callable[[Background], None],
         *,
         cut: Callable[[Thread], None],
+        looks: Callable[[], object] = lambda: None,
         sleep: Callable[[float], None] | None = None,
     ) -> None:
         self._live = live
         self._cut = cut
+        self._looks = looks
+        self._seen = looks()
         self._sleep = sleep
         self._slept = 0.0
         self._stopping = False
@@ -89,7 +97,7 @@ class Background:
     def wait(self, seconds: float) -> bool:
         """Wait, or less where somebody pokes: then True. For the thread itself."""
         if self._sleep is None:
-            self._woken.wait(seconds)
+            self._wait_for_a_change(seconds)
         elif not self._woken.is_set():
             self._sleep(seconds)
             self._slept += seconds
@@ -98,6 +106,14 @@ class Background:
         if self._stopping:  # looked at last: a stop that comes later wakes the next wait
             raise _Stopped
         return poked
+
+    def _wait_for_a_change(self, seconds: float) -> None:
+        until = monotonic() + seconds
+        while (left := until - monotonic()) > 0 and not self._woken.wait(min(left, LOOK_SECONDS)):
+            seen = self._looks()
+            if seen != self._seen:
+                self._seen = seen
+                self._woken.set()
 
     def lived(self) -> float:
         """Seconds that have passed; what was slept counts as asked."""

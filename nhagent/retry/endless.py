@@ -135,7 +135,7 @@ class Endless:
             self._verify_at = self._time.lived() + backoff.verify_after(self._time.random())
             self._looks_again = False
         least = SOON_SECONDS if report.requests else IDLE_SECONDS
-        self._work.told(report, max(least, self._left()))
+        self._work.told(report, max(least, min(self._left(), backoff.LONGEST_WAIT_SECONDS)))
         # Obey the first poke after a rest at once; delay further ones, so that they make no busy loop.
         self._hurried = min(self._hurried, 1)
         before = self._time.lived()
@@ -162,18 +162,21 @@ class Endless:
             self._rest(left)
 
     def _rest_until_due(self, least: float) -> bool:
-        """Wait until a refresh is due by the wall clock or by uptime, or until poked; verify on the way.
+        """Wait until it is time to ask the channel sources again, or a refresh is due, or until poked.
+
+        A refresh is due by the wall clock or by uptime. The hub is asked on the way what it holds.
 
         Returns:
             Whether somebody poked.
         """
+        ask_at = self._time.lived() + backoff.LONGEST_WAIT_SECONDS
         while True:
             if self._rest(max(least, self._left())):
                 return True
             lived = self._time.lived()
             if self._verify_at is not None and lived >= self._verify_at and self._verified_drift():
                 return False
-            if self._time.lived() >= self._refresh_at:
+            if self._time.lived() >= min(self._refresh_at, ask_at):
                 return False
             if self._due is not None and self._time.clock() >= self._due:
                 return False

@@ -28,15 +28,15 @@ def test_register_plan_status_unregister_enable(
     assert (code, report["outcome"], report["requests"], report["error"]) == (0, "registered", 3, None)
     assert set(report) == {
         "outcome", "error", "installation_id", "registration_ids", "requests", "steps", "channel_errors",
-        "failed_sources", "next_attempt", "clock_skew", "elapsed", "refresh_due",
+        "next_attempt", "clock_skew", "elapsed", "refresh_due", "app", "hub", "channels", "in_sync",
     }  # fmt: skip
     assert command.run("register")[1].startswith(
         f"unchanged as installation {report['installation_id']} (0 req"
     )
-    assert command.json("plan")[1] == {"steps": [], "disabled": False, "error": None}
+    assert command.json("plan")[1] == {"steps": [], "channel_errors": {}, "disabled": False, "error": None}
     (folder / "channel").write_text("https://push.example/2")
     [step] = command.json("plan")[1]["steps"]
-    assert (step["method"], step["operations"]) == ("PATCH", ["replace /pushChannel"])
+    assert (step["method"], step["fields"]) == ("PATCH", ["pushChannel"])
     assert command.json("register")[1]["outcome"] == "updated"
     code, status = command.json("status")
     assert (status["state"], status["error"]) == ("IN_SYNC", None)
@@ -51,8 +51,8 @@ def test_register_plan_status_unregister_enable(
     assert command.json("unregister")[1]["outcome"] == "disabled"
     assert notification_hub.contents()["installations"] == []
     assert command.run("register")[1].startswith("disabled")
-    assert command.run("enable")[0] == 0
-    assert command.json("register")[1]["outcome"] == "registered"
+    assert command.json("enable")[1]["outcome"] == "registered"
+    assert command.json("register")[1]["outcome"] == "unchanged"
 
 
 def test_registration_style_is_a_line_of_the_configuration(
@@ -77,7 +77,9 @@ def test_empty_channel_file_is_waiting(command: Command, folder: Path, notificat
     code, text = command.run("register")
     assert (code, text.splitlines()[0]) == (75, text.splitlines()[0])
     assert "is empty; there is no push channel yet" in text
-    assert command.json("plan")[0] == 75
+    code, plan = command.json("plan")
+    assert (code, plan["steps"], list(plan["channel_errors"])) == (0, [], ["channel"])
+    assert "there is no push channel yet" in command.run("plan")[1]
     assert not (folder / "state").exists()
     assert notification_hub.log() == []
 

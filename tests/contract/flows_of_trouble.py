@@ -135,8 +135,7 @@ def _(play: Play) -> None:
     play.registered()
     play.unregister()
     play.start()
-    play.agent().enable()
-    play.start()
+    play.enable()
 
 
 @flow("unregister while the hub is down")

@@ -53,6 +53,9 @@ class Play:
     def unregister(self, timeout: float = 30) -> None:
         self.act("unregister", lambda: self.agent().unregister(timeout=timeout))
 
+    def enable(self, timeout: float = 30) -> None:
+        self.act("enable", lambda: self.agent().enable(timeout=timeout))
+
     def verify(self, **changes: Any) -> None:
         self.act("verify", lambda: self.agent(**changes).verify())
 

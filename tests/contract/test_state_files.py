@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nhagent import HubClient, Status
+from nhagent import KEEP, HubClient, Status
 from nhagent.errors import NhagentError
 from tests.device_under_test import Device
 
@@ -142,8 +142,7 @@ def test_disabled_device_is_registered_again_once_it_is_enabled(
 ) -> None:
     names = ready(device, backend, style, "disabled", hours=1)
     before = contents(device)
-    device.agent(**declared(style, device)).enable()
-    assert start(device, style) == "registered"
+    assert device.agent(**declared(style, device)).enable(timeout=0).outcome == "registered"
     methods = [entry.method for entry in device.hub.log()]
     assert methods == (["PUT"] if style == "installation" else ["POST", "PUT"] * 4)
     written = changes(device, before, names)
@@ -156,8 +155,8 @@ def test_what_was_declared_is_read_where_the_app_leaves_it_open(
     device: Device, backend: HubClient, style: str
 ) -> None:
     ready(device, backend, style, "in_sync", minutes=1)
-    left_open = ("tags", "templates", "secondary_tiles", "push_variables", "user_id")
-    assert start(device, style, **dict.fromkeys(left_open)) == "unchanged"
+    left_open = ("tags", "templates", "secondary_tiles", "push_variables")
+    assert start(device, style, **dict.fromkeys(left_open), user_id=KEEP) == "unchanged"
     assert device.hub.log() == []
 
 

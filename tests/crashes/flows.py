@@ -170,13 +170,11 @@ def _unregister(world: World) -> Report:
 
 
 def _enable(world: World) -> Report:
-    agent = world.agent()
-    agent.enable()
-    return agent.start(timeout=0)
+    return world.agent().enable(timeout=0)
 
 
 def _enable_again(world: World) -> None:
-    world.agent().enable()
+    world.agent().enable(timeout=0)
 
 
 def _damaged(world: World) -> None:

@@ -53,7 +53,9 @@ def test_copied_disk_becomes_a_device_of_its_own_on_its_own_channel(device: Devi
     assert device.start(**mine, **OTHER).requests == 0
     assert "living-room" in device.files["state.json"].read_text(), "the user's own words are inherited"
     device.channel = "https://push.example/1"
-    assert device.agent(**mine, **OTHER).start(timeout=0).channel_errors["channel"].startswith("channel:")
+    assert (
+        device.agent(**mine, **OTHER).start(timeout=0).channel_errors["channel"].fact.startswith("channel:")
+    )
 
 
 def test_copied_disk_of_a_device_that_was_leaving_deletes_nothing(device: Device) -> None:

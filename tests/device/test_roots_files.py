@@ -38,7 +38,7 @@ ATTEMPTS: tuple[Callable[[Any], Any], ...] = (
     lambda agent: agent.add_tags("attic"),
     lambda agent: agent.refresh(force=True),
     lambda agent: agent.unregister(timeout=0),
-    lambda agent: agent.enable(),
+    lambda agent: agent.enable(timeout=0),
 )
 """What an administrator may do with a device."""
 

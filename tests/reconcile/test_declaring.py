@@ -108,8 +108,7 @@ def test_unregistered_device_stays_away_until_enabled(device: Device) -> None:
     assert device.agent().status().state == "DISABLED"
     assert device.seen() == []
 
-    device.agent().enable()
-    report = device.start()
+    report = device.agent().enable()
     assert report.outcome == "registered"
     assert report.installation_id != first.installation_id, (
         "the service may ignore a deleted id that comes back"
@@ -120,8 +119,7 @@ def test_unregistered_device_stays_away_until_enabled(device: Device) -> None:
 def test_enabled_device_with_an_id_of_its_own_keeps_it(device: Device) -> None:
     device.start(installation_id="sensor-7")
     device.agent(installation_id="sensor-7").unregister()
-    device.agent(installation_id="sensor-7").enable()
-    assert device.start(installation_id="sensor-7").outcome == "registered"
+    assert device.agent(installation_id="sensor-7").enable().outcome == "registered"
     assert [held["installationId"] for held in device.held()] == ["sensor-7"]
 
 
@@ -132,7 +130,7 @@ def test_unregistering_offline_is_finished_by_the_next_start(device: Device) -> 
     assert report.outcome == "waiting"
     assert isinstance(report.error, HubUnavailable)
     assert len(device.held()) == 1
-    assert device.agent().status().leaving == (report.installation_id,)
+    assert device.agent().status().to_delete == (report.installation_id,)
     assert device.start().outcome == "disabled"
     assert device.held() == []
     assert device.start().requests == 0
@@ -150,8 +148,7 @@ def test_enabled_while_the_old_record_still_leaves(device: Device) -> None:
     device.start()
     device.hub.fail("DELETE", status=503)
     device.agent().unregister(timeout=0)
-    device.agent().enable()
-    report = device.start()
+    report = device.agent().enable()
     assert device.seen() == ["PUT", "DELETE", "PUT", "DELETE"], "write first, delete after"
     assert [held["installationId"] for held in device.held()] == [report.installation_id]
 
@@ -331,8 +328,9 @@ def test_tile_that_another_process_declared_fails_no_start(
     caplog.clear()
     told: list[object] = []
     report = device.start(**OPEN, on_error=told.append)
-    assert (report.outcome, report.error, dict(report.failed_sources), told) == ("unchanged", None, {}, [])
-    assert "declares no source for its push channel" in report.channel_errors["tiles.weather"]
+    assert (report.outcome, report.error, told) == ("unchanged", None, [])
+    assert "declares no source for its push channel" in str(report.channel_errors["tiles.weather"])
+    assert (report.channel_errors["tiles.weather"].pending, report.in_sync) == (True, True)
     assert [record for record in caplog.records if record.levelname == "WARNING"] == []
 
 

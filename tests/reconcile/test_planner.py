@@ -18,7 +18,7 @@ from nhagent.errors import ChannelError
 from nhagent.hub.installations import to_json
 from nhagent.reconcile.planner import EARLY_STARTS, Mode, StartInputs, StartPlan, plan_start, state_of
 from nhagent.reconcile.readings import Readings
-from nhagent.reconcile.settings import read_settings
+from nhagent.reconcile.settings import KEEP, read_settings
 from nhagent.registrars.installation import InstallationRegistrar
 from nhagent.registrars.protocol import Learnt
 from nhagent.registrars.registration import RegistrationRegistrar
@@ -45,7 +45,8 @@ GIVEN: dict[str, Any] = {
     "channel": OLD,
     "tags": None,
     "templates": None,
-    "user_id": None,
+    "initial_tags": None,
+    "user_id": KEEP,
     "push_variables": None,
     "secondary_tiles": None,
     "style": "installation",

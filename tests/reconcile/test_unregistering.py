@@ -101,8 +101,7 @@ def test_enabling_lifts_it_and_forgets_what_was_still_to_be_looked_for(device: D
     device.hub.fail("*", status=503)
     agent = device.agent(first_run_list=True)
     agent.unregister(timeout=0)
-    agent.enable()
-    assert agent.start().outcome == "registered"
+    assert agent.enable().outcome == "registered"
     assert len(device.held()) == 1
     assert agent.start().requests == 0
 

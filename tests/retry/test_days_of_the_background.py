@@ -111,7 +111,7 @@ def test_fleet_whose_clocks_are_wrong_refreshes_in_slots_too(device: Device) -> 
         return False
 
     with pytest.raises(Ended):
-        agent.live(wait=wait, lived=lambda: lived[0])
+        agent._live(wait=wait, lived=lambda: lived[0])
     place = backoff.slot(str(agent.status().installation_id))
     assert sent == [pytest.approx(DAY * (1 + place / 10), abs=60)]
 

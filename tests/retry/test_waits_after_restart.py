@@ -171,7 +171,7 @@ def test_clock_that_is_set_in_a_pause_does_not_shorten_what_the_hub_asked_for(de
         return False
 
     with pytest.raises(Ended):
-        device.agent(first_run_list=True).live(wait=wait, lived=lambda: lived[0])
+        device.agent(first_run_list=True)._live(wait=wait, lived=lambda: lived[0])
     first_again = next(moment for moment, requests in asked if requests > 1)
     assert first_again >= 205
     assert len(device.held()) == 1

@@ -17,7 +17,6 @@ from nhagent import (
     SecondaryTile,
     Template,
 )
-from nhagent.commands.output import to_json
 from nhagent.device.accepted import Sweep
 from nhagent.device.credential_sources import FoundCredential
 from nhagent.device.state import State
@@ -29,6 +28,7 @@ from nhagent.hub.transport import Request, Response, Transport
 from nhagent.reconcile.planner import StartInputs, StartPlan
 from nhagent.reconcile.readings import Readings
 from nhagent.reconcile.settings import Settings
+from nhagent.report import to_plain
 from nhagent.session.credential_chain import Source
 from nhagent.steps import PutRecord, Step
 
@@ -93,9 +93,8 @@ def test_whole_life_of_a_device_leaves_no_secret_in_logs_and_state(world: World,
     seen += [agent.start(), world.agent(channel=raising(Cursed())).start()]
     assert "source failed" in world.caplog.text
     seen += [agent.unregister()]
-    agent.enable()
     world.channel = WNS
-    seen += [world.agent(connection_string=lambda: signed(world), endpoint=world.hub.endpoint).start()]
+    seen += [world.agent(connection_string=lambda: signed(world), endpoint=world.hub.endpoint).enable()]
     assert seen[-1].outcome == "registered"
     [folder] = [path.parent for path in world.folder.rglob("state.json")]
     (folder / "state.json").write_text("{")
@@ -103,7 +102,7 @@ def test_whole_life_of_a_device_leaves_no_secret_in_logs_and_state(world: World,
     other = "registration" if style == "installation" else "installation"
     seen += [world.agent(style=other).start()]
     for report in seen:
-        world.check(f"{report!r} {json.dumps(to_json(report))}", "a report")
+        world.check(f"{report!r} {json.dumps(to_plain(report))}", "a report")
     world.check_rest()
 
 

@@ -293,7 +293,7 @@ def test_control_characters_of_a_hub_an_app_and_a_file_name_reach_no_terminal(
     error = world.start()
     assert isinstance(error, errors.HubError)
     assert r"\x9b31m\u202e" in error.detail
-    source = raised(lambda: world.agent(channel=raising(errors.ChannelError(STEERING))).plan())
+    source = world.agent(channel=raising(errors.ChannelError(STEERING))).plan()
     folder = tmp_path / "odd\x1b[2J\x9b\u202e"
     folder.mkdir()
     monkeypatch.setenv("NHAGENT_CONFIG", str(folder / "no.toml"))

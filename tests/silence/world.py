@@ -17,8 +17,8 @@ from nhagent import (
     SecondaryTile,
     errors,
 )
-from nhagent.commands.output import to_json
 from nhagent.emulator import Emulator
+from nhagent.report import to_plain
 from tests.device_under_test import TOAST
 
 from .frames import texts_in_frames
@@ -75,7 +75,7 @@ class World:
             report = agent.start(timeout=0)
         except errors.NhagentError as error:
             return error
-        self.check(f"{report!r} {json.dumps(to_json(report))}", "a report")
+        self.check(f"{report!r} {json.dumps(to_plain(report))}", "a report")
         assert report.error is not None
         return report.error
 
@@ -103,7 +103,7 @@ class World:
         for where, text in texts_in_frames(error):
             self.check(text, where)
         if isinstance(error, errors.NhagentError):
-            self.check(json.dumps(to_json(error)), "--json")
+            self.check(json.dumps(to_plain(error)), "--json")
 
     def check_rest(self) -> None:
         """The logs of everybody, and what is on disk."""

@@ -86,9 +86,9 @@ def check_key(findings: Findings) -> str:
 def _check_what_it_holds(findings: Findings, status: Status, *, is_held: bool) -> None:
     """Refuse a device that the hub has lost, and one that it still has to forget."""
     if status.state is StartState.DISABLED:
-        if status.leaving:
+        if status.to_delete:
             raise Wrong(
-                f"has not forgotten the unregistered device yet: {' and '.join(status.leaving)}",
+                f"has not forgotten the unregistered device yet: {' and '.join(status.to_delete)}",
                 "run nhagent register, which goes on with that as the daemon does; it registers nothing",
             )
         if is_held:

@@ -70,14 +70,14 @@ def check_state(findings: Findings) -> str:
     status = findings.status
     if status.unreadable:
         raise Wrong(
-            f"{' and '.join(status.unreadable)} in {status.folder} cannot be read",
+            f"{' and '.join(status.unreadable)} in {status.state_dir} cannot be read",
             "run nhagent register: it sets that aside and writes the whole device to the hub",
         )
     if status.state is StartState.CLONED:
         raise Wrong(
             "this disk was copied from another machine",
             "run nhagent register once the platform gives this machine a channel of its own; if it is "
-            f"the same device with new hardware, remove {status.folder} first",
+            f"the same device with new hardware, remove {status.state_dir} first",
         )
     return f"{status.state}: {', '.join(_facts_of(status))}"
 
@@ -88,7 +88,7 @@ def _facts_of(status: Status) -> list[str]:
         "at": status.namespace,
         "accepted": shown_time(status.accepted_at),
         "verified": shown_time(status.verified_at),
-        "leaving": " and ".join(status.leaving),
+        "leaving": " and ".join(status.to_delete),
         "last error": status.last_error and f"{status.last_error} ({status.failures} consecutive failures)",
         "next attempt": shown_time(status.next_attempt),
     }
