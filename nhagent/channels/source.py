@@ -45,7 +45,12 @@ def as_source(platform: Platform, given: object, name: str) -> ChannelSource:
 
 
 def ask(
-    source: ChannelSource, platform: Platform, name: str, *, seconds: float | None = None
+    source: ChannelSource,
+    platform: Platform,
+    name: str,
+    *,
+    seconds: float | None = None,
+    known: object = None,
 ) -> PushChannel | None:
     """Ask a channel source once.
 
@@ -54,6 +59,7 @@ def ask(
         platform: the device's platform.
         name: what to call the channel in an error.
         seconds: how long it may take, for a source that looks at `seconds_left`; None: as long as it likes.
+        known: as for `nhagent.models.read_channel`.
 
     Returns:
         The push channel, or None where there is none yet.
@@ -76,7 +82,7 @@ def ask(
         return None
     _check_kind(raw, name)
     try:
-        return read_channel(platform, raw, name)
+        return read_channel(platform, raw, name, known)
     except ConfigurationError as error:
         raise ChannelError(error.fact, error.hint) from error
 
