@@ -148,13 +148,13 @@ def _end_of_property(text: str, place: int) -> int:
         raise Fault(f"no parenthesis follows {sign}")
     begin = place + 2
     end = text.find(")", begin)
-    default = text.find(":{", begin, end if end >= 0 else len(text))
-    if default >= 0:
-        name, rest_from = text[begin:default], _end_of_default(text, default + 2)
+    name, default, _ = text[begin : end if end >= 0 else len(text)].partition(":{")
+    if default:
+        rest_from = _end_of_default(text, begin + len(name) + len(default), is_closed=end >= 0)
         end = text.find(")", rest_from)
     else:
-        name, rest_from = text[begin : end if end >= 0 else len(text)].partition(",")[0], begin
-        rest_from += len(name)
+        name = name.partition(",")[0]
+        rest_from = begin + len(name)
     if end < 0:
         raise Unclosed("its parenthesis is never closed")
     name = name.strip()
@@ -164,13 +164,13 @@ def _end_of_property(text: str, place: int) -> int:
     return end + 1
 
 
-def _end_of_default(text: str, place: int) -> int:
+def _end_of_default(text: str, place: int, *, is_closed: bool) -> int:
     """Give the place after a default's closing brace, which a backslash escapes."""
     while place < len(text):
         if text[place] == "}":
             return place + 1
         place += 2 if text[place] == "\\" else 1
-    raise Unclosed("a default's brace is never closed")
+    raise (Fault if is_closed else Unclosed)("a default's brace is never closed")
 
 
 def _check_length(sign: str, rest: str) -> None:
