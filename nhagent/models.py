@@ -19,6 +19,7 @@ from nhagent.push_channels import (
     RawChannel,
     fingerprint,
     identity_of_channel,
+    is_same_channel,
     marks_of,
     read_channel,
     unvalidated_subscription,
@@ -44,6 +45,7 @@ __all__ = [
     "check_tiles",
     "fingerprint",
     "identity_of_channel",
+    "is_same_channel",
     "marks_of",
     "read_channel",
     "unvalidated",
@@ -76,6 +78,7 @@ class Template(Validated):
             raise ConfigurationError(
                 "template body: empty or not text", "give the notification that the hub fills in"
             )
+        self.__dict__["body"] = self.body.removeprefix(validation.BYTE_ORDER_MARK)
         if self.expiry is not None and not validation.is_text(self.expiry):
             raise ConfigurationError(
                 f"template expiry {validation.shown(self.expiry)}: must be text",
@@ -153,6 +156,13 @@ class Installation(Validated):
         validation.check_push_variables(self.push_variables)
         check_templates("templates", self.templates, self.platform, self.tags)
         check_tiles(self.platform, self.secondary_tiles)
+        fields["secondary_tiles"] = {
+            tile_id: altered(
+                tile,
+                channel=read_channel(self.platform, tile.channel, f"secondary_tiles[{tile_id!r}].channel"),
+            )
+            for tile_id, tile in self.secondary_tiles.items()
+        }
         check_channels_differ(self)
         _check_moment("expiration_time", self.expiration_time)
 
@@ -160,13 +170,15 @@ class Installation(Validated):
 def check_channels_differ(installation: Installation) -> None:
     """Check that the device and each of its tiles have a push channel of their own.
 
+    Args:
+        installation: its channels as `read_channel` gives them.
+
     Raises:
         ConfigurationError: two of them are equal.
     """
     owners: dict[PushChannel, str] = {installation.push_channel: "the device"}
     for tile_id, tile in installation.secondary_tiles.items():
-        name = f"secondary_tiles[{tile_id!r}]"
-        channel = read_channel(installation.platform, tile.channel, f"{name}.channel")
+        name, channel = f"secondary_tiles[{tile_id!r}]", str(tile.channel)
         if channel in owners:
             raise ConfigurationError(
                 f"{name}.channel {fingerprint(channel)}: is the push channel of {owners[channel]} too",
@@ -213,11 +225,6 @@ class Registration(Validated):
         fields["channel"] = read_channel(self.platform, self.channel, "channel")
         fields["tags"] = validation.checked_tags("tags", self.tags)
         validation.check_push_variables(self.push_variables)
-        if self.platform is Platform.BAIDU and "-" not in str(self.channel):
-            raise ConfigurationError(
-                "channel: a baidu handle is USER-CHANNEL, and this one has no -",
-                "join the user id and the channel id that Baidu gave with a -",
-            )
         if self.template is not None:
             check_templates("template", {self.template_name or "unnamed": self.template}, self.platform)
         elif self.template_name is not None:

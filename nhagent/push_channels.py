@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any, Final, TypeAlias
 
-_IN_BASE64: Final = validation.LETTERS_AND_DIGITS | set("+/_-")
+URI_PLATFORMS: Final = frozenset({"wns", "mpns"})
+"""The platforms whose handles are addresses."""
+_IN_PLAIN_HOSTS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-.")
+_IN_PLAIN_PATHS: Final = validation.LETTERS_AND_DIGITS | set("-_~/.?=&+%;:,@!$'()*")
+_PLAIN_HANDLE: Final = 40
+"""A handle of so many characters is no word; `nhagent.handle_validation` looks at shorter ones."""
+_KEY_CHARACTERS: Final = {"p256dh": 87, "auth": 22}
+"""Length of a subscription's keys as they are kept: base64url of 65 and of 16 bytes, without padding."""
 _AS_THE_BROWSER_GIVES_IT: Final = "give the object that PushSubscription.toJSON() returns"
 
 
@@ -63,11 +70,13 @@ class BrowserChannel(Validated):
 
     Attributes:
         endpoint: the push service's https URL for this subscription.
-        p256dh: the subscription's public key, base64url.
-        auth: the subscription's secret, base64url.
+        p256dh: the subscription's public key, a point of the curve P-256 in 65 bytes.
+        auth: the subscription's secret, 16 bytes.
+
+    The keys are given in either alphabet of base64, padded or not, and kept as base64url without padding.
 
     Raises:
-        ConfigurationError: a part is of the wrong kind.
+        ConfigurationError: a part is of the wrong kind, or the endpoint is that of a removed subscription.
     """
 
     endpoint: str
@@ -80,12 +89,27 @@ class BrowserChannel(Validated):
                 "browser channel: its endpoint must be an https:// URL", _AS_THE_BROWSER_GIVES_IT
             )
         validation.check_no_hub_secret("browser channel: its endpoint", self.endpoint)
-        for name, key in (("p256dh", self.p256dh), ("auth", self.auth)):
-            bare = key.rstrip("=") if isinstance(key, str) else ""
-            if not bare or not _IN_BASE64.issuperset(bare):
-                raise ConfigurationError(
-                    f"browser channel: its {name} must be base64url text", _AS_THE_BROWSER_GIVES_IT
-                )
+        from nhagent import web_push_keys
+        from nhagent.absolute_uri import absolute_uri
+        from nhagent.handle_validation import is_dead_address
+
+        if absolute_uri(self.endpoint) is None or is_dead_address(self.endpoint):
+            raise ConfigurationError(
+                "browser channel: its endpoint leads nowhere: the browser has removed the subscription",
+                "subscribe again, and give the new one",
+            )
+        public, secret = web_push_keys.decoded(self.p256dh), web_push_keys.decoded(self.auth)
+        if public is None or not web_push_keys.is_public_key(public):
+            raise ConfigurationError(
+                "browser channel: its p256dh is not a public key, 65 bytes in base64url",
+                _AS_THE_BROWSER_GIVES_IT,
+            )
+        if secret is None or len(secret) != web_push_keys.AUTH_BYTES:
+            raise ConfigurationError(
+                "browser channel: its auth is not a secret of 16 bytes in base64url", _AS_THE_BROWSER_GIVES_IT
+            )
+        fields = self.__dict__
+        fields["p256dh"], fields["auth"] = web_push_keys.encoded(public), web_push_keys.encoded(secret)
 
     def __repr__(self) -> str:
         return f"<browser channel {fingerprint(self)}>"
@@ -129,7 +153,7 @@ def unvalidated_subscription(value: object) -> BrowserChannel:
 def _parts_of_subscription(value: object) -> dict[str, Any]:
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            value = json.loads(value.strip().removeprefix(validation.BYTE_ORDER_MARK))
         except (ValueError, RecursionError):
             value = None
     parts: dict[str, Any] = {}
@@ -144,27 +168,32 @@ def _parts_of_subscription(value: object) -> dict[str, Any]:
     return {name: parts[name] for name in names}
 
 
-def read_channel(platform: Platform, raw: object, name: str) -> PushChannel:
+def read_channel(platform: Platform, raw: object, name: str, known: object = None) -> PushChannel:
     """Read what was given as a push channel of this platform.
 
     Args:
         platform: the device's platform.
         raw: a PNS handle as text; for browser a `BrowserChannel`, a mapping or its JSON text.
         name: what to call it in an error.
+        known: the JSON of a subscription that was read before: an equal one is not validated again.
 
     Returns:
-        The push channel, without blanks around it.
+        The push channel as it is kept and sent: without blanks or a byte order mark around it, an Apple
+        token in upper case, an address of wns or mpns as .NET's ``Uri.AbsoluteUri`` has it, the keys of a
+        subscription in base64url.
 
     Raises:
         ConfigurationError: not a push channel of this platform.
     """
     if platform is Platform.BROWSER:
-        return raw if isinstance(raw, BrowserChannel) else BrowserChannel.parse(raw)
+        return raw if isinstance(raw, BrowserChannel) else _read_subscription(raw, known)
     if not isinstance(raw, str):
         raise ConfigurationError(
             f"{name}: {type(raw).__name__}", f"give the PNS handle of platform {platform} as text"
         )
     handle = raw.strip()
+    if handle.startswith(validation.BYTE_ORDER_MARK):
+        handle = handle.lstrip(validation.BYTE_ORDER_MARK).strip()
     if not handle:
         raise ConfigurationError(f"{name}: empty", "give the PNS handle that the platform service issued")
     if not validation.CONTROL_CHARACTERS.isdisjoint(handle):
@@ -172,12 +201,52 @@ def read_channel(platform: Platform, raw: object, name: str) -> PushChannel:
             f"{name}: holds a line break or control character", "give one PNS handle alone"
         )
     validation.check_no_hub_secret(name, handle)
-    if platform is Platform.APNS and (len(handle) % 2 or not validation.HEX_DIGITS.issuperset(handle)):
-        raise ConfigurationError(
-            f"{name} {fingerprint(handle)}: is not an Apple device token",
-            "give the token as hexadecimal digits, two a byte",
+    if platform is Platform.APNS:
+        if len(handle) % 2 or not validation.HEX_DIGITS.issuperset(handle):
+            raise ConfigurationError(
+                f"{name} {fingerprint(handle)}: is not an Apple device token",
+                "give the token as hexadecimal digits, two a byte",
+            )
+        return handle.upper()
+    if _is_plain(platform, handle):
+        return handle
+    from nhagent.handle_validation import checked_handle
+
+    return checked_handle(name, platform, handle)
+
+
+def _read_subscription(raw: object, known: object) -> BrowserChannel:
+    parts = _parts_of_subscription(raw)
+    if (
+        parts == known
+        and all(len(parts[name]) == length for name, length in _KEY_CHARACTERS.items())
+        and ".invalid" not in parts["endpoint"]
+    ):
+        return unvalidated(BrowserChannel, **parts)
+    return BrowserChannel(**parts)
+
+
+def _is_plain(platform: Platform, handle: str) -> bool:
+    """Whether a look is enough to see that text is a handle, in the form that is kept."""
+    if platform not in URI_PLATFORMS:
+        return (
+            len(handle) >= _PLAIN_HANDLE
+            and validation.IN_HANDLES.issuperset(handle)
+            and platform is not Platform.BAIDU
+            and "://" not in handle
+            and "xception" not in handle
         )
-    return handle
+    scheme, _, rest = handle.partition("://")
+    host, slash, path = rest.partition("/")
+    return (
+        scheme in {"https", "http"}
+        and bool(host and slash)
+        and _IN_PLAIN_HOSTS.issuperset(host)
+        and _IN_PLAIN_PATHS.issuperset(path)
+        and "/." not in path
+        and not path.startswith(".")
+        and not host.endswith("invalid")
+    )
 
 
 def fingerprint(channel: PushChannel) -> str:
@@ -220,10 +289,32 @@ def identity_of_channel(platform: Platform, channel: PushChannel) -> str:
 
     Args:
         platform: the platform of both.
-        channel: one of them.
+        channel: one of them, in whatever form somebody has written it.
 
     Returns:
-        A subscription's endpoint; of Apple's tokens, which are equal in any case, the upper case.
+        A subscription's endpoint; an Apple token in upper case; an address of wns or mpns as .NET has it.
     """
     text = channel.endpoint if isinstance(channel, BrowserChannel) else channel
-    return text.upper() if platform is Platform.APNS else text
+    if platform is Platform.APNS:
+        return text.upper()
+    if platform not in URI_PLATFORMS or _is_plain(platform, text):
+        return text
+    from nhagent.absolute_uri import absolute_uri
+
+    return absolute_uri(text) or text
+
+
+def is_same_channel(platform: Platform, held: PushChannel, ours: PushChannel) -> bool:
+    """Tell whether two push channels mean the same; the keys of subscriptions count.
+
+    Args:
+        platform: the platform of both.
+        held: one of them, in whatever form somebody has written it.
+        ours: the other, as `read_channel` gives it.
+    """
+    if isinstance(held, BrowserChannel) and isinstance(ours, BrowserChannel):
+        from nhagent.web_push_keys import decoded
+
+        mine, theirs = ((decoded(channel.p256dh), decoded(channel.auth)) for channel in (ours, held))
+        return held.endpoint == ours.endpoint and None not in mine and mine == theirs
+    return identity_of_channel(platform, held) == ours

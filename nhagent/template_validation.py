@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _WNS_TYPES: Final = ("wns/toast", "wns/tile", "wns/badge", "wns/raw")
 _MPNS_RAW_CLASSES: Final = frozenset({"3", "13", "23"})  # X-NotificationClass of a raw notification
 _XML_PLATFORMS: Final = frozenset({"wns", "mpns"})
+_ENDS_OF_VALUES: Final = frozenset("<\"'")
 
 
 def check_template(
@@ -28,7 +29,8 @@ def check_template(
         body, headers, expiry: the template's fields.
 
     Raises:
-        ConfigurationError: a header is missing or out of place, an expiry is, or the body is of another kind.
+        ConfigurationError: a header is missing or out of place, an expiry is, the body is of another kind, or
+            an expression is never closed.
     """
     caseless = {header.lower(): value for header, value in headers.items()}
     check_headers = {"wns": _check_wns, "mpns": _check_mpns, "apns": _check_apns}.get(platform)
@@ -43,6 +45,23 @@ def check_template(
         )
     if not is_raw:
         _check_body(f"{name}.body", platform, body.strip())
+    if any(map(_may_be_unclosed, (body, *headers.values(), expiry or ""))):
+        from nhagent.template_expressions import check_closed
+
+        check_closed(name, platform, body, headers, expiry)
+
+
+def _may_be_unclosed(text: str) -> bool:
+    """Whether the value of some ``$(`` may end before its parenthesis; one in a literal may look so."""
+    at = text.find("(")
+    while at >= 0:
+        end = at
+        if at > 0 and text[at - 1] in "$.%#":
+            end = text.find(")", at)
+            if end < 0 or not _ENDS_OF_VALUES.isdisjoint(text[at:end]):
+                return True
+        at = text.find("(", end + 1)
+    return False
 
 
 def _check_wns(name: str, headers: Mapping[str, str]) -> bool:
@@ -102,4 +121,8 @@ def _check_body(name: str, platform: str, body: str) -> None:
     if not isinstance(document, dict):
         raise ConfigurationError(
             f"{name}: platform {platform} needs a JSON object, and this is JSON of another type", hint
+        )
+    if platform == "fcmv1" and "message" not in document:
+        raise ConfigurationError(
+            f'{name}: has no "message", which platform fcmv1 needs at the top', 'put it into {"message": {…}}'
         )

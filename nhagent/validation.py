@@ -28,6 +28,10 @@ MAX_SECONDS: Final = 1e9
 
 HEX_DIGITS: Final = frozenset("0123456789ABCDEFabcdef")
 LETTERS_AND_DIGITS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+IN_HANDLES: Final = LETTERS_AND_DIGITS | set("+/=-_.:~")
+"""Characters of the PNS handles of gcm, fcmv1, adm, xiaomi and baidu."""
+BYTE_ORDER_MARK: Final = "\ufeff"
+"""What some programs write before text: it is dropped wherever text is taken."""
 CONTROL_CHARACTERS: Final = frozenset(map(chr, (*range(0x20), 0x7F, *range(0xD800, 0xE000))))
 """Line breaks and others of ASCII, and halves of surrogate pairs."""
 _IN_TAGS: Final = LETTERS_AND_DIGITS | set("_@#.:-")

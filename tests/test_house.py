@@ -13,6 +13,7 @@ import pytest
 import nhagent
 import nhagent.errors
 from tests.device_under_test import Device
+from tests.subscriptions import KEYS
 
 PACKAGE = Path(nhagent.__file__).parent
 
@@ -23,7 +24,11 @@ FLOORS = [
         "secret",
         "visible",
         "validation",
+        "absolute_uri",
+        "handle_validation",
+        "template_expressions",
         "template_validation",
+        "web_push_keys",
         "redaction",
         "decoding",
         "filesystem",
@@ -213,6 +218,40 @@ def test_unchanged_start_imports_no_http_stack_and_opens_no_key_ring(device: Dev
     assert {"requests", "urllib3", "ssl"} <= loaded_after(START, *arguments)
     assert loaded_after(START, *arguments).isdisjoint(HEAVY)
     assert device.seen() == (["GET", "PUT"] if style == "installation" else ["GET", "POST", "PUT"])
+
+
+JUDGES = {
+    f"nhagent.{name}"
+    for name in ("absolute_uri", "handle_validation", "web_push_keys", "template_expressions")
+}
+"""Modules that look closely at what is new; `nhagent.reconcile.expressions` brings the last."""
+
+
+@pytest.mark.parametrize("platform", ["wns", "apns", "fcmv1", "browser"])
+def test_unchanged_start_does_not_judge_again_what_it_knows(device: Device, platform: str) -> None:
+    handles = {
+        "wns": "https://db5.notify.windows.com/?token=AwYAAAD%2fabc%3d",
+        "apns": "c0ffee51" * 8,
+        "fcmv1": "cJug2GoHzEfcshCE_OLL24:APA91bHa8-Viell9xjbeV96V4Njhufk9V7KcOA940Gp7FY1Dxsxmo8",
+        "browser": {"endpoint": "https://push.example/1", "keys": KEYS},
+    }
+    program = f"""
+import sys
+from nhagent import Agent, Template
+folder, listen, hub = sys.argv[1:]
+body = "<t>$(m)</t>" if {platform!r} == "wns" else '{{"message": {{"t": "$(m)"}}}}'
+headers = {{"X-WNS-Type": "wns/toast"}} if {platform!r} == "wns" else {{}}
+agent = Agent(app="a", hub=hub, platform={platform!r}, channel=lambda: {handles[platform]!r},
+              templates={{"t": Template(body, headers)}}, connection_string=listen, state_dir=folder)
+print(agent.start().outcome, *sys.modules)
+"""
+    arguments = (str(device.folder), device.hub.listen, device.hub.hub)
+    for outcome, judged in (("registered", True), ("unchanged", False)):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
+        )
+        said, *modules = done.stdout.split()
+        assert (said, not JUDGES.isdisjoint(modules)) == (outcome, judged)
 
 
 def test_unchanged_register_command_imports_no_http_stack(device: Device, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_code_for_an_app_is_short_and_runs_with_the_three_values_filled_in(
         assert result.stdout.startswith(f"{outcome} ")
         assert result.stdout.endswith(" None\n")
     [held] = notification_hub.contents()["installations"]
-    assert (held["platform"], held["pushChannel"]) == ("fcmv1", "the handle")
+    assert (held["platform"], held["pushChannel"]) == ("fcmv1", "dQw4:APA91b-good_1x")
 
 
 def test_configuration_is_read(

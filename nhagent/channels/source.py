@@ -59,7 +59,12 @@ def as_source(platform: Platform, given: object, name: str) -> ChannelSource:
 
 
 def ask(
-    source: ChannelSource, platform: Platform, name: str, *, seconds: float | None = None
+    source: ChannelSource,
+    platform: Platform,
+    name: str,
+    *,
+    seconds: float | None = None,
+    known: object = None,
 ) -> PushChannel | None:
     """Ask a channel source once.
 
@@ -68,6 +73,7 @@ def ask(
         platform: the device's platform.
         name: what to call the channel in an error.
         seconds: how long it may take, for a source that looks at `seconds_left`; None: as long as it likes.
+        known: as for `nhagent.models.read_channel`.
 
     Returns:
         The push channel, or None where there is none yet.
@@ -90,7 +96,7 @@ def ask(
         return None
     _check_kind(raw, name)
     try:
-        return read_channel(platform, raw, name)
+        return read_channel(platform, raw, name, known)
     except ConfigurationError as error:
         raise ChannelError(error.fact, error.hint) from error
 

@@ -11,6 +11,7 @@ from nhagent.commands.setup import check_connection_string
 from nhagent.device import credential_sources, key_ring
 from nhagent.device.paths import vault_file
 from nhagent.errors import ConfigurationError
+from nhagent.hub.connection import bare
 
 MAX_CHARACTERS: Final = 16 * 1024
 """No connection string is longer."""
@@ -116,10 +117,10 @@ def _ask() -> str:
         text = "\udcff"  # as a standard input that is less strict gives it
     if not validation.is_text(text):
         raise ConfigurationError("the connection string: is not text", "copy it again")
-    if not text.strip():
+    if not bare(text):
         raise ConfigurationError("the connection string: nothing was given", "paste it, or pipe it to stdin")
     if len(text) > MAX_CHARACTERS:
         raise ConfigurationError(
             "the connection string: is longer than any connection string", "give it alone"
         )
-    return text.strip()
+    return bare(text)

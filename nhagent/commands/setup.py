@@ -18,7 +18,7 @@ from nhagent.device.store import IDENTITY, LOCK, STATE, Store
 from nhagent.errors import ConfigurationError, Forbidden, NhagentError, RecordNotFound, Unauthorized
 from nhagent.hub.connection import ConnectionString
 from nhagent.models import Platform
-from nhagent.reconcile.declaration import PRIMARY, tile_name
+from nhagent.reconcile.declaration import PRIMARY, Declaration, tile_name
 from nhagent.reconcile.identity import new_installation_id
 from nhagent.reconcile.readings import WAIT_FOR_ANOTHER, known_channels, why_refused
 from nhagent.registrars.protocol import INSTALLATION
@@ -45,6 +45,7 @@ class Setup:
         ca_bundle: PEM file of a certificate authority to trust beside the usual ones, or None.
         allow_full_access: whether a key may be used that may do more than listen.
         platform: the device's.
+        declared: what the file declares.
         sources: the channel sources, by name.
         channel_files: the files that some of them read, by name.
     """
@@ -56,6 +57,7 @@ class Setup:
     ca_bundle: str | None
     allow_full_access: bool
     platform: Platform
+    declared: Declaration
     sources: Mapping[str, ChannelSource]
     channel_files: Mapping[str, str]
 
@@ -104,6 +106,9 @@ def read_setup(given: str | None, **world: Any) -> Setup:
             ca_bundle=arguments["ca_bundle"],
             allow_full_access=arguments["allow_full_access"],
             platform=platform,
+            declared=Declaration(
+                templates=arguments["templates"], secondary_tiles=arguments["secondary_tiles"]
+            ),
             sources={name: as_source(platform, channel, name) for name, channel in channels.items()},
             channel_files={_channel_name(tile_id): path for tile_id, path in file.channel_files()},
         )

@@ -71,6 +71,7 @@ class Accepted(Value):
         accepted_at: the hub's time of the last acceptance, aware.
         whole_at: the hub's time of the last acceptance of the whole, from which a refresh falls due.
         ahead: seconds that the hub's clock was ahead of ours then; 0 where the two were close.
+        lists_by_uri: the hub refuses a list by the platform's own field, and takes one by any platform's.
         partial: a newer version wrote this: what is known may not be all, so that the next write is whole.
         fresh: the hub has just been asked, so that ``records`` is what it holds. Never stored.
         adopted: the hub has just been found to know the device. Never stored.
@@ -84,6 +85,7 @@ class Accepted(Value):
     accepted_at: datetime | None = None
     whole_at: datetime | None = None
     ahead: int = 0
+    lists_by_uri: bool = False
     partial: bool = False
     fresh: bool = False
     adopted: bool = False
@@ -146,6 +148,7 @@ class Accepted(Value):
             "accepted_at": to_iso(self.accepted_at),
             "whole_at": to_iso(self.whole_at),
             "ahead": self.ahead,
+            **({"lists_by_uri": True} if self.lists_by_uri else {}),
         }
 
     @classmethod
@@ -173,12 +176,13 @@ class Accepted(Value):
             accepted_at=read_moment(taken["accepted_at"]),
             whole_at=read_moment(taken["whole_at"]),
             ahead=ahead or 0,
+            lists_by_uri=taken["lists_by_uri"],
             partial=read_schema(fields) > SCHEMA,
         )
 
 
 _KINDS: Final[Mapping[str, Any]] = {
-    "style": "", "records": NOTHING, "in_doubt": [], "leaving": [], "sweep": [],
+    "style": "", "records": NOTHING, "in_doubt": [], "leaving": [], "sweep": [], "lists_by_uri": False,
 }  # fmt: skip
 _NULLABLE: Final = {"sum": int, "accepted_at": str, "whole_at": str, "ahead": int}
 

@@ -40,6 +40,15 @@ _IN_IPV6: Final = frozenset("0123456789abcdef:")
 _LOOPBACK_NETWORK: Final = "127"
 _PARTS_OF_IPV4: Final = 4
 _OCTETS: Final = frozenset(map(str, range(256)))
+_AROUND: Final = (
+    " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008"
+    "\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+    + validation.BYTE_ORDER_MARK
+    + ";\"'\u201c\u201d\u201e\u2018\u2019"
+)
+"""White space, a byte order mark, quotation marks and semicolons: what pasting, quoting and piping add."""
+_MARK_IN_CP1252: Final = "\xef\xbb\xbf"
+"""A byte order mark that was read by the code page of Windows."""
 
 
 class ConnectionString(Frozen):
@@ -69,7 +78,7 @@ class ConnectionString(Frozen):
         """Read a connection string: keys in any order and case, ``=`` in values, with or without EntityPath.
 
         Args:
-            text: as the portal shows it; blanks and quotation marks around it do not matter.
+            text: as the portal shows it; what `bare` drops does not matter.
 
         Returns:
             Its parts.
@@ -88,9 +97,16 @@ class ConnectionString(Frozen):
                     f"connection string: {name} is missing", "copy all of it from the hub's access policies"
                 )
         for name in ("SharedAccessKeyName", "SharedAccessKey"):
-            if len(values[name.lower()]) > MAX_KEY_CHARACTERS:
+            value = values[name.lower()]
+            if len(value) > MAX_KEY_CHARACTERS:
                 raise ConfigurationError(
                     f"connection string: {name} has more than {MAX_KEY_CHARACTERS} characters", _COPY_AGAIN
+                )
+            if not value.isascii() or not value.isprintable() or " " in value:
+                raise ConfigurationError(
+                    f"connection string: {name} holds white space, or a character that is not ASCII or "
+                    "cannot be seen",
+                    "copy it again, in one line",
                 )
         return cls(
             endpoint=read_endpoint(values["endpoint"], "connection string: Endpoint"),
@@ -148,10 +164,15 @@ class ConnectionString(Frozen):
         return f"SharedAccessSignature sr={audience}&sig={signature}&se={expiry}&skn={name}"
 
 
+def bare(text: str) -> str:
+    """Drop what pasting, quoting and piping put around a connection string."""
+    return text.removeprefix(_MARK_IN_CP1252).strip(_AROUND)
+
+
 def _named_parts(text: str) -> dict[str, str]:
     """Read the parts of a connection string, by name in lower case."""
     values: dict[str, str] = {}
-    for number, part in enumerate(text.strip().strip("\"'").split(";"), start=1):
+    for number, part in enumerate(bare(text).split(";"), start=1):
         name, equals, value = (piece.strip() for piece in part.strip().partition("="))
         if not name and not equals:
             continue
@@ -197,7 +218,7 @@ def read_endpoint(text: str, name: str) -> str:
     Raises:
         ConfigurationError: not such an address; http to another machine would show the device's tokens.
     """
-    if not isinstance(text, str) or not validation.CONTROL_CHARACTERS.isdisjoint(text.strip()):
+    if not isinstance(text, str) or not text.strip().isprintable() or " " in text.strip():
         raise _not_an_address(name)
     validation.check_setting(name, text)
     text = text.strip()

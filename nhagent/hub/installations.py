@@ -23,6 +23,7 @@ from nhagent.models import (
     PushChannel,
     SecondaryTile,
     Template,
+    is_same_channel,
     unvalidated,
     unvalidated_subscription,
 )
@@ -216,14 +217,18 @@ def patch_between(before: Installation, after: Installation, *, with_tags: bool 
     if before.secondary_tiles.keys() != after.secondary_tiles.keys():
         return None
     patch: Patch = []
-    if before.push_channel != after.push_channel:
+    if before.push_channel != after.push_channel and not is_same_channel(
+        after.platform, before.push_channel, after.push_channel
+    ):
         patch.append(_set("/pushChannel", _text(channel_to_json(after.push_channel))))
     if (before.user_id or None) != (after.user_id or None):
         patch.append(_set("/userId", after.user_id) if after.user_id else _drop("/userId"))
     patch += _routing_operations("", before, after, with_tags)
     for tile_id, tile in after.secondary_tiles.items():
         old, path = before.secondary_tiles[tile_id], f"/secondaryTiles/{tile_id}"
-        if old.channel != tile.channel:
+        if old.channel != tile.channel and not is_same_channel(
+            after.platform, str(old.channel), str(tile.channel)
+        ):
             patch.append(_set(f"{path}/pushChannel", tile.channel))
         patch += _routing_operations(path, old, tile, with_tags)
     return patch

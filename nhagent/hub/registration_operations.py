@@ -9,11 +9,12 @@ from urllib.parse import quote
 from nhagent import validation
 from nhagent.errors import ConcurrencyConflict, ConfigurationError
 from nhagent.hub.atom import NotARegistration, from_entry, from_feed, to_entry
+from nhagent.hub.channel_filter import by_own_field, by_uri
 from nhagent.hub.checked import continuation_from, etag_to_send, is_registration_id, registration_id_from
 from nhagent.hub.exchange import HubExchange, HubRequest
 from nhagent.hub.replies import LISTEN, HubReply
 from nhagent.hub.texts import owner_in
-from nhagent.models import BrowserChannel, PushChannel, Registration
+from nhagent.models import Platform, PushChannel, Registration
 from nhagent.secret import NO_LOCALS, Secret, hiding_arguments
 
 PAGE_SIZE: Final = 100
@@ -184,13 +185,21 @@ class RegistrationOperations:
         _, reply = self._exchange.make(HubRequest("DELETE", path, record, etag=_checked_etag(etag)))
         return reply
 
-    def registrations_by_channel(self, channel: PushChannel) -> Iterator[Registration]:
+    def registrations_by_channel(
+        self,
+        channel: PushChannel,
+        *,
+        platform: Platform | str | None = None,
+        by_channel_uri: bool = False,
+    ) -> Iterator[Registration]:
         """List every registration of a push channel, those that installations make among them.
 
         Needs the Listen right. Source: REST reference, "Read all registrations with a channel".
 
         Args:
             channel: the push channel.
+            platform: its platform, whose own field is asked for; None: the field of every platform.
+            by_channel_uri: ask for the field of every platform all the same.
 
         Returns:
             The registrations, asked for page by page while they are iterated over.
@@ -198,10 +207,9 @@ class RegistrationOperations:
         Raises:
             HubError: see `nhagent.errors`; raised while iterating.
         """
-        handle = channel.endpoint if isinstance(channel, BrowserChannel) else channel
-        # The .NET and Java clients ask so for every platform; a quote in a value is doubled, as OData has it.
-        clause = "ChannelUri eq '" + handle.replace("'", "''") + "'"
-        return self._pages("registrations", f"$filter={quote(clause, safe='')}", channels=(channel,))
+        own = None if platform is None else Platform.parse(platform)
+        asked = by_uri(channel, own) if by_channel_uri else by_own_field(channel, own)
+        return self._pages("registrations", f"$filter={quote(asked, safe='')}", channels=(channel,))
 
     def registrations_by_tag(self, tag: str) -> Iterator[Registration]:
         """List every registration with a tag.

@@ -288,13 +288,16 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _templates(documents: Mapping[str, object]) -> dict[str, Template]:
     templates = templates_from_json(documents)
-    for template in templates.values():
+    for name, template in templates.items():
         validation.check_texts("headers", template.headers)
         _texts(template.tags)
         if not validation.is_text(template.body) or not (
             template.expiry is None or validation.is_text(template.expiry)
         ):
             raise Malformed("a template's body or expiry is not text")
+        if template.body.startswith(validation.BYTE_ORDER_MARK):  # kept by an older version
+            body = template.body.removeprefix(validation.BYTE_ORDER_MARK)
+            templates[name] = altered(template, body=body)
     return templates
 
 

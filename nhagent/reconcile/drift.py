@@ -13,7 +13,7 @@ from nhagent.device.accepted import Accepted, Sweep
 from nhagent.device.store import STATE
 from nhagent.errors import ConfigurationError, NhagentError
 from nhagent.hub.installations import channel_to_json
-from nhagent.models import BrowserChannel, Platform, fingerprint, identity_of_channel, read_channel
+from nhagent.models import Platform, fingerprint, identity_of_channel, read_channel
 from nhagent.reconcile.declaration import PRIMARY, Declaration
 from nhagent.reconcile.identity import is_elsewhere, is_from_another_machine
 from nhagent.reconcile.intents import LOCK_SECONDS
@@ -108,9 +108,7 @@ def _compared(path: Path, value: object, platform: object) -> object:
     if isinstance(value, list) and _is_one_of(_TAGS, path):
         return {str(tag).lower() for tag in value}
     channel = _channel(path, value, platform)
-    if channel is None or isinstance(channel, BrowserChannel):  # whose keys count too
-        return value
-    return identity_of_channel(Platform.parse(platform), channel)
+    return value if channel is None else channel  # in the form that tells equal ones, its keys too
 
 
 def _is_own_name(path: Path, value: object) -> bool:
@@ -250,14 +248,16 @@ class _Look:
     def _absence(self, memory: Memory) -> Verification:
         """Whether nothing of an unregistered device is left; what is left is deleted by the next pass."""
         self._session.chain.namespace_at_any_cost()
-        platform, left = self._settings.platform, Accepted()
+        platform, known = self._settings.platform, memory.state.accepted.lists_by_uri
+        left = Accepted(lists_by_uri=known)
         channels = remembered_channels(platform, memory.state.channels)
         for channel in channels.values():
             left = swept(self._session.open(), Sweep(platform, channel_to_json(channel)), left)
-        if left.to_delete:
+        if left.to_delete or left.lists_by_uri != known:
             with self._store.lock(NOTE_SECONDS):
                 state = self._inspector.recall().state
-                self._store.remember(state.changed(accepted=state.accepted.deleting(*left.to_delete)))
+                accepted = state.accepted.changed(lists_by_uri=left.lists_by_uri)
+                self._store.remember(state.changed(accepted=accepted.deleting(*left.to_delete)))
         drift = tuple(Drift(entry.kind, "", "none", f"{entry.id}") for entry in left.to_delete)
         at = self._session.now() if channels else None
         return Verification(not drift, drift, (), at, self._session.requests_sent)

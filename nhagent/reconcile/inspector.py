@@ -117,7 +117,8 @@ class Inspector:
         declaration = self.settings.declared_over(memory.state.declaration)
         self._is_reading = True
         try:
-            return read_sources(self.settings.platform, self.settings.source, declaration, seconds)
+            settings, remembered = self.settings, memory.state.channels
+            return read_sources(settings.platform, settings.source, declaration, remembered, seconds)
         finally:
             self._is_reading = False
 
@@ -202,6 +203,14 @@ class Inspector:
             StateUnwritable: it is not on disk.
         """
         memory, now = plan.inputs.memory, self.settings.clock
+        before, after = memory.state.declaration, plan.state.declaration
+        if (before.get("templates"), before.get("secondaryTiles")) != (
+            after.get("templates"),
+            after.get("secondaryTiles"),
+        ):  # told once
+            from nhagent.reconcile.expressions import warn
+
+            warn(self.settings.platform, Declaration.from_json(after), Declaration.from_json(before))
         for name in memory.unreadable:
             aside = self.store.keep_aside(name, now())
             _log.warning("state file %s was corrupt and is kept as %s", name, aside)

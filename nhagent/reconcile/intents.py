@@ -51,6 +51,10 @@ def declare(inspector: Inspector, change: Callable[[Declaration], Declaration]) 
         warn_of_former_user(declared, changes)
         checked = changes.over(declared).rechecked(settings.platform)
         settings.changed(given=checked).check(inspector.registrar)
+        if changes.templates is not None or changes.secondary_tiles is not None:
+            from nhagent.reconcile.expressions import warn
+
+            warn(settings.platform, checked, Declaration.from_json(memory.state.declaration))
         store.save_state(memory.state.changed(declaration=checked.to_json()))
         inspector.settings = settings.changed(given=settings.given.left_to_disk(changes))
 

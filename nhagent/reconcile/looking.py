@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from nhagent.errors import StateError, Throttled
 from nhagent.models import fingerprint
+from nhagent.reconcile.declaration import Declaration
+from nhagent.reconcile.expressions import warn
 from nhagent.reconcile.intents import LOCK_SECONDS
 from nhagent.reconcile.planner import state_of
 from nhagent.reconcile.readings import Readings, channels_of
@@ -67,12 +69,15 @@ def plan_without_changing(inspector: Inspector, retries: Retries) -> StartPlan:
     """
     with NO_LOCALS, inspector.alone(LOCK_SECONDS):
         try:
-            return inspector.session.authorized(lambda: _plan(inspector, retries))
+            plan = inspector.session.authorized(lambda: _plan(inspector, retries))
         except Throttled as error:
             retries.record(error)
             raise
         finally:
             inspector.session.close()
+    if plan.installation is not None:
+        warn(inspector.settings.platform, Declaration.of(plan.installation))
+    return plan
 
 
 def refresh_interval(inspector: Inspector) -> float:

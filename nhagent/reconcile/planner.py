@@ -270,6 +270,8 @@ def _channels(
     found = {} if learnt is None or learnt.declared is None else channels_of(learnt.declared)
     remembered = remembered_channels(platform, state.channels, besides=readings.given)
     channels = {**found, **remembered, **readings.given}
+    if not state.foreign and not state.expired:
+        return channels
     return {
         name: channel for name, channel in channels.items() if why_refused(platform, channel, state) is None
     }

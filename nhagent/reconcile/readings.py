@@ -43,7 +43,11 @@ class Readings(Value):
 
 
 def read_sources(
-    platform: Platform, primary: ChannelSource, declaration: Declaration, seconds: float | None = None
+    platform: Platform,
+    primary: ChannelSource,
+    declaration: Declaration,
+    remembered: Mapping[str, Any],
+    seconds: float | None = None,
 ) -> Readings:
     """Ask every channel source once. One that fails does not keep the others from being asked.
 
@@ -51,6 +55,7 @@ def read_sources(
         platform: the device's platform.
         primary: the source of the device's own channel.
         declaration: what names the tiles, and their sources.
+        remembered: the channels that the sources gave before, by platform and name, as JSON.
         seconds: how long all of them may take, at least `LEAST_SOURCES_SECONDS`; None: as long as they like.
     """
     deadline = None if seconds is None else monotonic() + max(LEAST_SOURCES_SECONDS, seconds)
@@ -60,10 +65,14 @@ def read_sources(
         sources[name] = None if tile.channel is None else as_source(platform, tile.channel, name)
     given: dict[str, PushChannel] = {}
     errors: dict[str, ChannelError] = {}
+    known = remembered.get(platform)
+    known = known if isinstance(known, dict) else {}
     for name, source in sources.items():
         try:
             left = None if deadline is None else max(0.0, deadline - monotonic())
-            channel = None if source is None else ask(source, platform, name, seconds=left)
+            channel = (
+                None if source is None else ask(source, platform, name, seconds=left, known=known.get(name))
+            )
         except ChannelError as error:
             without_locals(error)
             errors[name] = error
@@ -109,10 +118,13 @@ WAIT_FOR_ANOTHER: Final = "wait until the platform gives another"
 def why_refused(platform: Platform, channel: PushChannel, state: State) -> str | None:
     """Tell why a channel must not be sent; None where it may."""
     identity = identity_of_channel(platform, channel)
-    if identity in state.foreign:
-        return "is that of the machine from which this disk was copied"
-    if identity in state.expired:
-        return "is marked as expired by the hub"
+    for refused, why in (
+        (state.foreign, "is that of the machine from which this disk was copied"),
+        (state.expired, "is marked as expired by the hub"),
+    ):
+        # An older version may have written them down in another spelling.
+        if refused and identity in {identity_of_channel(platform, text) for text in refused}:
+            return why
     return None
 
 

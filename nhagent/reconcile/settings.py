@@ -8,7 +8,6 @@ from functools import partial
 from time import sleep as real_sleep
 
 from nhagent import validation
-from nhagent.channels.source import as_source
 from nhagent.device.machine import Machine, derived_installation_id, fingerprint_of, this_machine
 from nhagent.errors import ConfigurationError
 from nhagent.models import Platform, read_channel
@@ -142,7 +141,7 @@ class Settings(Value):
         """Refuse equal channels as soon as they are given as they are, before any source is asked."""
         tiles = self.given.secondary_tiles or {}
         channels: dict[str, PushChannel] = {
-            tile_name(tile_id): tile.channel
+            tile_name(tile_id): read_channel(self.platform, tile.channel, tile_name(tile_id))
             for tile_id, tile in tiles.items()
             if isinstance(tile.channel, str)
         }
@@ -174,12 +173,13 @@ def read_settings(**given: Any) -> Settings:
     _check_expiry(given["expires_after"])
     name_machine = _machine_from(given["machine"])
     channel = given["channel"]
+    fixed = None if callable(channel) else read_channel(platform, channel, PRIMARY)
     return Settings(
         app=app,
         hub=hub,
         platform=platform,
-        source=as_source(platform, channel, PRIMARY),
-        fixed_channel=None if callable(channel) else read_channel(platform, channel, PRIMARY),
+        source=channel if fixed is None else lambda: fixed,
+        fixed_channel=fixed,
         given=_declared(platform, given),
         initial_tags=_initial_tags(given),
         style=given["style"],

@@ -34,8 +34,8 @@ def delete_all(accepted: Accepted, installation_id: str) -> Accepted:
     ]
     if INSTALLATION_RECORD in accepted.in_doubt and installation_id:
         gone.append(Deletion(INSTALLATION, installation_id))
-    bare = Accepted(style=accepted.style, to_delete=accepted.to_delete, sweep=accepted.sweep)
-    return bare.deleting(*gone)
+    kept = {name: getattr(accepted, name) for name in ("style", "to_delete", "sweep", "lists_by_uri")}
+    return Accepted(**kept).deleting(*gone)
 
 
 def is_of_style(style: str, accepted: Accepted) -> bool:
@@ -81,14 +81,16 @@ def swept(hub: HubClient, sweep: Sweep, accepted: Accepted) -> Accepted:
     """Ask the hub what it still holds for a channel: registrations, and installations by their tags."""
     from nhagent.errors import ConfigurationError
     from nhagent.models import Platform, read_channel
-    from nhagent.registrars.first_run import list_channel
+    from nhagent.registrars.first_run import ChannelLists
 
     try:
         platform = Platform.parse(sweep.platform)
         channel = read_channel(platform, sweep.channel, CHANNEL)
     except ConfigurationError:  # the entry was damaged, and says nothing that could be asked
         return accepted.swept(sweep, ())
-    return accepted.swept(sweep, tuple(deletions_of(list_channel(hub, platform, channel))))
+    lists = ChannelLists(hub, by_uri=accepted.lists_by_uri)
+    left = tuple(deletions_of(lists.of_channel(platform, channel)))
+    return accepted.changed(lists_by_uri=lists.by_uri).swept(sweep, left)
 
 
 def deletions_of(rows: Iterable[Registration]) -> list[Deletion]:

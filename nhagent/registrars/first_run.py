@@ -6,7 +6,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from nhagent import validation
-from nhagent.errors import ConfigurationError
+from nhagent.errors import ConfigurationError, InvalidRequest
+from nhagent.hub.channel_filter import HAVE_TWO_FORMS
 from nhagent.hub.texts import owner_in
 from nhagent.logs import Log
 from nhagent.models import identity_of_channel
@@ -19,38 +20,73 @@ if TYPE_CHECKING:
 
 _log = Log(__name__)
 
+BAD_REQUEST: Final = 400
 MAX_ROWS: Final = 10_000
 """Rows that are taken at once: what is written down of them must fit into the state file."""
 
 
-def list_channels(hub: HubClient, installation: Installation) -> dict[str, list[Registration]]:
-    """List what the hub holds for the device's channels: "" for its own, and by tile id.
+class ChannelLists:
+    """Lists what a hub holds for push channels.
 
-    Rows of another channel are dropped: a hub may take it for the same one, or a proxy may have let them
-    through, and they belong to another device.
+    The documents agree on no one field for every platform. Where the hub refuses a platform's own, the field
+    of any platform is asked for, once; which of the two it takes is remembered with what it has accepted.
+
+    Args:
+        hub: the client to ask with.
+        by_uri: the hub has refused the platform's own field before.
+
+    Attributes:
+        by_uri: as given, or learnt since.
     """
-    channels = {"": installation.push_channel}
-    for tile_id, tile in installation.secondary_tiles.items():
-        channels[tile_id] = str(tile.channel)
-    limit = MAX_ROWS // len(channels)
-    return {
-        name: list_channel(hub, installation.platform, channel, limit) for name, channel in channels.items()
-    }
 
+    def __init__(self, hub: HubClient, *, by_uri: bool) -> None:
+        self._hub = hub
+        self.by_uri = by_uri
 
-def list_channel(
-    hub: HubClient, platform: Platform, channel: PushChannel, limit: int = MAX_ROWS
-) -> list[Registration]:
-    """List what the hub holds for one push channel, up to so many rows; see `list_channels`."""
-    ours = identity_of_channel(platform, channel)
-    rows = (
-        row
-        for row in hub.registrations_by_channel(channel)
-        if row.registration_id not in {None, ".", ".."}
-        and identity_of_channel(row.platform, row.channel) == ours
-        and _has_usable_owner(row)
-    )
-    return list(islice(rows, limit))
+    def of(self, installation: Installation) -> dict[str, list[Registration]]:
+        """List what the hub holds for the device's channels: "" for its own, and by tile id.
+
+        Rows of another channel are dropped: a hub may take it for the same one, or a proxy may have let them
+        through, and they belong to another device.
+        """
+        channels = {"": installation.push_channel}
+        for tile_id, tile in installation.secondary_tiles.items():
+            channels[tile_id] = str(tile.channel)
+        limit = MAX_ROWS // len(channels)
+        return {
+            name: self.of_channel(installation.platform, channel, limit) for name, channel in channels.items()
+        }
+
+    def of_channel(
+        self, platform: Platform, channel: PushChannel, limit: int = MAX_ROWS
+    ) -> list[Registration]:
+        """List what the hub holds for one push channel, up to so many rows; see `of`.
+
+        Raises:
+            InvalidRequest: the hub takes neither form of the list.
+        """
+        try:
+            return self._rows(platform, channel, limit, by_uri=self.by_uri)
+        except InvalidRequest as refused:
+            if self.by_uri or platform not in HAVE_TWO_FORMS or refused.status != BAD_REQUEST:
+                raise
+            _log.info("the list by the field of platform %s is refused: %s", platform, refused)
+        rows = self._rows(platform, channel, limit, by_uri=True)
+        self.by_uri = True
+        return rows
+
+    def _rows(
+        self, platform: Platform, channel: PushChannel, limit: int, *, by_uri: bool
+    ) -> list[Registration]:
+        ours = identity_of_channel(platform, channel)
+        rows = (
+            row
+            for row in self._hub.registrations_by_channel(channel, platform=platform, by_channel_uri=by_uri)
+            if row.registration_id not in {None, ".", ".."}
+            and identity_of_channel(row.platform, row.channel) == ours
+            and _has_usable_owner(row)
+        )
+        return list(islice(rows, limit))
 
 
 def is_whole(listed: Mapping[str, Collection[Registration]]) -> bool:

@@ -64,9 +64,11 @@ class InstallationRegistrar:
         """Find the installation that is ours from before a lost disk, by the tags of its registrations."""
         learnt = Learnt(known_id, accepted)
         if listing:
-            from nhagent.registrars.first_run import is_whole, list_channels
+            from nhagent.registrars.first_run import ChannelLists, is_whole
 
-            listed = list_channels(self._open_hub(), installation)
+            lists = ChannelLists(self._open_hub(), by_uri=accepted.lists_by_uri)
+            listed = lists.of(installation)
+            accepted = accepted.changed(lists_by_uri=lists.by_uri)
             learnt = adopted(known_id, [row for rows in listed.values() for row in rows], accepted)
             learnt = learnt.changed(is_whole=is_whole(listed))
         if learnt.installation_id is None or complete:

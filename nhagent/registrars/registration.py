@@ -21,7 +21,7 @@ from nhagent.models import altered
 from nhagent.registrars.deletions import applied
 from nhagent.registrars.protocol import INSTALLATION, REGISTRATION, Learnt, Observed
 from nhagent.registrars.records import RegistrationRecord, due_after, due_by_our_clock, rows_in
-from nhagent.registrars.rows import rows_of, to_json
+from nhagent.registrars.rows import as_spelt_by, rows_of, to_json
 from nhagent.steps import CreateId, PutRecord, ReadRecord
 
 TYPE_CHECKING = False
@@ -82,9 +82,11 @@ class RegistrationRegistrar:
         if not listing:
             return Learnt(known_id, accepted)
         from nhagent.registrars.adoption import adopted, declared_by
-        from nhagent.registrars.first_run import is_whole, list_channels
+        from nhagent.registrars.first_run import ChannelLists, is_whole
 
-        found = list_channels(self._open_hub(), installation)
+        lists = ChannelLists(self._open_hub(), by_uri=accepted.lists_by_uri)
+        found = lists.of(installation)
+        accepted = accepted.changed(lists_by_uri=lists.by_uri)
         declared = None if complete else declared_by(installation, found.get("", []))
         wanted = installation
         if declared is not None:  # what is not wanted in the end is retired by the plan that follows
@@ -261,7 +263,7 @@ def _reason(row: Registration, record: RegistrationRecord, policy: WritePolicy, 
     """Why a row must be written; "" where nothing asks for it."""
     if record.row is None:
         return "not at the hub yet" if record.is_new else "adopted: the hub holds it for this channel"
-    if _compared(record.row, policy) != _compared(to_json(row), policy):
+    if _compared(as_spelt_by(record.row, row), policy) != _compared(to_json(row), policy):
         return "changed"
     if policy.refresh_now:
         return "a refresh was asked for"

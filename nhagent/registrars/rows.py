@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from nhagent.errors import ConfigurationError
 from nhagent.hub.installations import channel_to_json, templates_to_json
-from nhagent.models import Registration, altered
+from nhagent.models import Platform, Registration, altered, is_same_channel, unvalidated_subscription
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +43,23 @@ def rows_of(installation: Installation) -> dict[str, Registration]:
                 template_name=name,
             )
     return rows
+
+
+def as_spelt_by(document: JsonObject, row: Registration) -> JsonObject:
+    """Give a remembered row with its push channel spelt as another row's, if the two are the same.
+
+    Args:
+        document: as `to_json` gives it, perhaps of an older version.
+        row: the row that it is compared with.
+    """
+    channel, raw = channel_to_json(row.channel), document.get("channel")
+    if raw == channel or document.get("platform") != row.platform:
+        return document
+    try:
+        held = unvalidated_subscription(raw) if row.platform is Platform.BROWSER else str(raw)
+    except ConfigurationError:  # a damaged one is written again
+        return document
+    return {**document, "channel": channel} if is_same_channel(row.platform, held, row.channel) else document
 
 
 def to_json(registration: Registration) -> JsonObject:

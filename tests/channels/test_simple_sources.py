@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -24,6 +25,7 @@ from nhagent.errors import (
 )
 from nhagent.models import BrowserChannel, Platform
 from tests.events import HANG_SECONDS, HELD_SECONDS, happens
+from tests.subscriptions import AUTH, KEYS, P256DH
 
 
 def ask(source: channel_source.ChannelSource, platform: Platform = Platform.GCM) -> Any:
@@ -44,8 +46,8 @@ def test_file_source_reads_what_stands_there_now(tmp_path: Path) -> None:
     assert ask(source) == "handle-1"
     path.write_text(" \n")
     assert ask(source) is None
-    path.write_text('{"endpoint": "https://b", "keys": {"p256dh": "cHVi", "auth": "c2Vj"}}')
-    assert ask(source, Platform.BROWSER) == BrowserChannel("https://b", "cHVi", "c2Vj")
+    path.write_text(json.dumps({"endpoint": "https://b", "keys": KEYS}))
+    assert ask(source, Platform.BROWSER) == BrowserChannel("https://b", P256DH, AUTH)
     for content, words in (
         (b"\xff\xff", "no text"),
         (b"x" * 70_000, "more than"),

@@ -12,6 +12,7 @@ from nhagent.commands.cli import main
 from nhagent.commands.config import read_agent, read_duration
 from nhagent.emulator import Emulator
 from tests.commands.command import CONFIG, Command
+from tests.subscriptions import AUTH, P256DH
 
 
 @pytest.mark.parametrize(
@@ -155,11 +156,11 @@ def test_configuration_in_full_is_taken(folder: Path, write_config: Callable[[st
             owns_tags = true
             installation_id = "device-1"
             [channel]
-            value = { endpoint = "https://b", p256dh = "cHVi", auth = "c2Vj" }
+            value = { endpoint = "https://b", p256dh = "P256DH", auth = "AUTH" }
             [refresh]
             every = "0s"
             startup_spread = "0s"
-            """
+            """.replace("P256DH", P256DH).replace("AUTH", AUTH)
         )
     )
     assert agent.status().installation_id is None

@@ -278,7 +278,8 @@ def test_long_words_of_a_hub_do_not_keep_systemd_from_hearing_that_it_is_ready(
     run: Callable[..., Running], notification_hub: Emulator
 ) -> None:
     words = "wörd " * 4000
-    notification_hub.fail("*", status=400, body=f"<Error><Code>400</Code><Detail>{words}</Detail></Error>")
+    said_by_hub = f"<Error><Code>400</Code><Detail>{words}</Detail></Error>"
+    notification_hub.fail("*", status=400, times=9, body=said_by_hub)
     said = run().hears("READY=1")
     assert said.startswith("READY=1\nWATCHDOG=1\nSTATUS=refused: ")
     assert len(said.encode()) < 600

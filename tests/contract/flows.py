@@ -177,7 +177,7 @@ def _(play: Play) -> None:
 @flow("platform changed")
 def _(play: Play) -> None:
     play.registered(**PLAIN)
-    play.rotate("token")
+    play.device.channel = "token"
     play.start(platform="fcmv1", **PLAIN)
 
 

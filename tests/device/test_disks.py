@@ -152,7 +152,7 @@ def test_files_of_another_user_are_neither_read_nor_replaced(device: Device) -> 
     program = (
         "import os, sys, nhagent.agent, nhagent.hub.client, nhagent.registrars.installation\n"
         "from nhagent import Agent; os.setuid(65534)  # which may not be allowed to read this Python\n"
-        "agent = Agent(app='thermostat', hub=sys.argv[1], platform='wns', channel='c',"
+        "agent = Agent(app='thermostat', hub=sys.argv[1], platform='wns', channel='https://c/1',"
         " connection_string=sys.argv[2], state_dir=sys.argv[3])\n"
         "report = agent.start(timeout=0); print(report.outcome, type(report.error).__name__)"
     )

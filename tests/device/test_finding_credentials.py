@@ -80,8 +80,8 @@ def test_link_to_a_regular_file_is_as_good_as_the_file(
     tmp_path: Path, secret_file: Callable[[str], str]
 ) -> None:
     link = tmp_path / "link"
-    link.symlink_to(secret_file("what is held"))
-    assert ask(simple.from_file(str(link))) == "what is held"
+    link.symlink_to(secret_file("what-is-held"))
+    assert ask(simple.from_file(str(link))) == "what-is-held"
     found = credential_sources.find_in_file({"NHAGENT_CONNECTION_STRING_FILE": str(link)})
     assert found is not None
-    assert found.text == "what is held"
+    assert found.text == "what-is-held"

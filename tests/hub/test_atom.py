@@ -17,6 +17,8 @@ from nhagent.errors import ConfigurationError
 from nhagent.hub.atom import NotARegistration, from_entry, from_feed, to_entry
 from nhagent.hub.markup import MAX_ELEMENTS
 from nhagent.hub.times import read_moment
+from nhagent.models import altered, unvalidated
+from tests.subscriptions import AUTH, P256DH
 
 # What XML can carry, and JSON's whole range for the rest.
 texts = st.text(
@@ -26,6 +28,14 @@ handles = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40).m
 long_texts = texts | st.sampled_from(["]]>" * 100, "ä&" * 4000, "a\r\nb\rc"])
 tags = st.lists(st.from_regex(r"[A-Za-z0-9_@#.:\-]{1,20}", fullmatch=True), max_size=5, unique_by=str.lower)
 
+GOOD: dict[Platform, Any] = {
+    **dict.fromkeys(Platform, "1-2"),
+    Platform.WNS: "https://h/1",
+    Platform.MPNS: "https://h/1",
+    Platform.APNS: "AB",
+    Platform.BROWSER: BrowserChannel("https://h/1", P256DH, AUTH),
+}
+
 
 @st.composite
 def registrations(draw: st.DrawFn) -> Registration:
@@ -33,7 +43,9 @@ def registrations(draw: st.DrawFn) -> Registration:
     channel: Any = {
         Platform.APNS: st.sampled_from(["ABCD", "0123456789abcdef"]),
         Platform.BAIDU: handles.map(lambda text: f"user-{text}"),
-        Platform.BROWSER: handles.map(lambda text: BrowserChannel(f"https://{text}", "cHVi", "c2Vj")),
+        Platform.BROWSER: handles.map(
+            lambda text: unvalidated(BrowserChannel, endpoint=f"https://{text}", p256dh=P256DH, auth=AUTH)
+        ),
     }.get(platform, handles)
     template: Template | None = None
     if draw(st.booleans()):
@@ -47,20 +59,21 @@ def registrations(draw: st.DrawFn) -> Registration:
         else:
             import json
 
-            body = json.dumps({"text": body}, ensure_ascii=False)
+            body = json.dumps({"message": body}, ensure_ascii=False)
         if platform is Platform.APNS:
             headers = draw(st.dictionaries(st.just("apns-priority"), texts))
             expiry = draw(st.none() | texts)
         template = Template(body, headers, expiry=expiry)
-    return Registration(
+    made = Registration(
         platform,
-        draw(channel),
+        GOOD[platform],
         draw(tags),
         draw(st.dictionaries(st.from_regex(r"[A-Za-z0-9_]{1,10}", fullmatch=True), texts, max_size=3)),
         template,
         draw(st.none() | st.just("front:page")) if template else None,
         draw(st.none() | st.just("weather")) if platform in {Platform.WNS, Platform.MPNS} else None,
     )
+    return altered(made, channel=draw(channel))
 
 
 @settings(max_examples=300)
@@ -203,20 +216,20 @@ def test_whatever_comes_is_a_registration_or_refused(document: bytes) -> None:
         ({"template": Template("<toast/>")}, "X-WNS-Type is missing"),
         ({"template": Template("{}", {"X-WNS-Type": "wns/toast"})}, "body: must be XML"),
         ({"platform": Platform.MPNS, "template": Template("<toast/>")}, "X-WindowsPhone-Target is missing"),
-        ({"platform": Platform.BAIDU}, "USER-CHANNEL"),
+        ({"platform": Platform.BAIDU, "channel": "12345"}, "USER-CHANNEL"),
         ({"template_name": "alert"}, "no template that it could name"),
         ({"secondary_tile_name": "a b"}, "secondary_tile_name 'a b'"),
     ],
 )
 def test_wrong_registration_is_refused_before_it_is_sent(arguments: dict[str, Any], names: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(names)):
-        Registration(**{"platform": Platform.WNS, "channel": "h", **arguments})
+        Registration(**{"platform": Platform.WNS, "channel": "https://h/", **arguments})
 
 
 def test_character_that_xml_cannot_carry_is_refused() -> None:
     template = Template("\x01", {"X-WNS-Type": "wns/raw"})
     with pytest.raises(ConfigurationError, match="XML cannot carry"):
-        to_entry(Registration(Platform.WNS, "h", template=template))
+        to_entry(Registration(Platform.WNS, "https://h/", template=template))
 
 
 def description(tags: str, more: str = "") -> str:

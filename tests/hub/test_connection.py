@@ -42,6 +42,13 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         (LISTEN.replace(f"sb://{HOST}/", "http://127.0.0.1:80/"), "http://127.0.0.1", None),
         (LISTEN.replace("ns.servicebus.windows.net", "[::1]:5"), "https://[::1]:5", None),
         (LISTEN.replace(";", " ; "), NS, None),
+        (LISTEN.replace(";", ";\r\n"), NS, None),
+        (f'"{LISTEN}";', NS, None),
+        (f"'{LISTEN};'\n", NS, None),
+        (f"\ufeff{LISTEN}", NS, None),
+        (f'\ufeff "\ufeff{LISTEN};" ;\n', NS, None),
+        (f"\xef\xbb\xbf{LISTEN}", NS, None),
+        (f"\u201c{LISTEN}\u201d\xa0", NS, None),
     ],
 )  # fmt: skip
 def test_every_shipped_form_is_read(text: str, endpoint: str, path: str | None) -> None:
@@ -81,6 +88,23 @@ def test_malformed_connection_string_names_the_fault_and_not_the_key(text: str, 
     with pytest.raises(ConfigurationError, match=names) as caught:
         ConnectionString.parse(text)
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "odd", ["\n", " ", "\t", "\xa0", "\u200b", "\u2060", "\ufeff", "\x00", "\u3164", "é"]
+)
+@pytest.mark.parametrize("part", [KEY, "listen"])
+def test_character_inside_a_key_or_its_name_that_nobody_sees_is_refused(odd: str, part: str) -> None:
+    name = "SharedAccessKey" if part == KEY else "SharedAccessKeyName"
+    with pytest.raises(ConfigurationError, match=f"{name} holds white space, or") as caught:
+        ConnectionString.parse(LISTEN.replace(part, f"{part[:3]}{odd}{part[3:]}"))
+    assert KEY[:8] not in str(caught.value)
+
+
+@pytest.mark.parametrize("odd", ["\n", " ", "\u200b"])
+def test_character_inside_an_address_that_nobody_sees_is_refused(odd: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not the address of a namespace"):
+        ConnectionString.parse(LISTEN.replace("ns.", f"n{odd}s."))
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,13 @@ def test_bytes_that_are_no_text_are_refused_by_a_strict_standard_input_too(devic
     assert (login.code, "is not text; copy it again" in login.error["message"]) == (78, True)
 
 
+def test_what_pasting_and_piping_add_is_not_stored(device: Machine, notification_hub: Emulator) -> None:
+    given = f'\ufeff"{notification_hub.listen}";\r\n'
+    assert device.run("login", stdin=given).code == 0
+    assert device.find(hub=notification_hub.hub) == notification_hub.listen
+    assert device.run("register").code == 0
+
+
 def test_full_access_is_taken_when_it_is_asked_for_or_configured(
     device: Machine, notification_hub: Emulator
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from nhagent import Agent, BrowserChannel, SecondaryTile, Template
 from tests.events import HANG_SECONDS
+from tests.subscriptions import AUTH, P256DH
 
 from . import require_client, run_client
 
@@ -143,10 +144,10 @@ def test_every_property_of_a_wns_device_is_read_back_after_each_change(
             },
         ),
         (
-            {"platform": "browser", "channel": BrowserChannel("https://b.example/1", "cHVi", "c2Vj")},
+            {"platform": "browser", "channel": BrowserChannel("https://b.example/1", P256DH, AUTH)},
             {
                 "platform": "browser",
-                "pushChannel": {"endpoint": "https://b.example/1", "p256dh": "cHVi", "auth": "c2Vj"},
+                "pushChannel": {"endpoint": "https://b.example/1", "p256dh": P256DH, "auth": AUTH},
             },
         ),
         ({"platform": "fcmv1", "channel": "token:1"}, {"platform": "fcmv1", "pushChannel": "token:1"}),

@@ -10,6 +10,7 @@ import pytest
 
 from nhagent import Agent, BrowserChannel, HubClient, Platform, Registration, Template
 from nhagent.emulator import Emulator
+from tests.subscriptions import AUTH, P256DH
 
 from . import require_client, run_requests
 
@@ -19,7 +20,7 @@ JSON_BODY = '{"text": "{$(m) + \' & <more> ]]> é\'}"}'
 XML_BODY = "<t a='$(m)'>&amp; ]]&gt; é</t>"
 WNS, MPNS = {"X-WNS-Type": "wns/toast"}, {"X-WindowsPhone-Target": "toast", "X-NotificationClass": "2"}
 APNS = {"apns-priority": "5"}
-BROWSER = BrowserChannel("https://b.example/?a=1&b=2", "cHVi", "c2Vj")
+BROWSER = BrowserChannel("https://b.example/?a=1&b=2", P256DH, AUTH)
 
 # Platform, channel, template, and the official client's name for the kind with its fields of the channel.
 TYPES: list[tuple[Platform, Any, Template, str, dict[str, str]]] = [
@@ -29,7 +30,7 @@ TYPES: list[tuple[Platform, Any, Template, str, dict[str, str]]] = [
      {"baiduUserId": "user", "baiduChannelId": "channel"}),
     (Platform.BROWSER, BROWSER, Template(JSON_BODY), "Browser",
      {"endpoint": BROWSER.endpoint, "p256dh": BROWSER.p256dh, "auth": BROWSER.auth}),
-    (Platform.FCMV1, "fcm:é'1", Template(JSON_BODY), "FcmV1", {"fcmV1RegistrationId": "fcm:é'1"}),
+    (Platform.FCMV1, "c:APA91b-1", Template(JSON_BODY), "FcmV1", {"fcmV1RegistrationId": "c:APA91b-1"}),
     (Platform.GCM, "gcm:1", Template(JSON_BODY), "Gcm", {"gcmRegistrationId": "gcm:1"}),
     (Platform.MPNS, "https://mpns.example/1", Template(XML_BODY, MPNS), "Mpns",
      {"channelUri": "https://mpns.example/1"}),

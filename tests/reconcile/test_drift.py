@@ -11,6 +11,7 @@ import pytest
 from nhagent import BrowserChannel, HubClient, SecondaryTile
 from nhagent.models import altered
 from tests.device_under_test import PLAIN, TOAST, Device
+from tests.subscriptions import KEYS, OTHER_AUTH, P256DH
 
 
 def test_tags_that_the_backend_owns_are_no_drift(device: Device, backend: HubClient) -> None:
@@ -105,11 +106,11 @@ def test_capitals_that_mean_nothing_to_the_hub_are_no_drift(
 
 
 def test_subscription_with_other_keys_is_drift(device: Device, backend: HubClient) -> None:
-    device.channel = {"endpoint": "https://push.example/1", "p256dh": "BGZk", "auth": "c2Vj"}
+    device.channel = {"endpoint": "https://push.example/1", **KEYS}
     mine: dict[str, Any] = {**PLAIN, "platform": "browser"}
     report = device.start(**mine)
     held, _ = backend.get_installation(str(report.installation_id))
-    other = BrowserChannel("https://push.example/1", "BGZk", "b3RoZXI")
+    other = BrowserChannel("https://push.example/1", P256DH, OTHER_AUTH)
     backend.put_installation(replace(held, push_channel=other))
     assert [part.field for part in device.agent(**mine).verify().drift] == ["pushChannel"]
 

@@ -283,7 +283,7 @@ def test_equal_channels_of_device_and_tile_are_refused(device: Device) -> None:
     with pytest.raises(ConfigurationError, match="push channel of the device too"):
         device.start()
     with pytest.raises(ConfigurationError, match="push channel of the device too"):
-        device.agent(channel="same", secondary_tiles={"weather": SecondaryTile(channel="same")})
+        device.agent(channel="https://x", secondary_tiles={"weather": SecondaryTile(channel="https://X/")})
     assert (device.seen(), device.files) == ([], {})
 
 

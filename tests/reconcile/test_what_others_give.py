@@ -69,18 +69,19 @@ def test_many_tags_of_the_backend_are_taken_over_from_a_hub_after_a_lost_disk(
 def test_installation_id_that_cannot_be_ours_is_not_taken_from_a_list(
     device: Device, owner: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from nhagent.registrars.first_run import list_channel
+    from nhagent.registrars.first_run import ChannelLists
 
     with HubClient(device.hub.full, device.hub.hub) as hub:
         hub.create_registration(Registration(Platform.WNS, device.channel, ["stale"]))
         [row] = hub.registrations_by_channel(device.channel)
 
         class Listing:
-            def registrations_by_channel(self, _: object) -> list[Registration]:
+            def registrations_by_channel(self, _: object, **__: object) -> list[Registration]:
                 from nhagent.models import altered
 
                 return [row, altered(row, tags=(f"$InstallationId:{{{owner}}}",))]
 
         listing: Any = Listing()
-        assert list_channel(listing, Platform.WNS, device.channel) == [row]
+        lists = ChannelLists(listing, by_uri=False)
+        assert lists.of_channel(Platform.WNS, device.channel) == [row]
     assert "left out of a list" in caplog.text

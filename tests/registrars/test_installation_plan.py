@@ -17,6 +17,7 @@ from nhagent.hub.installations import compact, from_json, to_json
 from nhagent.reconcile.planner import next_steps
 from nhagent.registrars.installation import InstallationRegistrar
 from nhagent.registrars.protocol import WritePolicy
+from tests.subscriptions import AUTH, OTHER_AUTH, P256DH
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -45,17 +46,17 @@ def apns_templates(draw: st.DrawFn) -> Template:
 def installations(draw: st.DrawFn) -> Installation:
     platform = draw(st.sampled_from([Platform.WNS, Platform.WNS, Platform.APNS, Platform.BROWSER]))
     channels: dict[Platform, st.SearchStrategy[Any]] = {
-        Platform.WNS: st.sampled_from(["c1", "c2"]),
+        Platform.WNS: st.sampled_from(["https://c/1", "https://c/2"]),
         Platform.APNS: st.sampled_from(["ab12", "cd34"]),
-        Platform.BROWSER: st.sampled_from(["YQ", "Yg"]).map(
-            lambda key: BrowserChannel("https://b", key, key)
+        Platform.BROWSER: st.sampled_from([AUTH, OTHER_AUTH]).map(
+            lambda auth: BrowserChannel("https://b", P256DH, auth)
         ),
     }
     templates = {Platform.WNS: wns_templates(), Platform.APNS: apns_templates()}.get(platform)
     tiles: dict[str, SecondaryTile] = {}
     if platform is Platform.WNS:
         for number, tile_id in enumerate(draw(st.lists(st.sampled_from(["w", "t"]), unique=True))):
-            channel = f"tile-{number}-{draw(st.integers(0, 1))}"
+            channel = f"https://c/tile-{number}-{draw(st.integers(0, 1))}"
             inner = draw(st.dictionaries(names, wns_templates(), max_size=2))
             tiles[tile_id] = SecondaryTile(channel, draw(tags), inner)
     return Installation(
@@ -158,22 +159,22 @@ def test_record_in_doubt_is_written_whole_whatever_looks_equal(installation: Ins
     assert (step.method, step.reason) == ("PUT", "what the hub holds is in doubt")
 
 
-WNS = Installation("device", Platform.WNS, "c1", tags=["kitchen"])
+WNS = Installation("device", Platform.WNS, "https://c/1", tags=["kitchen"])
 
 
 @pytest.mark.parametrize(
     ("after", "method"),
     [
         (WNS, None),
-        (replace(WNS, push_channel="c2"), "PATCH"),
+        (replace(WNS, push_channel="https://c/2"), "PATCH"),
         (replace(WNS, tags=["kitchen", "attic"]), "PATCH"),
         (replace(WNS, tags=[]), "PATCH"),
         (replace(WNS, user_id="ann"), "PATCH"),
         (replace(WNS, push_variables={"name": "Ann"}), "PUT"),
-        (replace(WNS, secondary_tiles={"w": SecondaryTile("t")}), "PUT"),
+        (replace(WNS, secondary_tiles={"w": SecondaryTile("https://c/t")}), "PUT"),
         (replace(WNS, platform=Platform.MPNS), "PUT"),
         (replace(WNS, installation_id="other"), "PUT"),
-        (replace(WNS, tags=[f"tag{number}" for number in range(40)], push_channel="c2"), "PUT"),
+        (replace(WNS, tags=[f"tag{number}" for number in range(40)], push_channel="https://c/2"), "PUT"),
     ],
     ids=["same", "channel", "tag", "no-tag", "user", "variables", "tile", "platform", "id", "much"],
 )
@@ -194,7 +195,7 @@ def test_refresh_is_due_by_age_alone_and_sets_the_expiry_again() -> None:
 
 def test_deletions_come_after_the_write_and_alone_where_nothing_is_desired() -> None:
     gone = (Deletion("installation", "old"),)
-    changed = replace(WNS, push_channel="c2")
+    changed = replace(WNS, push_channel="https://c/2")
     assert [step.method for step in plan(changed, accepting(WNS, to_delete=gone))] == ["PATCH", "DELETE"]
     assert [(step.method, step.id) for step in plan(None, accepting(WNS, to_delete=gone))] == [
         ("DELETE", "old")
@@ -202,7 +203,7 @@ def test_deletions_come_after_the_write_and_alone_where_nothing_is_desired() -> 
 
 
 def test_record_of_a_newer_version_is_not_patched() -> None:
-    [step] = plan(replace(WNS, push_channel="c2"), accepting(WNS, partial=True))
+    [step] = plan(replace(WNS, push_channel="https://c/2"), accepting(WNS, partial=True))
     assert step.method == "PUT"
     assert plan(WNS, accepting(WNS, partial=True)) == []
 

@@ -216,7 +216,7 @@ def test_more_rows_than_fit_are_deleted_start_by_start(device: Device, backend: 
 
 def test_rows_that_are_left_out_do_not_make_a_list_look_whole(device: Device, backend: HubClient) -> None:
     """Those of another channel come first, as a proxy may send them; of ours not one more than asked for."""
-    from nhagent.registrars.first_run import list_channel
+    from nhagent.registrars.first_run import ChannelLists
 
     ours = [
         backend.create_registration(Registration(Platform.WNS, device.channel, [f"stale-{number}"]))[0]
@@ -225,8 +225,8 @@ def test_rows_that_are_left_out_do_not_make_a_list_look_whole(device: Device, ba
     theirs = backend.create_registration(Registration(Platform.WNS, "https://push.example/x", ["stale"]))[0]
 
     class Listing:
-        def registrations_by_channel(self, _: object) -> list[object]:
+        def registrations_by_channel(self, _: object, **__: object) -> list[object]:
             return [theirs, *ours]
 
     hub: Any = Listing()
-    assert list_channel(hub, Platform.WNS, device.channel, 3) == ours[:3]
+    assert ChannelLists(hub, by_uri=False).of_channel(Platform.WNS, device.channel, 3) == ours[:3]

@@ -11,7 +11,7 @@ import pytest
 
 from nhagent import ConnectionString
 from nhagent.emulator import Emulator
-from nhagent.errors import CredentialError, Forbidden, HubError, Unauthorized
+from nhagent.errors import ConfigurationError, CredentialError, Forbidden, HubError, Unauthorized
 from nhagent.report import StartState
 from tests.device_under_test import Device
 
@@ -246,3 +246,41 @@ def test_device_without_any_credentials_is_blocked_once_it_has_something_to_send
     with pytest.raises(CredentialError, match="nhagent login"):
         device.start(connection_string=None)
     assert device.agent().status().state is StartState.BLOCKED
+
+
+QUOTED = '\ufeff "{}";\r\n'
+
+
+@pytest.mark.parametrize("source", ["argument", "variable", "file", "credential"])
+def test_what_pasting_and_piping_add_is_dropped_from_every_source(
+    device: Device,
+    monkeypatch: pytest.MonkeyPatch,
+    secret_file: Callable[[str], str],
+    tmp_path: Path,
+    source: str,
+) -> None:
+    text = QUOTED.format(device.hub.listen)
+    if source == "variable":
+        monkeypatch.setenv("NHAGENT_CONNECTION_STRING", text)
+    elif source == "file":
+        monkeypatch.setenv("NHAGENT_CONNECTION_STRING_FILE", secret_file(text))
+    elif source == "credential":
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+        (tmp_path / "nhagent.connection-string").write_text(text, encoding="utf-8")
+    given = text if source == "argument" else None
+    assert device.start(connection_string=given).outcome == "registered"
+
+
+@pytest.mark.parametrize("source", ["argument", "variable", "file"])
+@pytest.mark.parametrize("odd", ["\n", "\u200b", " "])
+def test_character_inside_a_key_that_nobody_sees_sends_nothing(
+    device: Device, monkeypatch: pytest.MonkeyPatch, secret_file: Callable[[str], str], source: str, odd: str
+) -> None:
+    text = f"{device.hub.listen[:-8]}{odd}{device.hub.listen[-8:]}"
+    if source == "variable":
+        monkeypatch.setenv("NHAGENT_CONNECTION_STRING", text)
+    elif source == "file":
+        monkeypatch.setenv("NHAGENT_CONNECTION_STRING_FILE", secret_file(text))
+    with pytest.raises(ConfigurationError, match="SharedAccessKey holds white space"):
+        device.start(connection_string=text if source == "argument" else None)
+    assert (device.seen(), device.files) == ([], {})

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from tests.subscriptions import public_key
+
 MARK = "Qzm4rk"
 """In every secret that we make ourselves; it survives every coding, and is found in any case."""
 APPLE = "c0ffee51" * 8
@@ -21,7 +23,7 @@ HANDLES: dict[str, Any] = {
     "apns": APPLE,
     "browser": {
         "endpoint": f"https://push.example/{MARK}Endpoint?a=b&c=d",
-        "keys": {"p256dh": f"{MARK}P256dh", "auth": f"{MARK}Auth"},
+        "keys": {"p256dh": public_key(f"BA{MARK}P256dh"), "auth": f"{MARK}Auth{'A' * 12}"},
     },
 }
 TILE = f"https://db5.notify.example/{MARK}Tile?token=a%2fb"

@@ -60,6 +60,7 @@ def _checks(findings: Findings, *, check_key: bool) -> Iterator[Check]:
     for name, look in (*CHECKS, *(_KEY if check_key else ())):
         yield findings.check(name, partial(look, findings))
     if findings.has_setup:
+        yield from local.checks_of_templates(findings)
         # These follow the hub's check, because only the hub's clock tells how old a channel is.
         for name in findings.setup.sources:
             yield findings.check(name, partial(channels.check_channel, findings, name))

@@ -8,12 +8,15 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
-from nhagent.commands.doctor.findings import Unchecked, Wrong, shown_time
+from nhagent.commands.doctor.findings import Check, Unchecked, Wrong, shown_time
 from nhagent.commands.setup import read_setup
 from nhagent.filesystem import Disk, locked
+from nhagent.reconcile.expressions import doubts_about
 from nhagent.report import StartState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nhagent.commands.doctor.findings import Findings
     from nhagent.report import Status
 
@@ -31,6 +34,14 @@ def check_configuration(findings: Findings) -> str:
     """Read the configuration."""
     findings.setup = read_setup(findings.config)
     return findings.setup.path
+
+
+def checks_of_templates(findings: Findings) -> Iterator[Check]:
+    """Tell of what looks like an expression in a template and is none: the hub may refuse it, or may not."""
+    setup = findings.setup
+    for doubt in doubts_about(setup.platform, setup.declared):
+        place, _, fact = doubt.partition(": ")
+        yield Check(place, None, fact)
 
 
 def check_state_folder(findings: Findings) -> str:
