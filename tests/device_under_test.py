@@ -86,6 +86,14 @@ def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path.write_text(json.dumps({**document, "checksum": checksum}))
 
 
+def respell(path: Path, text: str, instead: str) -> None:
+    """Replace a text in one of a device's files, as if the device had written it so."""
+    document = json.loads(path.read_text())
+    changed = json.loads(json.dumps(document, ensure_ascii=False).replace(text, instead))
+    assert changed != document
+    rewrite(path, lambda written: written.update({key: changed[key] for key in written}))
+
+
 def register(device: Device, **changes: Any) -> Report:
     return device.start(**{"style": "registration", "first_run_list": True, **changes})
 

@@ -215,11 +215,13 @@ class State(Value):
         listed: the hub has been asked what it holds for the device's channels.
         foreign: channels of the machine that this disk was copied from; see `identity_of_channel`.
         expired: channels that the hub has marked as dead, not to be sent again; as ``foreign``.
+        expired_at: the hub's time when the last of them was seen to be dead; None where there is none.
         retry: what stands in the way since the last start that went well; None: nothing.
         early_starts: consecutive starts at which our clock was before the last acceptance: it is wrong.
         verified_at: the hub's time when it was last seen to hold what it had accepted.
         writes: how many writes of a record the hub has accepted.
         losses: how many records the hub was found to have lost.
+        has_lost: one of them was found to be lost, and was not written again yet.
         owner: the device that it belongs to; None before that was known.
         extra: fields of newer versions.
     """
@@ -232,11 +234,13 @@ class State(Value):
     listed: bool = False
     foreign: tuple[str, ...] = ()
     expired: tuple[str, ...] = ()
+    expired_at: datetime | None = None
     retry: RetryState | None = None
     early_starts: int = 0
     verified_at: datetime | None = None
     writes: int = 0
     losses: int = 0
+    has_lost: bool = False
     owner: Owner | None = None
     extra: Mapping[str, Any] = NOTHING
     _hidden = frozenset({"declaration", "channels", "foreign", "expired", "extra"})
@@ -266,10 +270,12 @@ class State(Value):
             "listed": self.listed,
             "foreign": list(self.foreign),
             "expired": list(self.expired),
+            "expired_at": to_iso(self.expired_at),
             "early_starts": self.early_starts,
             "verified_at": to_iso(self.verified_at),
             "writes": self.writes,
             "losses": self.losses,
+            "has_lost": self.has_lost,
             "trouble": None if self.retry is None else self.retry.to_json(),
             **(_NOBODY if self.owner is None else self.owner.to_json()),
             **self.accepted.to_json(),
@@ -284,7 +290,7 @@ class State(Value):
         """
         fields = read_object(document)
         accepted = Accepted.take_from(fields)
-        taken = take_fields(fields, _KINDS, {"namespace": str, "verified_at": str})
+        taken = take_fields(fields, _KINDS, {"namespace": str, "verified_at": str, "expired_at": str})
         foreign, expired = taken.pop("foreign"), taken.pop("expired")
         return cls(
             accepted=accepted,
@@ -293,6 +299,7 @@ class State(Value):
             foreign=tuple(read_texts(foreign)) if foreign else (),
             expired=tuple(read_texts(expired)) if expired else (),
             verified_at=read_moment(taken.pop("verified_at")),
+            expired_at=read_moment(taken.pop("expired_at")),
             **taken,
             extra=take_unknown(fields),
         )
@@ -309,4 +316,5 @@ _KINDS: Final[Mapping[str, Any]] = {
     "early_starts": 0,
     "writes": 0,
     "losses": 0,
+    "has_lost": False,
 }

@@ -195,7 +195,7 @@ def _read_body(reply: requests.Response) -> tuple[bytes, str]:
     try:
         body = _body_of(reply)
     except (HTTPException, OSError, ValueError) as error:
-        if not is_framed:
+        if not is_framed and reply.status_code < HTTPStatus.BAD_REQUEST:
             raise
         return b"", cause_of(error)
     if len(body) > MAX_REPLY_BYTES:

@@ -25,6 +25,7 @@ from nhagent.secret import NO_LOCALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime
     from typing import Any
 
     from nhagent.device.document import JsonObject
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from nhagent.device.store import Memory
     from nhagent.models import PushChannel
     from nhagent.reconcile.inspector import Inspector
+    from nhagent.registrars.protocol import Observed
     from nhagent.retry.state import Retries
 
 NOTE_SECONDS: Final = 5.0
@@ -216,16 +218,25 @@ class _Look:
                 accepted = state.accepted
                 for name in {part.record for part in drifted}:
                     accepted = accepted.doubting(name)
-                dead = self._identities(observed.expired, state)
+                lost = [name for name, found in observed.records.items() if found is None]
                 self._store.remember(
-                    state.changed(
+                    self._marked(state, observed, at).changed(
                         accepted=accepted,
-                        expired=tuple(dict.fromkeys((*state.expired, *dead)))[-MAX_EXPIRED:],
+                        losses=state.losses + len(lost),
+                        has_lost=state.has_lost or bool(lost),
                         verified_at=at if in_sync else state.verified_at,
                         retry=None,  # it has answered: whatever stood in the way does so no more
                     )
                 )
         return Verification(in_sync, drifted + missing, observed.expired, at, self._session.requests_sent)
+
+    def _marked(self, state: State, observed: Observed, at: datetime) -> State:
+        """Mark the channels that are dead by now, and no more those that are alive again."""
+        alive = set(self._identities(observed.alive, state))
+        dead = tuple(self._identities(observed.expired, state))
+        marks = tuple(dict.fromkeys((*(mark for mark in state.expired if mark not in alive), *dead)))
+        expired_at = at if dead else state.expired_at
+        return state.changed(expired=marks[-MAX_EXPIRED:], expired_at=expired_at if marks else None)
 
     def _drift(self, accepted: Accepted, found: Mapping[str, JsonObject | None]) -> Iterator[Drift]:
         for name, document in found.items():

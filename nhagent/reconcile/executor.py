@@ -142,7 +142,8 @@ class Executor:
         self.done.append(step)
         self._keep(accepted)
         if step.writes:
-            self.state = self.state.changed(writes=self.state.writes + 1)
+            self.recreated |= self.state.has_lost  # whoever found it
+            self.state = self.state.changed(writes=self.state.writes + 1, has_lost=False)
         if isinstance(step, DeleteRecord):
             self._struck_out += 1
         else:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from nhagent.device.store import Memory, Store
+    from nhagent.models import Installation
     from nhagent.reconcile.planner import StartPlan
     from nhagent.reconcile.settings import Settings
     from nhagent.registrars.protocol import Registrar
@@ -188,7 +189,11 @@ class Inspector:
         if learnt.declared is not None:
             from nhagent.reconcile.adoption import usable
 
-            learnt = learnt.changed(declared=usable(learnt.declared, plan.installation))
+            found: Installation | None = usable(learnt.declared, plan.installation)
+            if found is not None and self.settings.given.user_id not in {None, found.user_id or ""}:
+                _log.info("the installation at the hub is another user's: what he declared is not taken over")
+                found = None
+            learnt = learnt.changed(declared=found)
         plan = plan_start(plan.inputs.changed(now=self.session.now()), self.registrar, learnt)
         self._hide_channels(plan)
         return plan

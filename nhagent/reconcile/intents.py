@@ -74,7 +74,8 @@ def disable(inspector: Inspector, seconds: float | None = None) -> None:
         readings = inspector.read(inspector.recall(), seconds)
         with inspector.store.lock(LOCK_SECONDS):
             memory = inspector.recall()
-            off = memory.changed(state=memory.state.changed(disabled=True))
+            bare = memory.state.changed(disabled=True, expired=(), expired_at=None)
+            off = memory.changed(state=bare)
             plan = inspector.plan(inspector.inputs(off, readings, _namespace(inspector)))
             accepted = plan.state.accepted
             if settings.first_run_list and not memory.is_disabled:
@@ -116,7 +117,7 @@ def _enabled(inspector: Inspector, memory: Memory) -> StartPlan:
         is_derived=settings.derives_id,
         disabled=False,
     )
-    state = memory.state.changed(accepted=accepted, disabled=False)
+    state = memory.state.changed(accepted=accepted, disabled=False, expired=(), expired_at=None)
     return StartPlan(
         inspector.inputs(memory, Readings(), None),
         identity,

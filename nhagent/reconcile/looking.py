@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nhagent.errors import StateError, Throttled
+from nhagent.errors import StateError
 from nhagent.models import fingerprint
 from nhagent.reconcile.declaration import Declaration
 from nhagent.reconcile.expressions import warn
@@ -62,7 +62,7 @@ def plan_without_changing(inspector: Inspector, retries: Retries) -> StartPlan:
 
     Args:
         inspector: what is known of the device.
-        retries: what stands in its way; throttling is all that is kept.
+        retries: what stands in its way.
 
     Raises:
         NhagentError: as a start.
@@ -70,9 +70,6 @@ def plan_without_changing(inspector: Inspector, retries: Retries) -> StartPlan:
     with NO_LOCALS, inspector.alone(LOCK_SECONDS):
         try:
             plan = inspector.session.authorized(lambda: _plan(inspector, retries))
-        except Throttled as error:
-            retries.record(error)
-            raise
         finally:
             inspector.session.close()
     if plan.installation is not None:

@@ -169,16 +169,10 @@ def plan_start(inputs: StartInputs, registrar: Registrar, learnt: Learnt | None 
         ConfigurationError: what is declared cannot be registered.
     """
     is_cloned = is_from_another_machine(inputs.memory, inputs.machine)
-    identity, state = identify(inputs, learnt, is_cloned=is_cloned)
-    accepted = state.accepted
-    if _has_lost_all_but_id(inputs.memory, identity):
-        accepted = registrar.doubt_all(accepted, identity.registrations)
-    owner = owner_of(identity, state)
-    state = state.changed(
-        accepted=accepted, namespace=identity.namespace, disabled=identity.disabled, owner=owner
-    )
+    identity, known = identify(inputs, learnt, is_cloned=is_cloned)
+    state = _state_now(known, identity, inputs, registrar)
     if identity.disabled:
-        accepted = delete_all(accepted, identity.installation_id)
+        accepted = delete_all(state.accepted, identity.installation_id)
         state = state.changed(accepted=accepted)
         return StartPlan(inputs, identity, state, tuple(deletions(accepted)), inputs.readings, is_cloned)
     readings = without_refused(inputs.readings, inputs.settings.platform, state)
@@ -243,6 +237,23 @@ def state_of(plan: StartPlan, registrar: Registrar) -> StartState:
         (StartState.DRIFTED, plan.steps or accepted.in_doubt or plan.lacks_channel),
     )
     return next((state for state, holds in rows if holds), StartState.IN_SYNC)
+
+
+def _state_now(state: State, identity: Identity, inputs: StartInputs, registrar: Registrar) -> State:
+    """What is remembered, as it is true of this device today."""
+    accepted = state.accepted
+    if _has_lost_all_but_id(inputs.memory, identity):
+        accepted = registrar.doubt_all(accepted, identity.registrations)
+    every = inputs.settings.refreshed_in_background_every
+    if state.expired_at is not None and abs(inputs.now - state.expired_at) >= every:
+        # The source of a channel that was dead may have no other to give: it is tried once more.
+        state = state.changed(expired=(), expired_at=None)
+    return state.changed(
+        accepted=accepted,
+        namespace=identity.namespace,
+        disabled=identity.disabled,
+        owner=owner_of(identity, state),
+    )
 
 
 def _declared(inputs: StartInputs, registrar: Registrar, state: State, learnt: Learnt | None) -> Declaration:

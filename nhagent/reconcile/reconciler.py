@@ -223,7 +223,8 @@ class _Pass:
             return Outcome.RECREATED
         if all(step.method == "GET" for step in self._done):
             return Outcome.UNCHANGED
-        is_new = not self._registrar.holds_device(plan.state.accepted)
+        accepted = plan.state.accepted
+        is_new = not accepted.adopted and not self._registrar.holds_device(accepted)
         return Outcome.REGISTERED if is_new else Outcome.UPDATED
 
     def _report(

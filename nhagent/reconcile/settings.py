@@ -172,14 +172,11 @@ def read_settings(**given: Any) -> Settings:
         check_duration(duration, given[duration])
     _check_expiry(given["expires_after"])
     name_machine = _machine_from(given["machine"])
-    channel = given["channel"]
-    fixed = None if callable(channel) else read_channel(platform, channel, PRIMARY)
     return Settings(
         app=app,
         hub=hub,
         platform=platform,
-        source=channel if fixed is None else lambda: fixed,
-        fixed_channel=fixed,
+        **_source(platform, given["channel"]),
         given=_declared(platform, given),
         initial_tags=_initial_tags(given),
         style=given["style"],
@@ -211,6 +208,15 @@ def _platform(given: object, channel: object) -> Platform:
             "leave platform out, or give that of the source",
         )
     return platform
+
+
+def _source(platform: Platform, channel: Any) -> dict[str, Any]:
+    """The source of the device's channel, and the channel itself where it was given as it is."""
+    if callable(channel):
+        validation.check_not_async(PRIMARY, channel)
+        return {"source": channel, "fixed_channel": None}
+    fixed = read_channel(platform, channel, PRIMARY)
+    return {"source": lambda: fixed, "fixed_channel": fixed}
 
 
 def named_user(user_id: str | Keep | None) -> str | None:

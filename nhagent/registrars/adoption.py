@@ -50,7 +50,10 @@ def adopted(
             elif registration_id not in kept:
                 gone.append(Deletion(REGISTRATION, registration_id, row.etag or "*"))
     stored = {name: record.to_json() for name, record in records.items()}
-    return accepted.changed(style=REGISTRATION, records={**accepted.records, **stored}).deleting(*gone)
+    ours = {record.id for record in records.values()}
+    is_known = any(str(row.registration_id) in ours for listed in found.values() for row in listed)
+    accepted = accepted.changed(style=REGISTRATION, records={**accepted.records, **stored}, adopted=is_known)
+    return accepted.deleting(*gone)
 
 
 def declared_by(installation: Installation, rows: list[Registration]) -> Installation:

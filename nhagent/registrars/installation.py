@@ -84,11 +84,16 @@ class InstallationRegistrar:
             found, reply = self._open_hub().get_installation(record.installation.installation_id)
         except RecordNotFound as error:
             return Observed({INSTALLATION_RECORD: None}, at=error.server_time)
-        expired = ["channel"] if found.push_channel_expired else []
-        expired += [
-            f"tiles.{tile_id}" for tile_id, tile in found.secondary_tiles.items() if tile.push_channel_expired
-        ]
-        return Observed({INSTALLATION_RECORD: to_json(found)}, tuple(expired), reply.server_time)
+        marks = {"channel": found.push_channel_expired}
+        marks |= {
+            f"tiles.{tile_id}": tile.push_channel_expired for tile_id, tile in found.secondary_tiles.items()
+        }
+        return Observed(
+            {INSTALLATION_RECORD: to_json(found)},
+            expired=tuple(name for name, is_dead in marks.items() if is_dead),
+            alive=tuple(name for name, is_dead in marks.items() if not is_dead),
+            at=reply.server_time,
+        )
 
     def compared(self, record: JsonObject) -> JsonObject:
         """Give the record: it is the installation itself."""

@@ -70,11 +70,13 @@ class Observed(Value):
     Attributes:
         records: the document by record name as it would be remembered; None: the hub does not hold it.
         expired: the push channels, by name, that it has marked as dead.
+        alive: those that it was seen to hold without such a mark.
         at: when, by the hub's clock; None where nothing had to be asked.
     """
 
     records: Mapping[str, JsonObject | None]
     expired: tuple[str, ...] = ()
+    alive: tuple[str, ...] = ()
     at: datetime | None = None
     _hidden = frozenset({"records"})
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nhagent import HubClient
+from nhagent import HubClient, Installation, Platform, Registration
 from nhagent.emulator import Emulator
 from nhagent.errors import InvalidRequest
 from nhagent.report import StartState
@@ -108,13 +108,64 @@ def test_expired_channel_is_not_sent_again_until_the_source_gives_another(device
     assert agent.verify().in_sync
 
 
+def test_channel_that_is_alive_again_is_sent_again(device: Device, backend: HubClient) -> None:
+    report = device.start(**PLAIN)
+    device.hub.expire(installation=str(report.installation_id))
+    agent = device.agent(**PLAIN)
+    assert agent.verify().expired == ("channel",)
+    assert device.agent(**PLAIN).refresh(force=True, timeout=0).outcome == "waiting"
+    [held] = device.held()
+    backend.put_installation(
+        Installation(held["installationId"], Platform.WNS, device.channel, tags=["kitchen"])
+    )
+    assert agent.verify().expired == ()
+    device.seen()
+    assert device.start(**PLAIN).error is None
+    assert device.agent(**PLAIN).refresh(force=True).outcome == "updated"
+    assert device.seen() == ["PUT"]
+
+
+@pytest.mark.parametrize("hours", [25, -25])
+def test_channel_that_was_dead_is_tried_again_after_the_refresh_interval(device: Device, hours: int) -> None:
+    report = device.start(**PLAIN)
+    device.hub.expire(installation=str(report.installation_id))
+    device.agent(**PLAIN).verify()
+    assert device.agent(**PLAIN).refresh(force=True, timeout=0).outcome == "waiting"
+    device.offset = timedelta(hours=hours)
+    assert device.agent(**PLAIN).refresh(force=True, timeout=0).outcome == "updated"
+
+
+def test_registering_again_forgets_that_a_channel_was_dead(device: Device) -> None:
+    report = device.start(**PLAIN)
+    device.hub.expire(installation=str(report.installation_id))
+    agent = device.agent(**PLAIN)
+    agent.verify()
+    agent.unregister()
+    assert agent.enable(timeout=0).outcome == "registered"
+
+
+@pytest.mark.parametrize("style", ["installation", "registration"])
+def test_loss_is_counted_where_it_is_found_and_mended_by_its_name(device: Device, style: str) -> None:
+    """By whom it is found makes no difference: a look at the hub, or the next write."""
+    device.start(**PLAIN, style=style)
+    held = device.hub.contents()
+    for installation in held["installations"]:
+        device.hub.forget(installation=installation["installationId"])
+    for row in held["registrations"]:
+        if style == "registration":
+            device.hub.forget(registration=row["registrationId"])
+    agent = device.agent(**PLAIN, style=style)
+    assert not agent.verify().in_sync
+    assert agent.status().losses == 1
+    assert device.start(**PLAIN, style=style).outcome == "recreated"
+    assert device.agent(**PLAIN, style=style).refresh(force=True).outcome == "updated"
+
+
 def test_unregistered_device_is_verified_to_be_gone(device: Device, backend: HubClient) -> None:
     first_run(device)
     agent = device.agent(first_run_list=True)
     agent.unregister()
     assert agent.verify().in_sync
-    from nhagent import Platform, Registration
-
     backend.create_registration(Registration(Platform.WNS, device.channel, template=TOAST, template_name="a"))
     seen = agent.verify()
     assert [part.record for part in seen.drift] == ["registration"]

@@ -11,7 +11,7 @@ import pytest
 from nhagent import Agent, BrowserChannel, HubClient
 from nhagent.errors import ConfigurationError
 from nhagent.models import altered, unvalidated
-from tests.device_under_test import PLAIN, Device
+from tests.device_under_test import PLAIN, Device, respell
 from tests.subscriptions import AUTH, KEYS, OTHER_AUTH, OTHER_P256DH, P256DH, public_key
 
 STYLES = ["installation", "registration"]
@@ -123,7 +123,7 @@ def test_a_placeholder_that_an_older_version_registered_is_replaced_by_the_first
     device.channel = GOOD["fcmv1"]
     device.start(**of("fcmv1"))
     path = device.files["state.json"]
-    path.write_text(path.read_text().replace(GOOD["fcmv1"], "null"))
+    respell(path, GOOD["fcmv1"], "null")
     device.channel = "null"
     device.seen()
     assert (device.start(**of("fcmv1")).outcome, device.seen()) == ("waiting", [])
@@ -175,7 +175,7 @@ def test_a_state_that_holds_another_spelling_costs_no_request(
     device.channel = newer
     device.start(**mine)
     path = device.files["state.json"]
-    path.write_text(path.read_text().replace(json.dumps(newer), json.dumps(older)))
+    respell(path, json.dumps(newer), json.dumps(older))
     device.seen()
     for spelt in (older, newer):
         device.channel = spelt

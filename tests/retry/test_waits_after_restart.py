@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from nhagent.errors import CredentialError, HeldBack, HubUnavailable, Throttled, Unauthorized
+from nhagent.errors import (
+    CredentialError,
+    HeldBack,
+    HubUnavailable,
+    NhagentError,
+    Throttled,
+    Unauthorized,
+)
 from nhagent.report import StartState
 from tests.device_under_test import Device, first_run, rewrite
 
@@ -187,15 +194,13 @@ def test_hub_that_asks_for_time_in_odd_words_is_not_asked_at_once(device: Device
     assert (device.seen(), device.slept) == (["PUT"], [])
 
 
-def test_plan_that_was_throttled_holds_back_the_start_too(device: Device) -> None:
-    device.hub.fail("*", status=429, headers={"Retry-After": "3600"}, times=99)
-    agent = device.agent(first_run_list=True)
-    with pytest.raises(Throttled):
-        agent.plan()
-    with pytest.raises(HeldBack):
-        device.agent(first_run_list=True).plan()
-    assert isinstance(device.agent(first_run_list=True).start(timeout=0).error, HeldBack)
-    assert device.seen() == ["GET"]
+@pytest.mark.parametrize("status", [429, 503, 401])
+def test_plan_that_the_hub_refuses_leaves_nothing_on_disk(device: Device, status: int) -> None:
+    device.hub.fail("*", status=status, headers={"Retry-After": "3600"}, times=99)
+    for _ in range(2):
+        with pytest.raises(NhagentError):
+            device.agent(first_run_list=True).plan()
+    assert not device.folder.exists()
 
 
 def test_hub_that_asked_for_time_holds_nobody_back_from_another(
