@@ -6,6 +6,7 @@ what the next one writes. A record that the hub refuses does not hold up the oth
 
 from __future__ import annotations
 
+from datetime import timedelta
 from time import monotonic
 
 from nhagent.errors import (
@@ -16,13 +17,15 @@ from nhagent.errors import (
     RegistrationGone,
     StateUnwritable,
 )
+from nhagent.hub.times import CLOCK_TOLERANCE_SECONDS
 from nhagent.logs import Log
 from nhagent.reconcile.deadline import seconds_until
 from nhagent.reconcile.planner import next_steps
-from nhagent.steps import CreateId, DeleteRecord, SweepChannel
+from nhagent.steps import CreateId, DeleteRecord, PutRecord, SweepChannel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from datetime import datetime
     from typing import Final
 
     from nhagent.device.accepted import Accepted
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
 
 STRUCK_OUT_TOGETHER: Final = 25
 """Deletions that are struck out in one write: a lost one is made again, and each write writes all of it."""
+
+CLOCK_TOLERANCE: Final = timedelta(seconds=CLOCK_TOLERANCE_SECONDS)
+"""By how much an expiry may be off before it is written again, where that is short."""
 
 _log = Log(__name__)
 
@@ -65,6 +71,7 @@ class Executor:
         self._refused: NhagentError | None = None
         self._recovered: set[tuple[str, str]] = set()
         self._achieved = False
+        self._is_dated = False
         self._struck_out = 0
         self.state = plan.state
         self.done: list[Step] = []
@@ -148,8 +155,23 @@ class Executor:
             self._struck_out += 1
         else:
             self._achieved = True
-        if isinstance(step, SweepChannel) or self._registrar.plans_again_after(step):
+        if self._expiry_was_off(step):
+            self._is_dated = True
+            self._keep(self.state.accepted.doubting(step.record))
             self._plan_again()
+        elif isinstance(step, SweepChannel) or self._registrar.plans_again_after(step):
+            self._plan_again()
+
+    def _expiry_was_off(self, step: Step) -> bool:
+        """Whether a record was written, by our clock, with an expiry that the hub's makes another: once."""
+        expires_after = self._plan.policy.expires_after
+        if expires_after is None or self._is_dated or not isinstance(step, PutRecord):
+            return False
+        expires: datetime | None = getattr(step.becomes, "expiration_time", None)
+        if expires is None:
+            return False
+        off = abs(expires - self._session.now() - expires_after)
+        return off > max(CLOCK_TOLERANCE, expires_after / 100)
 
     def _step_refused(self, step: Step, error: HubError) -> None:
         _log.info("%s: %s", step, error)

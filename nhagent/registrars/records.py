@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nhagent.models import Installation
     from nhagent.registrars.protocol import WritePolicy
 
+_CLOCK_TOLERANCE: Final = timedelta(seconds=60)
 INSTALLATION_RECORD: Final = "installation"
 """The name of the one record that the installation style has."""
 
@@ -168,6 +169,24 @@ def is_due(due: datetime | None, since: datetime | None, now: datetime, ahead: i
         return True
     # A clock that was fast then may still be, so that it makes every record look old; or it was set since.
     return due_by_ours <= now or since_by_ours > now
+
+
+def by_hubs_clock(now: datetime, accepted: Accepted) -> datetime:
+    """Tell the time by the hub's clock, where no reply has told it yet: ours may be as wrong as it was then.
+
+    Args:
+        now: the time by the hub's clock as far as it was seen, else by ours.
+        accepted: what the hub last accepted, and how far its clock was ahead of ours.
+    """
+    since, ahead = accepted.accepted_at, timedelta(seconds=accepted.ahead)
+    if since is None or not ahead:
+        return now
+    try:
+        # A clock that was behind and shows a later time has been set since, as one that would go backwards.
+        is_mended = now >= since if ahead > timedelta() else now + ahead < since - _CLOCK_TOLERANCE
+        return now if is_mended else now + ahead
+    except OverflowError:
+        return now
 
 
 def due_by_our_clock(due: datetime | None, ahead: int) -> datetime | None:

@@ -24,7 +24,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 tags = st.lists(
     st.sampled_from(["alpha", "beta", "gamma", "delta", "Epsilon", "zeta:1", "eta#2"]), unique=True
 )
-texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="({"), min_size=1, max_size=20)
 names = st.sampled_from(["alert", "front.page", "a:b"])
 
 
@@ -185,9 +185,10 @@ def test_least_write_that_says_it(after: Installation, method: str | None) -> No
 
 def test_refresh_is_due_by_age_alone_and_sets_the_expiry_again() -> None:
     policy = {"expires_after": timedelta(days=90), "refresh_every": timedelta(days=1)}
-    assert plan(WNS, accepting(WNS), NOW + timedelta(hours=23), **policy) == []
+    held = replace(WNS, expiration_time=NOW + timedelta(days=90))
+    assert plan(WNS, accepting(held), NOW + timedelta(hours=23), **policy) == []
     later = NOW + timedelta(hours=25)
-    [step] = plan(WNS, accepting(WNS), later, **policy)
+    [step] = plan(WNS, accepting(held), later, **policy)
     assert step.method == "PUT"
     assert step.becomes is not None
     assert step.becomes.expiration_time == later + timedelta(days=90)
