@@ -132,7 +132,10 @@ class _Run:
         try:
             try:
                 Thread(target=self._work, name="nhagent child", daemon=True).start()
-            except RuntimeError:  # there are too many threads, or the interpreter is shutting down
+            except RuntimeError as error:  # there are too many threads, or the interpreter is shutting down
+                interrupt = error.__context__
+                if interrupt is not None and not isinstance(interrupt, Exception):
+                    raise interrupt from None  # it struck within a lock of Python's own, which says so
                 self._is_over.set()
                 raise ChildFailed("cannot be run (no thread can be started)", "try again") from None
             self._wait()

@@ -30,7 +30,8 @@ TYPES: list[tuple[Platform, Any, Template, str, dict[str, str]]] = [
      {"baiduUserId": "user", "baiduChannelId": "channel"}),
     (Platform.BROWSER, BROWSER, Template(JSON_BODY), "Browser",
      {"endpoint": BROWSER.endpoint, "p256dh": BROWSER.p256dh, "auth": BROWSER.auth}),
-    (Platform.FCMV1, "c:APA91b-1", Template(JSON_BODY), "FcmV1", {"fcmV1RegistrationId": "c:APA91b-1"}),
+    (Platform.FCMV1, "c:APA91b-1", Template(f'{{"message": {JSON_BODY}}}'), "FcmV1",
+     {"fcmV1RegistrationId": "c:APA91b-1"}),
     (Platform.GCM, "gcm:1", Template(JSON_BODY), "Gcm", {"gcmRegistrationId": "gcm:1"}),
     (Platform.MPNS, "https://mpns.example/1", Template(XML_BODY, MPNS), "Mpns",
      {"channelUri": "https://mpns.example/1"}),
@@ -125,7 +126,7 @@ def test_nhagent_adopts_what_the_official_client_wrote(
             connection_string=emulator.listen,
             state_dir=tmp_path,
         ).start()
-        assert (report.outcome, report.error) == ("registered", None)
+        assert (report.outcome, report.error) == ("updated", None)
         assert dict(report.registration_ids) == {
             "native": min(keys[0], keys[2]),
             "template:alert": min(keys[1], keys[3]),
