@@ -15,13 +15,20 @@ from nhagent.agent import Agent
 from nhagent.channels.source import as_source, ask
 from nhagent.commands.config import ConfigurationFile
 from nhagent.device.store import IDENTITY, LOCK, STATE, Store
-from nhagent.errors import ConfigurationError, Forbidden, NhagentError, RecordNotFound, Unauthorized
+from nhagent.errors import (
+    ConfigurationError,
+    Forbidden,
+    NhagentError,
+    RecordNotFound,
+    RegistrationGone,
+    Unauthorized,
+)
 from nhagent.hub.connection import ConnectionString
 from nhagent.models import Platform
 from nhagent.reconcile.declaration import PRIMARY, Declaration, tile_name
 from nhagent.reconcile.identity import new_installation_id
 from nhagent.reconcile.readings import WAIT_FOR_ANOTHER, known_channels, why_refused
-from nhagent.registrars.protocol import INSTALLATION
+from nhagent.registrars.records import rows_in
 from nhagent.secret import Secret
 from nhagent.session.credential_chain import CredentialChain, checked_connection_string
 from nhagent.session.hub_session import HubSession
@@ -154,9 +161,14 @@ class Memory:
         self.lock = str(Path(folder, LOCK))
         self._store = Store(folder)
 
-    def has_installation(self) -> bool:
-        """Whether the hub has accepted the device as an installation, and is not known to have lost it."""
-        return INSTALLATION in self._store.load().state.accepted.records
+    def has_record(self) -> bool:
+        """Whether the hub has accepted the device, in either style, and is not known to have lost it."""
+        return bool(self._store.load().state.accepted.records)
+
+    def registrations(self) -> list[str]:
+        """The ids of the registrations that the hub has accepted; none for an installation."""
+        rows = rows_in(self._store.load().state.accepted).values()
+        return [row.id for row in rows if row.id and row.row is not None]
 
     def channels(self) -> list[PushChannel]:
         """Give the push channels that the device has, or had."""
@@ -255,12 +267,17 @@ class WayToHub:
         return Credential(source.name, namespace, key_name, allows_more)
 
     def ask_for_device(
-        self, installation_id: str | None, hidden: Iterable[PushChannel], seconds: float
+        self,
+        installation_id: str | None,
+        registrations: Iterable[str],
+        hidden: Iterable[PushChannel],
+        seconds: float,
     ) -> Answer:
         """Ask the hub for the device once. After a 401 it is asked again, as at every start.
 
         Args:
             installation_id: the device's; None: that of no device.
+            registrations: the ids of all that it consists of, where it is no installation.
             hidden: push channels that no error may show.
             seconds: how long one exchange may take.
 
@@ -270,15 +287,18 @@ class WayToHub:
         session, first = self._session, self._chain.current
         self._last_address = self._chain.address  # it is forgotten with the connection
         installation_id = installation_id or new_installation_id()
-        kept_out = tuple(hidden)
+        kept_out, rows = tuple(hidden), tuple(registrations)
         session.hide(lambda: kept_out)
         skews: list[float | None] = []
 
         def get() -> bool:
             client = session.open(seconds)
             try:
-                client.get_installation(installation_id)
-            except RecordNotFound:
+                for registration_id in rows:
+                    client.get_registration(registration_id)
+                if not rows:
+                    client.get_installation(installation_id)
+            except (RecordNotFound, RegistrationGone):
                 return False
             finally:
                 skews.append(client.clock_skew)

@@ -59,7 +59,7 @@ def check_hub(findings: Findings) -> str:
     if answer.is_held:
         return "accepts the key and holds this device"
     is_known = status is not None and status.state is StartState.IN_SYNC
-    return f"accepts the key{', and does not hold it as an installation' if is_known else ''}"
+    return f"accepts the key{', and does not hold this device' if is_known else ''}"
 
 
 def check_key(findings: Findings) -> str:
@@ -97,10 +97,11 @@ def _check_what_it_holds(findings: Findings, status: Status, *, is_held: bool) -
                 "wait some minutes, since a hub deletes later than it says; if it stays so, run nhagent "
                 "enable and nhagent unregister",
             )
-    elif not is_held and findings.setup.memory.has_installation():
+    elif not is_held and findings.setup.memory.has_record():
+        rows = findings.setup.memory.registrations()
+        what = "all of this device's registrations" if rows else f"installation {status.installation_id}"
         raise Wrong(
-            f"does not hold installation {status.installation_id}, which it accepted at "
-            f"{shown_time(status.accepted_at)}",
+            f"does not hold {what}, which it accepted at {shown_time(status.accepted_at)}",
             "if that was minutes ago, look again in some minutes, since a hub writes later than it says; "
             "else run nhagent verify, which marks it as lost, and nhagent register, which writes it again",
         )
@@ -113,6 +114,7 @@ def _answer(findings: Findings) -> Answer:
         setup, status = findings.setup, findings.known_status
         findings.answer = setup.hub.ask_for_device(
             None if status is None else status.installation_id,
+            [] if status is None else setup.memory.registrations(),
             [] if status is None else setup.memory.channels(),
             ANSWER_SECONDS,
         )

@@ -222,6 +222,19 @@ def device_lost(made: Doctored) -> None:
     made.hub.forget(installation=held["installationId"])
 
 
+def rows_lost(made: Doctored) -> None:
+    for row in made.hub.contents()["registrations"]:
+        made.hub.forget(registration=row["registrationId"])
+
+
+def one_row_lost(made: Doctored) -> None:
+    made.hub.forget(registration=made.hub.contents()["registrations"][-1]["registrationId"])
+
+
+def one_row_ended(made: Doctored) -> None:
+    made.hub.forget(registration=made.hub.contents()["registrations"][0]["registrationId"], gone=True)
+
+
 def device_lost_and_marked(made: Doctored) -> None:
     device_lost(made)
     assert main(["verify", "--config", str(made.config)]) == 1

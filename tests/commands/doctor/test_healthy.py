@@ -40,10 +40,7 @@ def test_set_up_that_is_in_order_is_all_green(make: Callable[..., Doctored], sty
     assert facts["credentials"].startswith("$NHAGENT_CONNECTION_STRING: key 'DefaultListenShared")
     assert facts["channel"].endswith("as the hub accepted it")
     assert facts["tls"].startswith("verified; the certificate is good until 20" if tls else "none: plain")
-    held = (
-        " and holds this device" if style == "installation" else ", and does not hold it as an installation"
-    )
-    assert facts["hub"] == f"accepts the key{held}"
+    assert facts["hub"] == "accepts the key and holds this device"
 
 
 def test_unregistered_device_is_said_and_is_no_fault(make: Callable[..., Doctored]) -> None:
