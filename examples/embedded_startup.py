@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from nhagent import Agent, Outcome, Template
+from nhagent import Agent, NhagentError, Outcome, Template
 
 HANDLE_FILE = Path(os.environ.get("HANDLE_FILE", "/run/gateway/fcm-token"))
 
@@ -22,7 +22,7 @@ def read_handle() -> str | None:
     return HANDLE_FILE.read_text() if HANDLE_FILE.exists() else None
 
 
-def main() -> int:
+def register() -> None:
     agent = Agent(
         app="greenhouse-sensor",
         hub=os.environ.get("HUB", "my-hub"),
@@ -35,7 +35,15 @@ def main() -> int:
     print(f"{report.outcome}: installation {report.installation_id}, {report.requests} request(s)")
     if report.outcome is Outcome.WAITING:
         print(f"not registered yet: {report.error}", file=sys.stderr)
+
+
+def main() -> int:
+    try:
+        register()
+    except NhagentError as error:  # what a person must mend: no key, a wrong hub, a key that is refused
+        print(f"not registered: {error}", file=sys.stderr)
     # The device does its work either way: the next start goes on where this one stopped.
+    print("the device's own work")
     return 0
 
 

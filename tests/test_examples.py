@@ -94,6 +94,25 @@ def test_embedded_start_up_before_and_after_the_gateway_has_written_the_handle(
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        ({"NHAGENT_CONNECTION_STRING": ""}, "no connection string was found"),
+        ({"NHAGENT_CONNECTION_STRING": "Endpoint=nonsense"}, "not registered: "),
+        ({"HUB": "no such hub"}, "not registered: "),
+    ],
+    ids=["no key", "no connection string", "no hub"],
+)
+def test_embedded_device_does_its_work_whatever_is_wrong(
+    run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, mistake: dict[str, str], told: str
+) -> None:
+    (tmp_path / "token").write_text("token-1")
+    ended = run("embedded_startup.py", HANDLE_FILE=str(tmp_path / "token"), **mistake)
+    assert (ended.returncode, ended.stdout) == (0, "the device's own work\n")
+    assert told in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_asyncio_app_follows_its_subscription(
     run: Callable[..., subprocess.CompletedProcess[str]], notification_hub: Emulator
 ) -> None:
