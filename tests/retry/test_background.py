@@ -6,11 +6,12 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nhagent import Report
+from nhagent import Report, channels
 from nhagent.errors import ConfigurationError
 from tests.device_under_test import PLAIN, Device
 from tests.events import HANG_SECONDS, HELD_SECONDS, comes_back, happens
@@ -207,3 +208,19 @@ def test_report_of_the_background_tells_how_long_its_turn_took(
     with device.agent(**settings, on_registered=reports.append).keep_fresh():
         assert happens(lambda: len(reports) == 1)
     assert 0.1 < reports[0].elapsed < time.monotonic() - began
+
+
+@pytest.mark.parametrize("change", ["written to", "replaced", "removed and made anew"])
+def test_file_that_a_channel_comes_from_is_followed(device: Device, tmp_path: Path, change: str) -> None:
+    path, other = tmp_path / "channel", tmp_path / "other"
+    path.write_text("https://push.example/1")
+    with device.agent(**PLAIN, channel=channels.from_file(path), sleep=None).keep_fresh():
+        assert happens(device.held)
+        if change == "replaced":
+            other.write_text("https://push.example/2")
+            other.rename(path)
+        else:
+            if change == "removed and made anew":
+                path.unlink()
+            path.write_text("https://push.example/2")
+        assert happens(lambda: device.held()[0]["pushChannel"] == "https://push.example/2")

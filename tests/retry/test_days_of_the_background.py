@@ -239,3 +239,18 @@ def test_background_of_a_device_whose_key_is_refused_tells_the_app(device: Devic
     days.live(device.agent(**PLAIN, clock=days.clock, sleep=days.sleep, on_error=told.append))
     assert told
     assert all(isinstance(error, Unauthorized) for error in told)
+
+
+def test_channel_sources_are_asked_every_quarter_of_an_hour(device: Device) -> None:
+    days = Days(device.hub, DAY)
+    asked: list[datetime] = []
+
+    def channel() -> str:
+        asked.append(days.clock())
+        return "https://push.example/1"
+
+    days.live(device.agent(**PLAIN, channel=channel, clock=days.clock, sleep=days.sleep))
+    pauses = [later - before for before, later in pairwise(asked)]
+    assert max(pauses) <= timedelta(minutes=15)
+    assert len(asked) > 90
+    assert device.seen() == ["PUT", "GET"], "no request more than without it"
