@@ -273,6 +273,7 @@ def test_expiry_is_renewed_at_half_its_life_and_by_no_patch(device: Device) -> N
     device.channel = "https://push.example/2"
     device.start(**keep)
     device.offset = timedelta(hours=6)
+    device.hub.set_clock(device.offset.total_seconds())
     device.start(**keep)
     assert device.seen() == ["PUT", "PUT", "PUT"]
     assert device.held()[0]["expirationTime"] > expiry
