@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nhagent.agent import Agent
 from nhagent.channels.source import as_source, ask
 from nhagent.commands.config import ConfigurationFile
-from nhagent.device.store import IDENTITY, LOCK, STATE, Store
+from nhagent.commands.memory import Memory
 from nhagent.errors import (
     ConfigurationError,
     Forbidden,
@@ -27,8 +26,6 @@ from nhagent.hub.connection import ConnectionString
 from nhagent.models import Platform
 from nhagent.reconcile.declaration import PRIMARY, Declaration, tile_name
 from nhagent.reconcile.identity import new_installation_id
-from nhagent.reconcile.readings import WAIT_FOR_ANOTHER, known_channels, why_refused
-from nhagent.registrars.records import rows_in
 from nhagent.secret import Secret
 from nhagent.session.credential_chain import CredentialChain, checked_connection_string
 from nhagent.session.hub_session import HubSession
@@ -37,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from nhagent.channels.source import ChannelSource
+    from nhagent.hub.client import HubClient
     from nhagent.models import PushChannel
 
 
@@ -142,42 +140,6 @@ def check_connection_string(text: str, hub: str, *, allow_full_access: bool) -> 
         Secret(text), "the connection string", hub, allow_full_access=allow_full_access
     )
     return connection.key_name, connection.namespace
-
-
-class Memory:
-    """What a device remembers, read again at each question. Nothing is written.
-
-    Args:
-        folder: the device's state folder.
-
-    Attributes:
-        files: the files that change with what is remembered: the identity's, which has what a command was
-            asked for, and the state's.
-        lock: the file that whoever writes holds locked.
-    """
-
-    def __init__(self, folder: str) -> None:
-        self.files = (str(Path(folder, IDENTITY)), str(Path(folder, STATE)))
-        self.lock = str(Path(folder, LOCK))
-        self._store = Store(folder)
-
-    def has_record(self) -> bool:
-        """Whether the hub has accepted the device, in either style, and is not known to have lost it."""
-        return bool(self._store.load().state.accepted.records)
-
-    def registrations(self) -> list[str]:
-        """The ids of the registrations that the hub has accepted; none for an installation."""
-        rows = rows_in(self._store.load().state.accepted).values()
-        return [row.id for row in rows if row.id and row.row is not None]
-
-    def channels(self) -> list[PushChannel]:
-        """Give the push channels that the device has, or had."""
-        return [channel for _, channel in known_channels(self._store.load().state)]
-
-    def refusal_of(self, platform: Platform, channel: PushChannel) -> tuple[str, str] | None:
-        """Say why a push channel must not be sent, and what to do; None where it may be."""
-        fact = why_refused(platform, channel, self._store.load().state)
-        return None if fact is None else (fact, WAIT_FOR_ANOTHER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,15 +256,9 @@ class WayToHub:
         def get() -> bool:
             client = session.open(seconds)
             try:
-                for registration_id in rows:
-                    client.get_registration(registration_id)
-                if not rows:
-                    client.get_installation(installation_id)
-            except (RecordNotFound, RegistrationGone):
-                return False
+                return _holds(client, installation_id, rows)
             finally:
                 skews.append(client.clock_skew)
-            return True
 
         is_held: bool | None = None
         error = None
@@ -348,3 +304,16 @@ class WayToHub:
 def _channel_name(tile_id: str | None) -> str:
     """The name of the device's own push channel, or of a tile's."""
     return PRIMARY if tile_id is None else tile_name(tile_id)
+
+
+def _holds(client: HubClient, installation_id: str, registrations: Iterable[str]) -> bool:
+    """Whether the hub holds all registrations of a device, or its installation where it has none."""
+    rows = tuple(registrations)
+    try:
+        for registration_id in rows:
+            client.get_registration(registration_id)
+        if not rows:
+            client.get_installation(installation_id)
+    except (RecordNotFound, RegistrationGone):
+        return False
+    return True
