@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nhagent.errors import NhagentError
     from nhagent.hub.client import HubClient
     from nhagent.hub.connection import ConnectionString
+    from nhagent.hub.held import HeldRegistration
     from nhagent.models import (
         BrowserChannel,
         Installation,
@@ -30,6 +31,7 @@ __all__ = [
     "BrowserChannel",
     "ConnectionString",
     "Drift",
+    "HeldRegistration",
     "HubClient",
     "Installation",
     "NhagentError",
@@ -51,6 +53,7 @@ _HOMES = {
     "BrowserChannel": "nhagent.models",
     "ConnectionString": "nhagent.hub.connection",
     "Drift": "nhagent.report",
+    "HeldRegistration": "nhagent.hub.held",
     "HubClient": "nhagent.hub.client",
     "Installation": "nhagent.models",
     "KEEP": "nhagent.reconcile.settings",

@@ -62,7 +62,8 @@ if TYPE_CHECKING:
 
     from nhagent.device.machine import MachineName
     from nhagent.filesystem import Disk
-    from nhagent.models import RawChannel, SecondaryTile, Template
+    from nhagent.literals import PlatformName, StyleName
+    from nhagent.models import Platform, RawChannel, SecondaryTile, Template
     from nhagent.reconcile.settings import Keep
     from nhagent.report import Report, Verification
     from nhagent.retry.background import Background
@@ -121,7 +122,7 @@ class Agent:
         *,
         app: str,
         hub: str,
-        platform: str | None = None,
+        platform: Platform | PlatformName | None = None,
         channel: RawChannel | Callable[[], RawChannel],
         tags: Iterable[str] | None = None,
         initial_tags: Iterable[str] | None = None,
@@ -131,7 +132,7 @@ class Agent:
         push_variables: Mapping[str, str] | None = None,
         expires_after: timedelta | None = None,
         owns_tags: bool = True,
-        style: str = "installation",
+        style: StyleName = "installation",
         connection_string: str | Callable[[], str] | None = None,
         token: Callable[[str], str] | None = None,
         endpoint: str | None = None,
@@ -246,7 +247,7 @@ class Agent:
         if before is not None and not before.is_alive:
             before.stop()  # one that never began gives way
         self._background = Background(
-            lambda thread: self._live(wait=thread.wait, lived=thread.lived),
+            lambda wait, lived: self._live(wait=wait, lived=lived),
             cut=self._session.cut,
             looks=self._inspector.look_at_files,
             sleep=self._settings.wait,

@@ -7,8 +7,7 @@ the attempts.
 
 from __future__ import annotations
 
-from enum import Enum
-
+from nhagent.curves import Curve
 from nhagent.visible import in_one_line, visible
 
 TYPE_CHECKING = False
@@ -16,14 +15,29 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any, ClassVar, Self
 
-
-class Curve(Enum):
-    """How the attempts after an error are spaced; see `nhagent.retry.backoff`."""
-
-    FAULT = "fault"  # a transient fault of the network or the hub: soon again
-    THROTTLE = "throttle"  # the hub asks for less: spread over minutes
-    LOCAL = "local"  # something on this device must change first: a minute and more
-    BLOCKED = "blocked"  # a person must change something: an hour and more
+__all__ = [
+    "ChannelError",
+    "ConcurrencyConflict",
+    "ConfigurationError",
+    "CredentialError",
+    "Forbidden",
+    "HeldBack",
+    "HubError",
+    "HubNotFound",
+    "HubUnavailable",
+    "InvalidRequest",
+    "KeyringLocked",
+    "NhagentError",
+    "QuotaExceeded",
+    "RecordNotFound",
+    "RegistrationGone",
+    "StateError",
+    "StateLocked",
+    "StateUnreadable",
+    "StateUnwritable",
+    "Throttled",
+    "Unauthorized",
+]
 
 
 class NhagentError(Exception):
@@ -52,6 +66,15 @@ class NhagentError(Exception):
 
     def __str__(self) -> str:
         return f"{self.fact}; {self.hint}" if self.hint else self.fact
+
+    def __eq__(self, other: object) -> bool:
+        """Whether two errors say the same of the same: a report with one is equal to its copy."""
+        if type(other) is not type(self):
+            return NotImplemented
+        return (self.args, vars(self)) == (other.args, vars(other))
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.args))
 
     def at(self, place: str) -> Self:
         """Give the same error with the place where it was found in front of its fact."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from nhagent import validation
+from nhagent.documents import Model
 from nhagent.errors import ConfigurationError
 from nhagent.push_channels import (
     BrowserChannel,
@@ -25,16 +26,21 @@ from nhagent.push_channels import (
     unvalidated_subscription,
 )
 from nhagent.template_validation import check_template
-from nhagent.values import EMPTY, Validated, altered, unvalidated
+from nhagent.values import EMPTY, altered, unvalidated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import ClassVar
+
+    from nhagent.literals import PlatformName
+    from nhagent.registrations import Registration
 
 __all__ = [
     "BrowserChannel",
     "Installation",
     "Platform",
+    "PlatformName",
     "PushChannel",
     "RawChannel",
     "Registration",
@@ -53,7 +59,7 @@ __all__ = [
 ]
 
 
-class Template(Validated):
+class Template(Model):
     """A template that the hub fills in for this device.
 
     Attributes:
@@ -69,9 +75,18 @@ class Template(Validated):
 
     body: str
     headers: Mapping[str, str] = EMPTY
-    tags: Sequence[str] = ()
+    tags: tuple[str, ...] = ()
     expiry: str | None = None
     _mappings = ("headers",)
+    if TYPE_CHECKING:  # what may be given is more than what is kept
+
+        def __init__(
+            self,
+            body: str,
+            headers: Mapping[str, str] = EMPTY,
+            tags: Iterable[str] = (),
+            expiry: str | None = None,
+        ) -> None: ...
 
     def _validate(self) -> None:
         if not validation.is_text(self.body) or not self.body.strip():
@@ -89,7 +104,7 @@ class Template(Validated):
         self.__dict__["tags"] = validation.checked_tags("template tags", self.tags)
 
 
-class SecondaryTile(Validated):
+class SecondaryTile(Model):
     """A secondary tile of a wns app: its own push channel, with its own tags and templates.
 
     Attributes:
@@ -104,18 +119,29 @@ class SecondaryTile(Validated):
     """
 
     channel: str | Callable[[], RawChannel] | None = None
-    tags: Sequence[str] = ()
+    tags: tuple[str, ...] = ()
     templates: Mapping[str, Template] = EMPTY
     push_channel_expired: bool = False
     _hidden = frozenset({"channel"})
     _mappings = ("templates",)
+    _models: ClassVar[Mapping[str, type[Model]]] = {"templates": Template}
+    _wire_names: ClassVar[Mapping[str, str]] = {"channel": "push_channel"}
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            channel: str | Callable[[], RawChannel] | None = None,
+            tags: Iterable[str] = (),
+            templates: Mapping[str, Template] = EMPTY,
+            push_channel_expired: bool = False,
+        ) -> None: ...
 
     def _validate(self) -> None:
         self.__dict__["tags"] = validation.checked_tags("secondary tile tags", self.tags)
         check_templates("secondary tile templates", self.templates, None, self.tags)
 
 
-class Installation(Validated):
+class Installation(Model):
     """One device as an Azure Notification Hub holds it.
 
     Source: REST reference, "Create or Overwrite an Installation" and "Installation properties".
@@ -136,7 +162,7 @@ class Installation(Validated):
     installation_id: str
     platform: Platform
     push_channel: PushChannel
-    tags: Sequence[str] = ()
+    tags: tuple[str, ...] = ()
     user_id: str | None = None
     push_variables: Mapping[str, str] = EMPTY
     templates: Mapping[str, Template] = EMPTY
@@ -145,6 +171,25 @@ class Installation(Validated):
     push_channel_expired: bool = False
     _hidden = frozenset({"push_channel"})
     _mappings = ("push_variables", "templates", "secondary_tiles")
+    _models: ClassVar[Mapping[str, type[Model]]] = {
+        "templates": Template,
+        "secondary_tiles": SecondaryTile,
+    }
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            installation_id: str,
+            platform: Platform | PlatformName,
+            push_channel: RawChannel,
+            tags: Iterable[str] = (),
+            user_id: str | None = None,
+            push_variables: Mapping[str, str] = EMPTY,
+            templates: Mapping[str, Template] = EMPTY,
+            secondary_tiles: Mapping[str, SecondaryTile] = EMPTY,
+            expiration_time: datetime | None = None,
+            push_channel_expired: bool = False,
+        ) -> None: ...
 
     def _validate(self) -> None:
         fields = self.__dict__
@@ -185,54 +230,6 @@ def check_channels_differ(installation: Installation) -> None:
                 "every tile has one of its own",
             )
         owners[channel] = name
-
-
-class Registration(Validated):
-    """A push channel with its tags, and with one template or none (then it is called native).
-
-    Source: REST reference, "Create a registration".
-
-    Attributes:
-        platform: which platform notification service reaches the device.
-        channel: the PNS handle; for baidu ``USER-CHANNEL``.
-        tags, push_variables: what sends are routed and filled in by.
-        template: what the hub fills in; None: native. Its own tags are not used: a registration has one list.
-        template_name: the template's name, if it has one.
-        secondary_tile_name: wns and mpns: the tile that the channel belongs to.
-        registration_id, etag, expiration_time: read-only: the hub's. The ETag is its bare counter; the time
-            is aware.
-
-    Raises:
-        ConfigurationError: a field breaks a rule.
-    """
-
-    platform: Platform
-    channel: PushChannel
-    tags: Sequence[str] = ()
-    push_variables: Mapping[str, str] = EMPTY
-    template: Template | None = None
-    template_name: str | None = None
-    secondary_tile_name: str | None = None
-    registration_id: str | None = None
-    etag: str | None = None
-    expiration_time: datetime | None = None
-    _hidden = frozenset({"channel"})
-    _mappings = ("push_variables",)
-
-    def _validate(self) -> None:
-        fields = self.__dict__
-        fields["platform"] = Platform.parse(self.platform)
-        fields["channel"] = read_channel(self.platform, self.channel, "channel")
-        fields["tags"] = validation.checked_tags("tags", self.tags)
-        validation.check_push_variables(self.push_variables)
-        if self.template is not None:
-            check_templates("template", {self.template_name or "unnamed": self.template}, self.platform)
-        elif self.template_name is not None:
-            raise ConfigurationError(
-                "template_name: there is no template that it could name", "give template too"
-            )
-        if self.secondary_tile_name is not None:
-            validation.check_name("secondary_tile_name", self.secondary_tile_name)
 
 
 def _check_moment(name: str, moment: object) -> None:
@@ -300,3 +297,16 @@ def check_tiles(platform: Platform, tiles: object) -> None:
         if not isinstance(tile, SecondaryTile):
             raise ConfigurationError(f"{place}: is not a SecondaryTile", "make one with SecondaryTile(…)")
         check_templates(f"{place}.templates", tile.templates, platform, tile.tags)
+
+
+def __getattr__(name: str) -> object:
+    """Give what an unchanged start does not need."""
+    if name == "Registration":
+        from nhagent.registrations import Registration
+
+        return Registration
+    if name == "PlatformName":
+        from nhagent.literals import PlatformName
+
+        return PlatformName
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from nhagent import validation
+from nhagent.documents import Model
 from nhagent.errors import ConfigurationError
-from nhagent.values import Validated, unvalidated
+from nhagent.values import unvalidated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Platform(StrEnum):
             ) from None
 
 
-class BrowserChannel(Validated):
+class BrowserChannel(Model):
     """A Web Push subscription: the push channel of platform ``browser``.
 
     Attributes:

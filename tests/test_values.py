@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import inspect
 import pickle
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,15 +14,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nhagent import (
+    KEEP,
     BrowserChannel,
     ConnectionString,
+    Drift,
+    HeldRegistration,
     Installation,
+    Outcome,
+    Plan,
     Platform,
     Registration,
+    Report,
     SecondaryTile,
+    Step,
     Template,
+    Verification,
+    errors,
 )
-from nhagent.errors import ConfigurationError
+from nhagent.errors import (
+    ChannelError,
+    ConfigurationError,
+    HeldBack,
+    HubError,
+    HubUnavailable,
+    NhagentError,
+)
 from nhagent.models import altered, fingerprint, unvalidated
 from tests.subscriptions import AUTH, KEYS, P256DH
 
@@ -31,6 +47,8 @@ WNS: dict[str, Any] = {
     "platform": "wns",
     "push_channel": "https://push.example/1",
 }
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+ERRORS = [getattr(errors, name) for name in errors.__all__]
 XML, WNS_TOAST = "<toast/>", {"X-WNS-Type": "wns/toast"}
 SUBSCRIPTION = {
     "endpoint": "https://push.example/1",
@@ -216,8 +234,61 @@ VALUES = [
         tags=["a", "b"],
     ),
     Registration(Platform.WNS, "https://x/", template=Template(XML, WNS_TOAST), template_name="t"),
+    HeldRegistration(
+        platform=Platform.WNS,
+        channel="https://x/",
+        tags=("$InstallationId:{a}",),
+        registration_id="1",
+        etag="2",
+    ),
     BrowserChannel("https://push.example/1", P256DH, AUTH),
+    Report(
+        Outcome.WAITING,
+        HubUnavailable("no answer", "wait", status=503, retry_after=5.0),
+        registration_ids={"native": "1"},
+        steps=("PUT",),
+        channel_errors={"channel": ChannelError("channel: none", pending=True)},
+        next_attempt=datetime(2030, 1, 1, tzinfo=UTC),
+    ),
+    Plan((Step("PUT", "installation", "a", "changed", ("tags",)),), {"channel": ChannelError("none")}),
+    Verification(False, (Drift("installation", "tags", "a", "b"),), ("channel",)),
 ]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *[kind("a fact", "a hint") for kind in ERRORS],
+        HubError("a", "b", status=429, detail="d", tracking_id="t", retry_after=1.5, server_time=NOW),
+        HeldBack("a", "b", not_before=NOW, status=429),
+        ChannelError("a", "b", pending=True),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_error_survives_copy_and_pickle(error: NhagentError) -> None:
+    for again in (copy.copy(error), copy.deepcopy(error), pickle.loads(pickle.dumps(error))):
+        assert type(again) is type(error)
+        assert (str(again), again.fact, again.hint, vars(again)) == (
+            str(error),
+            error.fact,
+            error.hint,
+            vars(error),
+        )
+        assert (again, hash(again)) == (error, hash(error))
+    assert error != type(error)("another fact", "a hint")
+    assert error != Exception("a fact", "a hint")
+
+
+def test_what_was_left_out_is_still_left_out_after_copy_and_pickle() -> None:
+    for again in (copy.copy(KEEP), copy.deepcopy(KEEP), pickle.loads(pickle.dumps(KEEP))):
+        assert again is KEEP
+
+
+def test_tags_are_tuples_however_they_were_given() -> None:
+    for tags in (["a", "b"], ("a", "b"), iter("ab"), {"a": 1, "b": 2}):
+        assert Template("{}", tags=tags).tags == ("a", "b")
+    assert Registration("gcm", "handle", ["a"]).tags == SecondaryTile(tags=["a"]).tags == ("a",)
+    assert Installation(**WNS, tags=["a"]).tags == ("a",)
 
 
 def test_connection_string_is_a_frozen_dataclass_whose_key_is_neither_shown_nor_pickled() -> None:

@@ -21,6 +21,7 @@ from nhagent.models import Platform, Registration, SecondaryTile, Template
 
 if TYPE_CHECKING:
     from nhagent.emulator import Emulator
+    from nhagent.literals import StyleName
     from nhagent.report import Report
 
 HUB: Final = "demo-hub"
@@ -47,7 +48,7 @@ class Device:
 
     hub: Emulator
     app: str
-    style: str
+    style: StyleName
     folder: str
     channel: str
     tile_channel: str | None = None

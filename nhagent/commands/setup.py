@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from nhagent.channels.source import ChannelSource
-    from nhagent.hub.client import HubClient
+    from nhagent.hub.operations import HubOperations
     from nhagent.models import PushChannel
 
 
@@ -254,11 +254,12 @@ class WayToHub:
         skews: list[float | None] = []
 
         def get() -> bool:
-            client = session.open(seconds)
+            hub = session.open(seconds)
             try:
-                return _holds(client, installation_id, rows)
+                return _holds(hub, installation_id, rows)
             finally:
-                skews.append(client.clock_skew)
+                reply = hub.last_reply
+                skews.append(None if reply is None else reply.clock_skew)
 
         is_held: bool | None = None
         error = None
@@ -293,7 +294,7 @@ class WayToHub:
         """
         tag = f"nhagent-check-{new_installation_id()}"
         try:
-            next(self._session.open(seconds).registrations_by_tag(tag), None)
+            next(iter(self._session.open(seconds).registrations_by_tag(tag)), None)
         except (Unauthorized, Forbidden):
             return False
         finally:
@@ -306,14 +307,14 @@ def _channel_name(tile_id: str | None) -> str:
     return PRIMARY if tile_id is None else tile_name(tile_id)
 
 
-def _holds(client: HubClient, installation_id: str, registrations: Iterable[str]) -> bool:
+def _holds(hub: HubOperations, installation_id: str, registrations: Iterable[str]) -> bool:
     """Whether the hub holds all registrations of a device, or its installation where it has none."""
     rows = tuple(registrations)
     try:
         for registration_id in rows:
-            client.get_registration(registration_id)
+            hub.get_registration(registration_id)
         if not rows:
-            client.get_installation(installation_id)
+            hub.get_installation(installation_id)
     except (RecordNotFound, RegistrationGone):
         return False
     return True

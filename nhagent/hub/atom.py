@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from nhagent.errors import ConfigurationError
 from nhagent.hub.checked import etag_from, is_registration_id
+from nhagent.hub.held import HeldRegistration
 from nhagent.hub.markup import Element, NotMarkup, escaped, parse
 from nhagent.hub.texts import quoted, split_tags
 from nhagent.hub.times import read_moment
@@ -94,7 +95,7 @@ def to_entry(registration: Registration) -> bytes:
     return entry
 
 
-def from_entry(document: bytes) -> Registration:
+def from_entry(document: bytes) -> HeldRegistration:
     """Read the entry that a POST, PUT or GET of one registration answers.
 
     Args:
@@ -112,7 +113,7 @@ def from_entry(document: bytes) -> Registration:
     return _from_entry(root)
 
 
-def from_feed(document: bytes) -> list[Registration]:
+def from_feed(document: bytes) -> list[HeldRegistration]:
     """Read the feed that a list answers.
 
     Args:
@@ -127,7 +128,7 @@ def from_feed(document: bytes) -> list[Registration]:
     root = _parsed(document)
     if root.name != "feed":
         raise NotARegistration(f"not a feed but an element {quoted(root.name)!r}")
-    rows: list[Registration] = []
+    rows: list[HeldRegistration] = []
     for entry in root.children:
         if entry.name != "entry":
             continue
@@ -189,7 +190,7 @@ def _parsed(document: bytes) -> Element:
         raise NotARegistration(str(error)) from None
 
 
-def _from_entry(entry: Element) -> Registration:
+def _from_entry(entry: Element) -> HeldRegistration:
     content = entry.child("content")
     if content is None or not content.children:
         raise NotARegistration("not a registration: the entry has no content")
@@ -204,7 +205,7 @@ def _from_entry(entry: Element) -> Registration:
         raise NotARegistration(f"not a registration of a known kind: {quoted(name)!r}")
     try:
         return unvalidated(
-            Registration,
+            HeldRegistration,
             platform=platform,
             channel=_channel(description, platform),
             tags=split_tags(description.child_text("Tags") or ""),
@@ -213,7 +214,7 @@ def _from_entry(entry: Element) -> Registration:
             template_name=description.child_text("TemplateName") or None,
             secondary_tile_name=description.child_text("SecondaryTileName") or None,
             registration_id=_registration_id(description),
-            etag=_etag(entry, description),
+            etag=_etag(entry, description) or "",
             expiration_time=read_moment(description.child_text("ExpirationTime")),
         )
     except NotARegistration:
@@ -260,9 +261,9 @@ def _variables(text: str | None) -> dict[str, str]:
     return {str(name): str(value) for name, value in variables.items()}
 
 
-def _registration_id(description: Element) -> str | None:
-    registration_id = description.child_text("RegistrationId") or None
-    if registration_id is not None and not is_registration_id(registration_id):
+def _registration_id(description: Element) -> str:
+    registration_id = description.child_text("RegistrationId") or ""
+    if registration_id and not is_registration_id(registration_id):
         raise NotARegistration("not a registration: its id cannot be one")
     return registration_id
 

@@ -17,6 +17,8 @@ MAX_ETAG_CHARACTERS: Final = 128
 MAX_TRACKING_ID_CHARACTERS: Final = 60
 """Shorter than any push channel that is made of letters and digits alone."""
 MAX_TOKEN_CHARACTERS: Final = 4096
+NOT_IN_TOKENS: Final = frozenset(" &#")
+"""What would end a continuation token within a query."""
 MAX_REGISTRATION_ID_CHARACTERS: Final = 512
 _WRITTEN_MARKS: Final = (("&quot;", '"'), ("%22", '"'), ('\\"', '"'))
 """A quotation mark as XML, a URL and JSON write it."""
@@ -87,9 +89,19 @@ def continuation_from(text: str | None) -> str | None:
     """
     if not text:
         return None
-    if len(text) > MAX_TOKEN_CHARACTERS or not _can_stand_in_a_header(text) or " " in text:
+    if not is_continuation(text):
         raise ValueError("its continuation token cannot be sent back")
     return text
+
+
+def is_continuation(token: object) -> bool:
+    """Tell whether something can be a continuation token: it is put into a query as it is."""
+    return (
+        isinstance(token, str)
+        and 0 < len(token) <= MAX_TOKEN_CHARACTERS
+        and _can_stand_in_a_header(token)
+        and NOT_IN_TOKENS.isdisjoint(token)
+    )
 
 
 def registration_id_from(location: str | None) -> str | None:

@@ -1,27 +1,25 @@
 """A client of a notification hub, for devices, backends and tools: one method per operation.
 
 Every call is one request: nothing here waits or tries again (a list asks page after page, and
-`HubClient.modify_registration` reads again on a conflict). Life cycle: make a client, call it, close it (or
-use it as a context manager). It is for one thread at a time.
+`HubClient.modify_registration` reads again on a conflict). Life cycle: make a client, call it from any
+thread, close it (or use it as a context manager).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
 from nhagent.hub.connection import EXCHANGE_SECONDS, ConnectionString
 from nhagent.hub.exchange import HubExchange, TokenSource
-from nhagent.hub.installation_operations import InstallationOperations
-from nhagent.hub.registration_operations import RegistrationOperations
-from nhagent.models import PushChannel
+from nhagent.hub.operations import HubOperations
 from nhagent.secret import NO_LOCALS, hidden
 
 
-class HubClient(InstallationOperations, RegistrationOperations):
-    """A notification hub's REST interface.
+class HubClient(HubOperations):
+    """A notification hub's REST interface. Each thread that uses it at the same time has its own connection.
 
     Args:
         connection_string: text, a `ConnectionString`, or a callable giving a SAS token (then ``endpoint`` is
@@ -49,7 +47,7 @@ class HubClient(InstallationOperations, RegistrationOperations):
         credential = hidden(connection_string)
         del connection_string  # a traceback would show it
         with NO_LOCALS:
-            self._exchange = HubExchange(
+            exchange = HubExchange(
                 credential,
                 hub,
                 endpoint=endpoint,
@@ -57,6 +55,7 @@ class HubClient(InstallationOperations, RegistrationOperations):
                 timeout=timeout,
                 clock=clock or (lambda: datetime.now(UTC)),
             )
+        super().__init__(exchange)
 
     def __enter__(self) -> Self:
         return self
@@ -79,26 +78,6 @@ class HubClient(InstallationOperations, RegistrationOperations):
         """Seconds that the hub's clock was ahead of ours at its last reply, or None before the first."""
         return self._exchange.clock_skew
 
-    def hide(self, channels: Callable[[], Iterable[PushChannel]]) -> None:
-        """Keep push channels out of every error, whoever quotes them.
-
-        Args:
-            channels: gives those to hide; the ones of a request are hidden in any case.
-        """
-        self._exchange.channels = channels
-
     def close(self) -> None:
-        """Close the connection to the hub."""
+        """Close the connections to the hub."""
         self._exchange.close()
-
-    def allow(self, seconds: float) -> None:
-        """Set how long all that is asked from now on may take.
-
-        Args:
-            seconds: for one whole exchange, and for a list of many pages.
-        """
-        self._exchange.allow(seconds)
-
-    def cut(self) -> None:
-        """End the exchange under way, from another thread: it and all later ones raise `HubUnavailable`."""
-        self._exchange.cut()

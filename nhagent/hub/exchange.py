@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from math import inf
+from threading import Lock, local
 from time import monotonic
 from typing import Final
 from urllib.parse import quote, unquote
@@ -67,8 +68,15 @@ class HubRequest(Value):
     _hidden = frozenset({"body", "query", "channels"})
 
 
+class _OfThread(local):
+    """What each thread has of its own."""
+
+    last_reply: HubReply | None = None
+    redact: Callable[[str], str] = staticmethod(redacted)
+
+
 class HubExchange:
-    """The way to one hub, for one thread at a time.
+    """The way to one hub, for any thread: each exchange has a connection to itself, kept for later ones.
 
     Args:
         connection_string, hub, endpoint, ca_bundle, timeout, clock: as for `nhagent.hub.client.HubClient`.
@@ -78,6 +86,7 @@ class HubExchange:
             only where there is something to redact.
         requests_sent: how many requests were sent.
         clock_skew: seconds that the hub's clock was ahead of ours at its last reply, or None.
+        of_thread: the facts about this thread's last exchange as ``last_reply``; None where none came.
 
     Raises:
         ConfigurationError: an argument is wrong; nothing was sent.
@@ -95,10 +104,12 @@ class HubExchange:
     ) -> None:
         self._hub = validation.checked_hub_name(hub)
         self._clock = clock
-        self._redact: Callable[[str], str] = redacted
         self.channels: Callable[[], Iterable[PushChannel]] = tuple
         self.requests_sent = 0
         self.clock_skew: float | None = None
+        self.of_thread = _OfThread()
+        self._counting = Lock()
+        self._is_cut = False
         self._lists_end = inf
         credential: Secret[str] | ConnectionString | TokenSource = connection_string
         if isinstance(credential, Secret) and isinstance(credential.reveal(), str):
@@ -117,11 +128,14 @@ class HubExchange:
         self._credential = credential
         self._endpoint = read_endpoint(endpoint, "endpoint")
         validation.check_seconds("timeout", timeout)
-        self._transport = Transport(ca_bundle=ca_bundle, timeout=timeout)
+        self._ca_bundle = ca_bundle
+        self._timeout = timeout
+        self._transports = [Transport(ca_bundle=ca_bundle, timeout=timeout)]
+        self._idle = [*self._transports]
 
     def allow(self, seconds: float) -> None:
         """Set how long all that is asked from now on may take, in seconds: an exchange, and a whole list."""
-        self._transport.timeout = min(seconds, EXCHANGE_SECONDS)
+        self._timeout = min(seconds, EXCHANGE_SECONDS)
         self._lists_end = monotonic() + seconds
 
     def check_time_for_list(self) -> None:
@@ -141,12 +155,15 @@ class HubExchange:
         return f"hub {self._hub!r} at {self._endpoint}"
 
     def cut(self) -> None:
-        """End the exchange under way, from another thread, and let no other begin."""
-        self._transport.cut()
+        """End the exchanges under way, from another thread, and let no other begin."""
+        self._is_cut = True
+        for transport in tuple(self._transports):
+            transport.cut()
 
     def close(self) -> None:
-        """Close the connection."""
-        self._transport.close()
+        """Close the connections."""
+        for transport in tuple(self._transports):
+            transport.close()
 
     @hiding_arguments
     def make(self, request: HubRequest) -> tuple[Response, HubReply]:
@@ -165,28 +182,46 @@ class HubExchange:
         """
         resource = f"{self._endpoint}/{quote(self._hub)}/{request.path}"
         token = self._signed(resource)
-        self._redact = lambda text: redacted(
+        of_thread = self.of_thread
+        of_thread.last_reply = None
+        of_thread.redact = lambda text: redacted(
             text,
             secrets=(*_keys_of(self._credential), *_secrets_of(token.reveal())),
             marks=marks_of((*request.channels, *self.channels())),
         )
         query = "&".join((f"api-version={API_VERSION}", *request.query))
         sent = self._clock()
-        self.requests_sent += 1
-        response = self._transport.send(
+        with self._counting:
+            self.requests_sent += 1
+        response = self._sent(
             Request(request.method, f"{resource}?{query}", _headers_of(request, token), request.body)
         )
         facts = read_facts(response, sent=sent, received=self._clock())
         self.clock_skew = facts.clock_skew
+        of_thread.last_reply = facts
         raise_for_error(
             response,
             facts,
             hub=self._hub,
             record=request.record,
             right=request.right,
-            redact=self._redact,
+            redact=of_thread.redact,
         )
         return response, facts
+
+    def _sent(self, request: Request) -> Response:
+        try:
+            transport = self._idle.pop()
+        except IndexError:  # other threads are using all that there are
+            transport = Transport(ca_bundle=self._ca_bundle)
+            self._transports.append(transport)
+        transport.timeout = self._timeout
+        if self._is_cut:  # looked at last: a cut that comes later finds the transport
+            transport.cut()
+        try:
+            return transport.send(request)
+        finally:
+            self._idle.append(transport)
 
     def _signed(self, resource: str) -> Secret[str]:
         """Give a token for a resource: signed by the key, or the callable's."""
@@ -205,7 +240,7 @@ class HubExchange:
             The error, to be raised.
         """
         return HubUnavailable(
-            f'hub "{self._hub}": the reply ({reply.status}) cannot be read ({self._redact(why)})',
+            f'hub "{self._hub}": the reply ({reply.status}) cannot be read ({self.of_thread.redact(why)})',
             "find out what answers in the hub's place",
             status=reply.status,
             tracking_id=reply.tracking_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -18,21 +18,18 @@ from nhagent.secret import hiding_arguments
 
 
 class InstallationOperations:
-    """The part of `nhagent.hub.client.HubClient` that reads and writes installations."""
+    """The part of `nhagent.hub.operations.HubOperations` that reads and writes installations."""
 
     _exchange: HubExchange
 
     @hiding_arguments
-    def put_installation(self, installation: Installation) -> HubReply:
+    def put_installation(self, installation: Installation) -> None:
         """Create an installation, or overwrite the one of the same id with this one, whole.
 
         Source: REST reference, "Create or Overwrite an Installation".
 
         Args:
             installation: what the hub shall hold.
-
-        Returns:
-            Facts about the exchange.
 
         Raises:
             HubError: see `nhagent.errors`; ``InvalidRequest`` carries all that the hub found wrong.
@@ -44,13 +41,12 @@ class InstallationOperations:
                 "make one with Installation(…)",
             )
         tiles = (str(tile.channel) for tile in installation.secondary_tiles.values())
-        _, reply = self._installation(
+        self._installation(
             "PUT", installation.installation_id, to_json(installation), (installation.push_channel, *tiles)
         )
-        return reply
 
     @hiding_arguments
-    def get_installation(self, installation_id: str) -> tuple[Installation, HubReply]:
+    def get_installation(self, installation_id: str) -> Installation:
         """Read an installation. For debugging and rare checks: the service throttles this tightly.
 
         Source: REST reference, "Read an Installation".
@@ -59,7 +55,7 @@ class InstallationOperations:
             installation_id: which one.
 
         Returns:
-            The installation as the hub holds it, which is not validated, and facts about the exchange.
+            The installation as the hub holds it, which is not validated.
 
         Raises:
             RecordNotFound: the hub does not hold it.
@@ -72,10 +68,10 @@ class InstallationOperations:
             raise self._exchange.unreadable(reply, str(error)) from None
         if held.installation_id.lower() != installation_id.lower():
             raise self._exchange.unreadable(reply, "it is another installation")
-        return held, reply
+        return held
 
     @hiding_arguments
-    def patch_installation(self, installation_id: str, operations: Sequence[dict[str, Any]]) -> HubReply:
+    def patch_installation(self, installation_id: str, operations: Sequence[Mapping[str, Any]]) -> None:
         """Change parts of an installation, in the hub's own dialect of JSON Patch.
 
         Source: REST reference, "Patch an Installation"; see `nhagent.hub.installations`.
@@ -84,28 +80,28 @@ class InstallationOperations:
             installation_id: which one.
             operations: objects with ``op``, ``path`` and, but for remove, ``value``.
 
-        Returns:
-            Facts about the exchange.
-
         Raises:
             RecordNotFound: the hub does not hold it.
             HubError: see `nhagent.errors`.
-            ConfigurationError: the operations are not a list; nothing was sent.
+            ConfigurationError: the operations are not a list of objects of JSON; nothing was sent.
         """
         if isinstance(operations, str | bytes) or not isinstance(operations, Sequence):
             raise ConfigurationError(
                 f"patch_installation: a {type(operations).__name__} is not a list",
                 "give a list of operations",
             )
+        if not all(isinstance(operation, Mapping) for operation in operations):
+            raise ConfigurationError(
+                "patch_installation: an operation is not an object", "give op, path and value by name"
+            )
         channels = [
             _channel_in(operation["value"])
             for operation in operations
             if str(operation.get("path", "")).lower().endswith("/pushchannel") and operation.get("value")
         ]
-        _, reply = self._installation("PATCH", installation_id, list(operations), channels)
-        return reply
+        self._installation("PATCH", installation_id, list(map(dict, operations)), channels)
 
-    def delete_installation(self, installation_id: str) -> HubReply:
+    def delete_installation(self, installation_id: str) -> None:
         """Delete an installation. It is no error if the hub does not hold it.
 
         Source: REST reference, "Delete an Installation".
@@ -113,14 +109,10 @@ class InstallationOperations:
         Args:
             installation_id: which one.
 
-        Returns:
-            Facts about the exchange.
-
         Raises:
             HubError: see `nhagent.errors`.
         """
-        _, reply = self._installation("DELETE", installation_id)
-        return reply
+        self._installation("DELETE", installation_id)
 
     def _installation(
         self,
@@ -130,16 +122,26 @@ class InstallationOperations:
         channels: Sequence[PushChannel] = (),
     ) -> tuple[Response, HubReply]:
         validation.check_installation_id(installation_id)
+        record = f"installation {installation_id}"
         return self._exchange.make(
             HubRequest(
                 method,
                 f"installations/{quote(installation_id, safe='')}",
-                f"installation {installation_id}",
-                None if document is None else compact(document),
+                record,
+                None if document is None else _written(record, document),
                 "application/json-patch+json" if method == "PATCH" else "application/json",
                 channels=channels,
             )
         )
+
+
+def _written(record: str, document: object) -> bytes:
+    try:
+        return compact(document)
+    except (TypeError, ValueError, RecursionError):
+        raise ConfigurationError(
+            f"{record}: what is to be sent is not JSON", "give text in its place"
+        ) from None
 
 
 def _channel_in(value: object) -> PushChannel:

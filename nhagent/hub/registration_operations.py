@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 from urllib.parse import quote
 
 from nhagent import validation
-from nhagent.errors import ConcurrencyConflict, ConfigurationError
+from nhagent.errors import ConcurrencyConflict, ConfigurationError, HubUnavailable
 from nhagent.hub.atom import NotARegistration, from_entry, from_feed, to_entry
 from nhagent.hub.channel_filter import by_own_field, by_uri
-from nhagent.hub.checked import continuation_from, etag_to_send, is_registration_id, registration_id_from
+from nhagent.hub.checked import continuation_from, registration_id_from
 from nhagent.hub.exchange import HubExchange, HubRequest
-from nhagent.hub.replies import LISTEN, HubReply
-from nhagent.hub.texts import owner_in
+from nhagent.hub.held import HeldRegistration, Page, Registrations
+from nhagent.hub.registration_checks import check_writable, etag_for, path_of, place_of
+from nhagent.hub.replies import LISTEN
 from nhagent.models import Platform, PushChannel, Registration
-from nhagent.secret import NO_LOCALS, Secret, hiding_arguments
+from nhagent.secret import Secret, hiding_arguments
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from nhagent.literals import PlatformName
 
 PAGE_SIZE: Final = 100
 """Registrations asked for at once: what the service gives by itself."""
@@ -28,20 +33,14 @@ _ATOM_TYPE: Final = "application/atom+xml;type=entry;charset=utf-8"
 
 
 class RegistrationOperations:
-    """The part of `nhagent.hub.client.HubClient` that reads and writes registrations.
-
-    What the hub gave is not validated by our rules.
-    """
+    """The part of `nhagent.hub.operations.HubOperations` that reads and writes registrations."""
 
     _exchange: HubExchange
 
-    def create_registration_id(self) -> tuple[str, HubReply]:
-        """Get a new registration id, to be put to use by `create_or_update_registration`.
+    def create_registration_id(self) -> str:
+        """Get a new registration id, to be put to use by `put_registration`.
 
         Source: REST reference, "Create a registration ID".
-
-        Returns:
-            The id, and facts about the exchange.
 
         Raises:
             HubError: see `nhagent.errors`.
@@ -50,20 +49,20 @@ class RegistrationOperations:
         registration_id = registration_id_from(response.headers.get("location"))
         if registration_id is None:
             raise self._exchange.unreadable(reply, "it names no registration id")
-        return registration_id, reply
+        return registration_id
 
     @hiding_arguments
-    def create_registration(self, registration: Registration) -> tuple[Registration, HubReply]:
+    def create_registration(self, registration: Registration) -> HeldRegistration:
         """Create a registration under an id of the hub's making. Every call makes another one.
 
-        A device uses `create_registration_id` and `create_or_update_registration`: a lost reply then makes no
-        duplicate. Source: REST reference, "Create a registration".
+        A device uses `create_registration_id` and `put_registration`: a lost reply then makes no duplicate.
+        Source: REST reference, "Create a registration".
 
         Args:
             registration: what the hub shall hold.
 
         Returns:
-            The registration as the hub holds it, and facts about the exchange.
+            The registration as the hub holds it.
 
         Raises:
             HubError: see `nhagent.errors`.
@@ -72,9 +71,7 @@ class RegistrationOperations:
         return self._registration("POST", "registrations", "the registration", registration)
 
     @hiding_arguments
-    def create_or_update_registration(
-        self, registration_id: str, registration: Registration
-    ) -> tuple[Registration, HubReply]:
+    def put_registration(self, registration_id: str, registration: Registration) -> HeldRegistration:
         """Write a registration whole under this id, whatever it holds.
 
         Source: REST reference, "Create or update a registration".
@@ -84,7 +81,7 @@ class RegistrationOperations:
             registration: what the hub shall hold.
 
         Returns:
-            The registration as the hub holds it, and facts about the exchange.
+            The registration as the hub holds it.
 
         Raises:
             RegistrationGone: this id can never be used again.
@@ -95,8 +92,8 @@ class RegistrationOperations:
 
     @hiding_arguments
     def update_registration(
-        self, registration_id: str, registration: Registration, etag: str = "*"
-    ) -> tuple[Registration, HubReply]:
+        self, registration_id: str, registration: Registration, etag: str | None = None
+    ) -> HeldRegistration:
         """Write a registration whole if it is still as it was read.
 
         Source: REST reference, "Update a registration".
@@ -104,23 +101,27 @@ class RegistrationOperations:
         Args:
             registration_id: which one.
             registration: what the hub shall hold.
-            etag: the ETag with which it was read; ``*``: any.
+            etag: the ETag with which it was read; None: that of ``registration``, which was read from the
+                hub; ``*``: whatever it has.
 
         Returns:
-            The registration as the hub holds it, and facts about the exchange.
+            The registration as the hub holds it.
 
         Raises:
             ConcurrencyConflict: somebody else has changed it since.
             RecordNotFound: the hub does not hold it.
             HubError: see `nhagent.errors`.
-            ConfigurationError: a text cannot be sent, or the id is not valid; nothing was sent.
+            ConfigurationError: there is no ETag of this very registration, a text cannot be sent, or the id
+                is not valid; nothing was sent.
         """
-        return self._of_id("PUT", registration_id, registration, _checked_etag(etag))
+        return self._of_id(
+            "PUT", registration_id, registration, etag_for(registration_id, registration, etag)
+        )
 
     @hiding_arguments
     def modify_registration(
-        self, registration_id: str, change: Callable[[Registration], Registration]
-    ) -> tuple[Registration, HubReply]:
+        self, registration_id: str, change: Callable[[HeldRegistration], Registration]
+    ) -> HeldRegistration:
         """Read a registration, change it and write it back; after a conflict again, five times at most.
 
         Args:
@@ -128,26 +129,26 @@ class RegistrationOperations:
             change: gives the changed registration; called again with what somebody else made of it.
 
         Returns:
-            The registration as the hub holds it, and facts about the last exchange.
+            The registration as the hub holds it.
 
         Raises:
             ConcurrencyConflict: somebody else was faster every time.
             RecordNotFound: the hub does not hold it.
             HubError: see `nhagent.errors`.
-            ConfigurationError: it belongs to an installation; nothing was written.
+            ConfigurationError: it belongs to an installation, or has no ETag; nothing was written.
         """
         for attempt in range(MODIFY_TRIES):
-            held, _ = self.get_registration(registration_id)
-            _check_writable(f"registration {registration_id}", held)
+            held = self.get_registration(registration_id)
+            check_writable(f"registration {registration_id}", held)
             try:
-                return self.update_registration(registration_id, change(held), held.etag or "*")
+                return self.update_registration(registration_id, change(held), held.etag or None)
             except ConcurrencyConflict:
                 if attempt == MODIFY_TRIES - 1:
                     raise
         raise AssertionError  # the loop returns or raises
 
     @hiding_arguments
-    def get_registration(self, registration_id: str) -> tuple[Registration, HubReply]:
+    def get_registration(self, registration_id: str) -> HeldRegistration:
         """Read a registration.
 
         Source: REST reference, "Read a registration".
@@ -156,7 +157,7 @@ class RegistrationOperations:
             registration_id: which one.
 
         Returns:
-            The registration as the hub holds it, and facts about the exchange.
+            The registration as the hub holds it.
 
         Raises:
             RecordNotFound: the hub does not hold it.
@@ -164,34 +165,39 @@ class RegistrationOperations:
         """
         return self._of_id("GET", registration_id)
 
-    def delete_registration(self, registration_id: str, etag: str = "*") -> HubReply:
+    @hiding_arguments
+    def delete_registration(
+        self, registration_or_id: HeldRegistration | str, etag: str | None = None
+    ) -> None:
         """Delete a registration if it is still as it was read.
 
         Source: REST reference, "Delete a registration".
 
         Args:
-            registration_id: which one.
-            etag: the ETag with which it was read; ``*``: any.
-
-        Returns:
-            Facts about the exchange.
+            registration_or_id: which one.
+            etag: the ETag with which it was read; None: that of the registration that is given; ``*``:
+                whatever it has.
 
         Raises:
             ConcurrencyConflict: somebody else has changed it since.
             RecordNotFound: the hub does not hold it: as good as deleted.
             HubError: see `nhagent.errors`.
+            ConfigurationError: there is no ETag, or the id is not valid; nothing was sent.
         """
-        path, record = _place_of(registration_id)
-        _, reply = self._exchange.make(HubRequest("DELETE", path, record, etag=_checked_etag(etag)))
-        return reply
+        given = registration_or_id
+        registration_id = given.registration_id if isinstance(given, HeldRegistration) else given
+        path, record = place_of(registration_id)
+        matched = etag_for(registration_id, given, etag)
+        self._exchange.make(HubRequest("DELETE", path, record, etag=matched))
 
+    @hiding_arguments
     def registrations_by_channel(
         self,
         channel: PushChannel,
         *,
-        platform: Platform | str | None = None,
+        platform: Platform | PlatformName | None = None,
         by_channel_uri: bool = False,
-    ) -> Iterator[Registration]:
+    ) -> Registrations:
         """List every registration of a push channel, those that installations make among them.
 
         Needs the Listen right. Source: REST reference, "Read all registrations with a channel".
@@ -202,16 +208,16 @@ class RegistrationOperations:
             by_channel_uri: ask for the field of every platform all the same.
 
         Returns:
-            The registrations, asked for page by page while they are iterated over.
+            The list; the hub is asked while it is iterated over.
 
         Raises:
-            HubError: see `nhagent.errors`; raised while iterating.
+            ConfigurationError: there is no such platform.
         """
         own = None if platform is None else Platform.parse(platform)
         asked = by_uri(channel, own) if by_channel_uri else by_own_field(channel, own)
-        return self._pages("registrations", f"$filter={quote(asked, safe='')}", channels=(channel,))
+        return self._list("registrations", f"$filter={quote(asked, safe='')}", channels=(channel,))
 
-    def registrations_by_tag(self, tag: str) -> Iterator[Registration]:
+    def registrations_by_tag(self, tag: str) -> Registrations:
         """List every registration with a tag.
 
         Needs the Manage right. Source: REST reference, "Read all registrations with a tag".
@@ -220,60 +226,50 @@ class RegistrationOperations:
             tag: the tag.
 
         Returns:
-            The registrations, asked for page by page while they are iterated over.
+            The list; the hub is asked while it is iterated over.
 
         Raises:
-            HubError: see `nhagent.errors`; raised while iterating.
+            ConfigurationError: it is no text, or empty.
         """
-        return self._pages(f"tags/{quote(tag, safe='')}/registrations", right=MANAGE)
+        if not validation.is_text(tag) or not tag:
+            raise ConfigurationError(f"tag {validation.shown(tag)}: not a tag", "give the tag to look for")
+        return self._list(f"tags/{quote(tag, safe='')}/registrations", right=MANAGE)
 
-    def registrations(self) -> Iterator[Registration]:
+    def registrations(self) -> Registrations:
         """List every registration of the hub.
 
         Needs the Manage right. Source: REST reference, "Read all registrations".
 
         Returns:
-            The registrations, asked for page by page while they are iterated over.
-
-        Raises:
-            HubError: see `nhagent.errors`; raised while iterating.
+            The list; the hub is asked while it is iterated over.
         """
-        return self._pages("registrations", right=MANAGE)
+        return self._list("registrations", right=MANAGE)
 
-    def _pages(
+    def _list(
         self, path: str, *query: str, channels: Sequence[PushChannel] = (), right: str = LISTEN
-    ) -> Iterator[Registration]:
-        """Ask for page after page to the end; one is held at a time."""
+    ) -> Registrations:
         given = Secret((path, query, channels, right))
         del path, query, channels  # a traceback would show them
-        with NO_LOCALS:
-            yield from self._each_page(*given.reveal())
+        return Registrations(lambda token: self._page(*given.reveal(), token), self._endless, MAX_PAGES)
 
-    def _each_page(
-        self, path: str, query: Sequence[str], channels: Sequence[PushChannel], right: str
-    ) -> Iterator[Registration]:
-        seen: set[str | None] = {None}
-        token: str | None = None
-        for _ in range(MAX_PAGES):
-            parts = (f"$top={PAGE_SIZE}", *query, *([] if token is None else [f"continuationtoken={token}"]))
-            self._exchange.check_time_for_list()
-            response, reply = self._exchange.make(
-                HubRequest(
-                    "GET", path, "the list of registrations", query=parts, channels=channels, right=right
-                )
-            )
-            try:
-                page = from_feed(response.body)
-                token = continuation_from(response.headers.get("x-ms-continuationtoken"))
-            except ValueError as error:
-                raise self._exchange.unreadable(reply, str(error)) from None
-            yield from page
-            if token is None:
-                return
-            if token in seen:
-                break
-            seen.add(token)
-        raise self._exchange.unreadable(reply, "its list never ends")
+    def _page(
+        self, path: str, query: Sequence[str], channels: Sequence[PushChannel], right: str, token: str | None
+    ) -> Page:
+        parts = (f"$top={PAGE_SIZE}", *query, *([] if token is None else [f"continuationtoken={token}"]))
+        self._exchange.check_time_for_list()
+        response, reply = self._exchange.make(
+            HubRequest("GET", path, "the list of registrations", query=parts, channels=channels, right=right)
+        )
+        try:
+            rows = from_feed(response.body)
+            return Page(tuple(rows), continuation_from(response.headers.get("x-ms-continuationtoken")))
+        except ValueError as error:
+            raise self._exchange.unreadable(reply, str(error)) from None
+
+    def _endless(self) -> HubUnavailable:
+        reply = self._exchange.of_thread.last_reply
+        assert reply is not None  # the list has just been read
+        return self._exchange.unreadable(reply, "its list never ends")
 
     def _of_id(
         self,
@@ -281,8 +277,8 @@ class RegistrationOperations:
         registration_id: str,
         registration: Registration | None = None,
         etag: str | None = None,
-    ) -> tuple[Registration, HubReply]:
-        return self._registration(method, *_place_of(registration_id), registration, etag)
+    ) -> HeldRegistration:
+        return self._registration(method, *place_of(registration_id), registration, etag)
 
     def _registration(
         self,
@@ -291,9 +287,9 @@ class RegistrationOperations:
         record: str,
         registration: Registration | None = None,
         etag: str | None = None,
-    ) -> tuple[Registration, HubReply]:
-        if registration is not None:
-            _check_writable(record, registration)
+    ) -> HeldRegistration:
+        if method != "GET":
+            check_writable(record, registration)
         body = None if registration is None else to_entry(registration)
         channels = () if registration is None else (registration.channel,)
         response, reply = self._exchange.make(
@@ -303,46 +299,6 @@ class RegistrationOperations:
             held = from_entry(response.body)
         except NotARegistration as error:
             raise self._exchange.unreadable(reply, str(error)) from None
-        if held.registration_id is not None and path not in {"registrations", _path_of(held.registration_id)}:
+        if held.registration_id and path not in {"registrations", path_of(held.registration_id)}:
             raise self._exchange.unreadable(reply, "it is another registration")
-        return held, reply
-
-
-def _place_of(registration_id: str) -> tuple[str, str]:
-    """Give the path of a registration, and what an error calls it."""
-    if not isinstance(registration_id, str) or not is_registration_id(registration_id):
-        raise ConfigurationError(
-            f"registration_id {validation.shown(registration_id)}: not a registration id",
-            "give one that the hub made",
-        )
-    return _path_of(registration_id), f"registration {registration_id}"
-
-
-def _path_of(registration_id: str) -> str:
-    return f"registrations/{quote(registration_id, safe='')}"
-
-
-def _check_writable(record: str, registration: Registration) -> None:
-    """Refuse what the service refuses: a row of an installation, or a tag that only it can give."""
-    owner = owner_in(registration.tags)
-    if owner is not None:
-        raise ConfigurationError(
-            f"{record}: belongs to installation {owner}, which writes its rows",
-            "change the installation, with patch_installation or put_installation",
-        )
-    reserved = next((tag for tag in registration.tags if tag.startswith("$")), None)
-    if reserved is not None:
-        raise ConfigurationError(
-            f"{record}: tag {validation.shown(reserved)} begins with $, as only the service's own do",
-            "leave the tag out",
-        )
-
-
-def _checked_etag(etag: str) -> str:
-    """Take an ETag in any quoting, and refuse one that cannot be sent."""
-    checked = etag_to_send(etag)
-    if checked is None:
-        raise ConfigurationError(
-            f"etag {validation.shown(etag)}: not an ETag", 'give the one with which it was read, or "*"'
-        )
-    return checked
+        return held

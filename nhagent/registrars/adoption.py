@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from nhagent.device.accepted import Deletion
 from nhagent.errors import ConfigurationError
 from nhagent.models import altered, check_templates
-from nhagent.registrars.first_run import owner_of
 from nhagent.registrars.protocol import INSTALLATION, REGISTRATION
 from nhagent.registrars.records import RegistrationRecord, rows_in
 
@@ -15,12 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from nhagent.device.accepted import Accepted
+    from nhagent.hub.held import HeldRegistration
     from nhagent.models import Installation, Registration, Template
 
 
 def adopted(
     rows: Mapping[str, Registration],
-    found: Mapping[str, Iterable[Registration]],
+    found: Mapping[str, Iterable[HeldRegistration]],
     accepted: Accepted,
     known_id: str | None,
 ) -> Accepted:
@@ -38,8 +38,8 @@ def adopted(
     gone: list[Deletion] = []
     names = {_place(row): name for name, row in rows.items()}
     for tile_id, listed in found.items():
-        for row in sorted(listed, key=lambda row: str(row.registration_id)):
-            owner, registration_id = owner_of(row), str(row.registration_id)
+        for row in sorted(listed, key=lambda row: row.registration_id):
+            owner, registration_id = row.installation_id, row.registration_id
             name = names.get((row.platform, tile_id, row.template is not None, row.template_name))
             if owner is not None:
                 gone += [Deletion(INSTALLATION, owner)] if owner == known_id else []
@@ -51,16 +51,16 @@ def adopted(
                 gone.append(Deletion(REGISTRATION, registration_id, row.etag or "*"))
     stored = {name: record.to_json() for name, record in records.items()}
     ours = {record.id for record in records.values()}
-    is_known = any(str(row.registration_id) in ours for listed in found.values() for row in listed)
+    is_known = any(row.registration_id in ours for listed in found.values() for row in listed)
     accepted = accepted.changed(style=REGISTRATION, records={**accepted.records, **stored}, adopted=is_known)
     return accepted.deleting(*gone)
 
 
-def declared_by(installation: Installation, rows: list[Registration]) -> Installation:
+def declared_by(installation: Installation, rows: list[HeldRegistration]) -> Installation:
     """Tell what must have been declared for the hub to hold these rows of the device's own channel."""
     ours = sorted(
-        (row for row in rows if owner_of(row) is None and row.platform == installation.platform),
-        key=lambda row: str(row.registration_id),
+        (row for row in rows if row.installation_id is None and row.platform == installation.platform),
+        key=lambda row: row.registration_id,
         reverse=True,  # the smallest id, which is adopted, has the last word
     )
     native = next((row for row in reversed(ours) if row.template is None), None)

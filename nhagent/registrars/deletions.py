@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final
 
-    from nhagent.hub.client import HubClient
-    from nhagent.models import Registration
+    from nhagent.hub.held import HeldRegistration
+    from nhagent.hub.operations import HubOperations
     from nhagent.steps import Step
 
 CHANNEL: Final = "channel"
@@ -64,7 +64,7 @@ def deletions(accepted: Accepted) -> list[Step]:
     return steps
 
 
-def applied(hub: HubClient, step: Step, accepted: Accepted) -> Accepted | None:
+def applied(hub: HubOperations, step: Step, accepted: Accepted) -> Accepted | None:
     """Make the exchange of a step that deletes, or looks for what to delete; None: it is another step.
 
     Raises:
@@ -77,7 +77,7 @@ def applied(hub: HubClient, step: Step, accepted: Accepted) -> Accepted | None:
     return None
 
 
-def swept(hub: HubClient, sweep: Sweep, accepted: Accepted) -> Accepted:
+def swept(hub: HubOperations, sweep: Sweep, accepted: Accepted) -> Accepted:
     """Ask the hub what it still holds for a channel: registrations, and installations by their tags."""
     from nhagent.errors import ConfigurationError
     from nhagent.models import Platform, read_channel
@@ -93,21 +93,18 @@ def swept(hub: HubClient, sweep: Sweep, accepted: Accepted) -> Accepted:
     return accepted.changed(lists_by_uri=lists.by_uri).swept(sweep, left)
 
 
-def deletions_of(rows: Iterable[Registration]) -> list[Deletion]:
+def deletions_of(rows: Iterable[HeldRegistration]) -> list[Deletion]:
     """What to delete so that the hub forgets these rows: a row of an installation goes with all of it."""
-    from nhagent.registrars.first_run import owner_of
-
     gone: list[Deletion] = []
     for row in rows:
-        owner = owner_of(row)
-        if owner is not None:
-            gone.append(Deletion(INSTALLATION, owner))
+        if row.installation_id is not None:
+            gone.append(Deletion(INSTALLATION, row.installation_id))
         else:
-            gone.append(Deletion(REGISTRATION, str(row.registration_id), row.etag or "*"))
+            gone.append(Deletion(REGISTRATION, row.registration_id, row.etag or "*"))
     return gone
 
 
-def _deleted(hub: HubClient, gone: Deletion, accepted: Accepted) -> Accepted:
+def _deleted(hub: HubOperations, gone: Deletion, accepted: Accepted) -> Accepted:
     """Delete one record; one that the hub does not hold is as good, and one that somebody changed stays."""
     from nhagent.errors import ConcurrencyConflict, RecordNotFound, RegistrationGone
 

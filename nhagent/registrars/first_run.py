@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Final
 from nhagent import validation
 from nhagent.errors import ConfigurationError, InvalidRequest
 from nhagent.hub.channel_filter import HAVE_TWO_FORMS
-from nhagent.hub.texts import owner_in
 from nhagent.logs import Log
 from nhagent.models import identity_of_channel
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from nhagent.hub.client import HubClient
-    from nhagent.models import Installation, Platform, PushChannel, Registration
+    from nhagent.hub.held import HeldRegistration
+    from nhagent.hub.operations import HubOperations
+    from nhagent.models import Installation, Platform, PushChannel
 
 _log = Log(__name__)
 
@@ -32,18 +32,18 @@ class ChannelLists:
     of any platform is asked for, once; which of the two it takes is remembered with what it has accepted.
 
     Args:
-        hub: the client to ask with.
+        hub: what is asked.
         by_uri: the hub has refused the platform's own field before.
 
     Attributes:
         by_uri: as given, or learnt since.
     """
 
-    def __init__(self, hub: HubClient, *, by_uri: bool) -> None:
+    def __init__(self, hub: HubOperations, *, by_uri: bool) -> None:
         self._hub = hub
         self.by_uri = by_uri
 
-    def of(self, installation: Installation) -> dict[str, list[Registration]]:
+    def of(self, installation: Installation) -> dict[str, list[HeldRegistration]]:
         """List what the hub holds for the device's channels: "" for its own, and by tile id.
 
         Rows of another channel are dropped: a hub may take it for the same one, or a proxy may have let them
@@ -59,7 +59,7 @@ class ChannelLists:
 
     def of_channel(
         self, platform: Platform, channel: PushChannel, limit: int = MAX_ROWS
-    ) -> list[Registration]:
+    ) -> list[HeldRegistration]:
         """List what the hub holds for one push channel, up to so many rows; see `of`.
 
         Raises:
@@ -77,33 +77,28 @@ class ChannelLists:
 
     def _rows(
         self, platform: Platform, channel: PushChannel, limit: int, *, by_uri: bool
-    ) -> list[Registration]:
+    ) -> list[HeldRegistration]:
         ours = identity_of_channel(platform, channel)
         rows = (
             row
             for row in self._hub.registrations_by_channel(channel, platform=platform, by_channel_uri=by_uri)
-            if row.registration_id not in {None, ".", ".."}
+            if row.registration_id not in {"", ".", ".."}
             and identity_of_channel(row.platform, row.channel) == ours
             and _has_usable_owner(row)
         )
         return list(islice(rows, limit))
 
 
-def is_whole(listed: Mapping[str, Collection[Registration]]) -> bool:
+def is_whole(listed: Mapping[str, Collection[HeldRegistration]]) -> bool:
     """Whether the lists may hold everything, so that none has to be asked for again."""
     return all(len(rows) < MAX_ROWS // len(listed) for rows in listed.values())
 
 
-def _has_usable_owner(row: Registration) -> bool:
+def _has_usable_owner(row: HeldRegistration) -> bool:
     """Whether the installation that a row names, if any, could be ours; one that cannot is left alone."""
     try:
-        validation.check_installation_id(owner_of(row) or "none")
+        validation.check_installation_id(row.installation_id or "none")
     except ConfigurationError as error:
         _log.warning("a registration of an installation is left out of a list: %s", error)
         return False
     return True
-
-
-def owner_of(row: Registration) -> str | None:
-    """Give the installation that a registration belongs to, or None."""
-    return owner_in(row.tags)

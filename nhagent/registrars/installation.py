@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     from nhagent.device.document import JsonObject
     from nhagent.errors import HubError
-    from nhagent.hub.client import HubClient
-    from nhagent.models import Installation, Registration
+    from nhagent.hub.held import HeldRegistration
+    from nhagent.hub.operations import HubOperations
+    from nhagent.models import Installation
     from nhagent.registrars.protocol import WritePolicy
     from nhagent.steps import Step
 
@@ -41,13 +42,13 @@ class InstallationRegistrar:
     """Keeps one installation at the hub; see `nhagent.registrars.protocol.Registrar`.
 
     Args:
-        open_hub: gives the client to send with; called when the first exchange is made, not before.
+        open_hub: gives the hub to ask; called when the first exchange is made, not before.
     """
 
     style = INSTALLATION
     carries_user_id = True
 
-    def __init__(self, open_hub: Callable[[], HubClient]) -> None:
+    def __init__(self, open_hub: Callable[[], HubOperations]) -> None:
         self._open_hub = open_hub
 
     def check(self, *, user_id: str | None, expires_after: timedelta | None) -> None:
@@ -82,7 +83,8 @@ class InstallationRegistrar:
         if record is None:
             return Observed({})
         try:
-            found, reply = self._open_hub().get_installation(record.installation.installation_id)
+            hub = self._open_hub()
+            found = hub.get_installation(record.installation.installation_id)
         except RecordNotFound as error:
             return Observed({INSTALLATION_RECORD: None}, at=error.server_time)
         marks = {"channel": found.push_channel_expired}
@@ -93,7 +95,7 @@ class InstallationRegistrar:
             {INSTALLATION_RECORD: to_json(found)},
             expired=tuple(name for name, is_dead in marks.items() if is_dead),
             alive=tuple(name for name, is_dead in marks.items() if not is_dead),
-            at=reply.server_time,
+            at=hub.server_time,
         )
 
     def compared(self, record: JsonObject) -> JsonObject:
@@ -133,21 +135,22 @@ class InstallationRegistrar:
         hub = self._open_hub()
         if isinstance(step, PutRecord):
             put: Any = step.becomes
-            at = hub.put_installation(put).server_time or now
-            return accepted.having(INSTALLATION_RECORD, to_json(put), at, whole=True)
+            hub.put_installation(put)
+            return accepted.having(INSTALLATION_RECORD, to_json(put), hub.server_time or now, whole=True)
         if isinstance(step, PatchRecord):
-            at = hub.patch_installation(step.id, step.operations).server_time or now
-            return accepted.having(INSTALLATION_RECORD, to_json(step.becomes), at, whole=False)
+            hub.patch_installation(step.id, step.operations)
+            after, at = to_json(step.becomes), hub.server_time or now
+            return accepted.having(INSTALLATION_RECORD, after, at, whole=False)
         if isinstance(step, ReadRecord):
             try:
-                found, reply = hub.get_installation(step.id)
+                found = hub.get_installation(step.id)
             except RecordNotFound:
                 return accepted.lacking(INSTALLATION_RECORD)
-            at = reply.server_time or now
+            at = hub.server_time or now
             return accepted.having(INSTALLATION_RECORD, to_json(found), at, whole=True, fresh=True)
-        after = applied(hub, step, accepted)
-        assert after is not None  # there is no other kind of step
-        return after
+        deleted = applied(hub, step, accepted)
+        assert deleted is not None  # there is no other kind of step
+        return deleted
 
     def recover(
         self,
@@ -184,7 +187,7 @@ class InstallationRegistrar:
     def _held(self, installation_id: str, ours: Installation) -> Installation | None:
         """Read an installation for its declaration; one that shares no channel with ours has none for us."""
         try:
-            held, _ = self._open_hub().get_installation(installation_id)
+            held = self._open_hub().get_installation(installation_id)
         except RecordNotFound:
             return None
         if _identities(held).isdisjoint(_identities(ours)):
@@ -204,7 +207,7 @@ def _identities(installation: Installation) -> set[str]:
     return {identity_of_channel(installation.platform, channel) for channel in channels}
 
 
-def adopted(known_id: str | None, rows: Iterable[Registration], accepted: Accepted) -> Learnt:
+def adopted(known_id: str | None, rows: Iterable[HeldRegistration], accepted: Accepted) -> Learnt:
     """Choose the installation to go on with among those on our channels; all the rest must go. Pure.
 
     Args:

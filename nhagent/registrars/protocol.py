@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nhagent.device.accepted import Accepted
     from nhagent.device.document import JsonObject
     from nhagent.errors import HubError
-    from nhagent.hub.client import HubClient
+    from nhagent.hub.operations import HubOperations
     from nhagent.models import Installation
     from nhagent.steps import Step
 else:
@@ -190,12 +190,12 @@ class Registrar(Protocol):
         """Registration ids by record name. Pure."""
 
 
-def registrar_of(style: str, open_hub: Callable[[], HubClient]) -> Registrar:
+def registrar_of(style: str, open_hub: Callable[[], HubOperations]) -> Registrar:
     """Make the registrar of a style; that of the other one is not imported.
 
     Args:
         style: one of `STYLES`.
-        open_hub: gives the client to send with; called when the first exchange is made, not before.
+        open_hub: gives the hub to ask; called when the first exchange is made, not before.
     """
     if style == REGISTRATION:
         from nhagent.registrars.registration import RegistrationRegistrar

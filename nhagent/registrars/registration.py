@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nhagent.device.accepted import Accepted
     from nhagent.device.document import JsonObject
     from nhagent.errors import HubError
-    from nhagent.hub.client import HubClient
+    from nhagent.hub.operations import HubOperations
     from nhagent.models import Installation, Registration
     from nhagent.registrars.protocol import WritePolicy
     from nhagent.steps import Step
@@ -46,13 +46,13 @@ class RegistrationRegistrar:
     """Keeps one registration per row at the hub; see `nhagent.registrars.protocol.Registrar`.
 
     Args:
-        open_hub: gives the client to send with; called when the first exchange is made, not before.
+        open_hub: gives the hub to ask; called when the first exchange is made, not before.
     """
 
     style = REGISTRATION
     carries_user_id = False
 
-    def __init__(self, open_hub: Callable[[], HubClient]) -> None:
+    def __init__(self, open_hub: Callable[[], HubOperations]) -> None:
         self._open_hub = open_hub
 
     def check(self, *, user_id: str | None, expires_after: timedelta | None) -> None:
@@ -102,8 +102,9 @@ class RegistrationRegistrar:
             if record.row is None:
                 continue
             try:
-                found, reply = self._open_hub().get_registration(record.id)
-                records[name], at = to_json(found), reply.server_time
+                hub = self._open_hub()
+                records[name] = to_json(hub.get_registration(record.id))
+                at = hub.server_time
             except (RecordNotFound, RegistrationGone) as error:
                 records[name], at = None, error.server_time
         return Observed(records, at=at)
@@ -164,11 +165,11 @@ class RegistrationRegistrar:
         hub = self._open_hub()
         record = RegistrationRecord.from_json(accepted.records.get(step.record, {}))
         if isinstance(step, CreateId):
-            registration_id, _ = hub.create_registration_id()
+            registration_id = hub.create_registration_id()
             fresh = RegistrationRecord(id=registration_id, gone_at=record.gone_at, is_new=True)
             return _with(accepted, step.record, fresh)
         if isinstance(step, ReadRecord):
-            read, _ = hub.get_registration(record.id)
+            read = hub.get_registration(record.id)
             return _with(accepted, step.record, record.changed(etag=read.etag, tags=tuple(read.tags)))
         if isinstance(step, PutRecord):
             return self._put(hub, step, record, accepted, now)
@@ -177,15 +178,20 @@ class RegistrationRegistrar:
         return after
 
     def _put(
-        self, hub: HubClient, step: PutRecord, record: RegistrationRecord, accepted: Accepted, now: datetime
+        self,
+        hub: HubOperations,
+        step: PutRecord,
+        record: RegistrationRecord,
+        accepted: Accepted,
+        now: datetime,
     ) -> Accepted:
         row: Any = step.becomes
         if step.keeps_tags and record.tags is not None:
             row = altered(row, tags=record.tags)
-            _, reply = hub.update_registration(record.id, row, record.etag or "*")
+            hub.update_registration(record.id, row, record.etag or "*")
         else:
-            _, reply = hub.create_or_update_registration(record.id, row)
-        at = reply.server_time or now
+            hub.put_registration(record.id, row)
+        at = hub.server_time or now
         written = RegistrationRecord(id=record.id, row=to_json(row), accepted_at=at, gone_at=record.gone_at)
         return accepted.having(step.record, written.to_json(), at, whole=True)
 

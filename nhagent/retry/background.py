@@ -26,7 +26,8 @@ class Background:
     """A thread that runs until it is stopped. A context manager: it stops at the end of its block.
 
     Args:
-        live: what runs, with `wait` to wait by and `lived` to tell the time by.
+        live: what runs. It is given what to wait by, less where somebody pokes: then that gives True; and
+            what tells the seconds that have passed, those that were slept as asked.
         cut: aborts the exchange of a thread and forbids new ones.
         looks: gives what files that push channels come from look like; another look ends a wait.
         sleep: waits some seconds in place of the thread's own waits, and takes no time; None: real ones.
@@ -34,7 +35,7 @@ class Background:
 
     def __init__(
         self,
-        live: Callable[[Background], None],
+        live: Callable[[Callable[[float], bool], Callable[[], float]], None],
         *,
         cut: Callable[[Thread], None],
         looks: Callable[[], object] = lambda: None,
@@ -94,8 +95,7 @@ class Background:
         """Whether it is alive and was not asked to stop."""
         return self.is_alive and not self._stopping
 
-    def wait(self, seconds: float) -> bool:
-        """Wait, or less where somebody pokes: then True. For the thread itself."""
+    def _wait(self, seconds: float) -> bool:
         if self._sleep is None:
             self._wait_for_a_change(seconds)
         elif not self._woken.is_set():
@@ -115,14 +115,13 @@ class Background:
                 self._seen = seen
                 self._woken.set()
 
-    def lived(self) -> float:
-        """Seconds that have passed; what was slept counts as asked."""
+    def _lived(self) -> float:
         return uptime() + self._slept
 
     def _run(self) -> None:
         while not self._stopping:
             try:
-                self._live(self)
+                self._live(self._wait, self._lived)
             except _Stopped:
                 return
             except BaseException as fault:  # noqa: BLE001 - the app's own sleep may raise anything

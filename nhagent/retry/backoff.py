@@ -9,7 +9,8 @@ three-hundredth of them each second has then taken nearly all by the end of it. 
 
 from __future__ import annotations
 
-from nhagent.errors import Curve, HubError
+from nhagent.curves import Curve
+from nhagent.errors import HubError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

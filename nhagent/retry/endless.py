@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from threading import current_thread, main_thread
 
-from nhagent.errors import Curve, NhagentError, is_failure
+from nhagent.curves import Curve
+from nhagent.errors import NhagentError, is_failure
 from nhagent.logs import Log
 from nhagent.retry import backoff
 from nhagent.retry.loop import passed_by

@@ -12,8 +12,9 @@ import threading
 import time
 from datetime import datetime, timedelta
 
+from nhagent.curves import Curve
 from nhagent.device.state import RetryState
-from nhagent.errors import CredentialError, Curve, HeldBack, HubError, StateError
+from nhagent.errors import CredentialError, HeldBack, HubError, StateError
 from nhagent.hub.times import CLOCK_TOLERANCE_SECONDS
 from nhagent.retry import backoff
 from nhagent.values import Value

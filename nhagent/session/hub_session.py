@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from threading import Thread
     from typing import TypeVar
 
-    from nhagent.hub.client import HubClient
+    from nhagent.hub.exchange import HubExchange
+    from nhagent.hub.operations import HubOperations
     from nhagent.models import PushChannel
     from nhagent.session.credential_chain import CredentialChain
 
@@ -48,7 +49,8 @@ class HubSession:
         if ca_bundle is not None:
             read_ca_bundle(ca_bundle)  # refused before the first request, and without loading TLS for it
         self._ca_bundle = ca_bundle
-        self._client: HubClient | None = None
+        self._exchange: HubExchange | None = None
+        self._operations: HubOperations | None = None
         self._user: Thread | None = None
         self._cut: set[Thread] = set()
         self._sent_before = 0
@@ -58,7 +60,7 @@ class HubSession:
     @property
     def requests_sent(self) -> int:
         """How many requests were sent since the last `close`."""
-        return self._sent_before + (0 if self._client is None else self._client.requests_sent)
+        return self._sent_before + (0 if self._exchange is None else self._exchange.requests_sent)
 
     @property
     def clock_skew(self) -> float | None:
@@ -74,12 +76,12 @@ class HubSession:
 
     def now(self) -> datetime:
         """Give the time by the hub's clock, as far as this process has seen it; else by ours."""
-        if self._client is not None:
+        if self._exchange is not None:
             self._look_at_clock()
         return self.clock.now()
 
-    def open(self, seconds: float | None = None) -> HubClient:
-        """Give the client to send with; the same one until `close`.
+    def open(self, seconds: float | None = None) -> HubOperations:
+        """Give what can be asked of the hub; the same until `close`.
 
         Args:
             seconds: for an exchange, where that is less than usual, and for a list, from now on.
@@ -87,32 +89,35 @@ class HubSession:
         Raises:
             HubUnavailable: the thread that asks was cut.
         """
-        if self._client is None:
-            self._client = self._opened()
-        if seconds is not None:
-            self._client.allow(seconds)
-        if self._cut and self.is_cut:  # looked at last: a cut that comes later finds the client
+        if self._operations is None or self._exchange is None:
+            self._operations = self._opened()
+        if seconds is not None and self._exchange is not None:
+            self._exchange.allow(seconds)
+        if self._cut and self.is_cut:  # looked at last: a cut that comes later finds the exchange
             raise HubUnavailable(
                 "the background thread was stopped: it sends nothing any more", "start again"
             )
-        return self._client
+        return self._operations
 
-    def _opened(self) -> HubClient:
-        from nhagent.hub.client import HubClient
+    def _opened(self) -> HubOperations:
+        from nhagent.hub.connection import EXCHANGE_SECONDS
+        from nhagent.hub.exchange import HubExchange
+        from nhagent.hub.operations import HubOperations
 
         if self.chain.current is None:
             self.chain.namespace_at_any_cost()
         assert self.chain.current is not None
         self._user = current_thread()
-        client = HubClient(
+        self._exchange = HubExchange(
             self.chain.current.key,
             self._hub,
             endpoint=self.chain.endpoint,
             ca_bundle=self._ca_bundle,
+            timeout=EXCHANGE_SECONDS,
             clock=self.clock.signing_time,
         )
-        client.hide(self._channels)
-        return client
+        self._exchange.channels = self._channels
+        return HubOperations(self._exchange)
 
     def hide(self, channels: Callable[[], Iterable[PushChannel]]) -> None:
         """Keep the device's push channels out of every error, whoever quotes them.
@@ -121,12 +126,12 @@ class HubSession:
             channels: gives them; called only where there is something to redact.
         """
         self._channels = channels
-        if self._client is not None:
-            self._client.hide(self._channels)
+        if self._exchange is not None:
+            self._exchange.channels = channels
 
     def forget(self) -> None:
         """Let go of the connection without a word to the hub: it is another process's."""
-        self._client = None
+        self._exchange = self._operations = None
 
     def close(self) -> None:
         """Close the connection to the hub, and read the credential again next time."""
@@ -138,9 +143,9 @@ class HubSession:
     def cut(self, thread: Thread) -> None:
         """End the exchange that a thread has under way, from another one, and let it begin none any more."""
         self._cut = {cut for cut in self._cut if cut.is_alive()} | {thread}
-        client, user = self._client, self._user
-        if client is not None and user is thread:
-            client.cut()
+        exchange, user = self._exchange, self._user
+        if exchange is not None and user is thread:
+            exchange.cut()
 
     @property
     def is_cut(self) -> bool:
@@ -177,13 +182,13 @@ class HubSession:
                 self._let_go()
 
     def _look_at_clock(self) -> None:
-        if self._client is not None:
-            self.clock.observe(self._client.clock_skew)
+        if self._exchange is not None:
+            self.clock.observe(self._exchange.clock_skew)
 
     def _let_go(self) -> None:
         self._look_at_clock()
         self.clock.forget_connection()
-        if self._client is not None:
-            self._sent_before += self._client.requests_sent
-            self._client.close()
-        self._client = None
+        if self._exchange is not None:
+            self._sent_before += self._exchange.requests_sent
+            self._exchange.close()
+        self._exchange = self._operations = None

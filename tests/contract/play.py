@@ -106,7 +106,7 @@ class Play:
         number = len(self._names) + 1
         key = f"{number:019}-{number:019}-1"
         self._names[key] = name
-        self.backend.create_or_update_registration(
+        self.backend.put_registration(
             key,
             Registration(
                 Platform.WNS,

@@ -93,14 +93,14 @@ def plant(backend: HubClient, documents: dict[str, dict[str, Any]]) -> dict[str,
         plant_installation(backend, ours)
     elif state["style"] == "registration":
         for name, record in state["records"].items():
-            backend.create_or_update_registration(record["id"], _row(name, record["registration"]))
+            backend.put_registration(record["id"], _row(name, record["registration"]))
             names[record["id"]] = name
     for number, entry in enumerate(state["leaving"], start=1):
         names.setdefault(entry["id"], f"leaving {number}")
         if entry["kind"] == "installation":
             plant_installation(backend, entry["id"])
         else:
-            backend.create_or_update_registration(
+            backend.put_registration(
                 entry["id"], Registration(Platform.WNS, "https://push.example/1", [f"leaving-{number}"])
             )
     return names

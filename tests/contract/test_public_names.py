@@ -26,10 +26,6 @@ from .tables import read_table
 
 TABLE = read_table("public_names.json")
 
-# Public only by the letter: an inner seam, or a value that the hub's own answers are made with.
-INNER_METHODS = {"HubClient": {"hide", "allow", "cut"}, "Background": {"wait", "lived"}}
-INNER_PARAMETERS = {"from_hub"}
-
 
 def default_of(value: object) -> str:
     """A default as the table shows it; an empty mapping is one, of whatever class."""
@@ -44,7 +40,7 @@ def parameters_of(call: Callable[..., Any]) -> list[str]:
     plain: list[str] = []
     by_keyword: list[str] = []
     for name, parameter in inspect.signature(call).parameters.items():
-        if name == "self" or name in INNER_PARAMETERS:
+        if name == "self":
             continue
         text = marks.get(parameter.kind, "") + name
         if parameter.default is not inspect.Parameter.empty:
@@ -59,7 +55,7 @@ def members_of(kind: type) -> dict[str, Any]:
     """The constructor, the public methods and the properties of a class."""
     shown: dict[str, Any] = {"()": parameters_of(kind)}
     for name, member in inspect.getmembers_static(kind):
-        if name.startswith("_") or name in INNER_METHODS.get(kind.__name__, set()):
+        if name.startswith("_"):
             continue
         if isinstance(member, property):
             shown[name] = "property"
@@ -206,7 +202,8 @@ def test_what_calls_give_back(device: Device) -> None:
     device.hub.forget(installation=str(agent.status().installation_id))
     [drift] = agent.verify().drift
     with HubClient(device.hub.full, device.hub.hub) as backend:
-        reply = backend.put_installation(Installation("a", Platform.WNS, "https://push.example/a"))
+        backend.put_installation(Installation("a", "wns", "https://push.example/a"))
+        reply = backend.last_reply
     seen = {"step": step, "drift": drift, "reply": reply, "log entry": device.hub.log()[0]}
     for name, value in seen.items():
         assert [part for part in TABLE["given back"][name] if not hasattr(value, part)] == [], name

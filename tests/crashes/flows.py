@@ -34,7 +34,7 @@ class World:
     """One device, its disk (None: the real one) and its hub."""
 
     hub: Any
-    style: str
+    style: Any
     disk: VolatileDisk | None = field(default_factory=VolatileDisk)
     channel: str = "https://push.example/1"
     tile: str = "https://push.example/tile/1"

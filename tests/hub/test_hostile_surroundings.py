@@ -303,7 +303,8 @@ def test_words_of_a_hub_make_no_line_of_a_log_of_their_own(
 def test_id_of_an_exchange_that_is_none_is_not_given_on(said: str) -> None:
     head = f"HTTP/1.1 200 OK\r\nTrackingId: {said}\r\n{JSON}"
     with serving(saying(head.encode("latin-1"))) as address, HubClient(key_at(address), "hub") as client:
-        assert client.delete_installation("device").tracking_id is None
+        client.delete_installation("device")
+        assert client.last_reply is not None and client.last_reply.tracking_id is None
         with pytest.raises(HubUnavailable) as caught:
             client.get_installation("device")
     assert caught.value.tracking_id is None

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nhagent import Installation, Platform, Registration, Template
+from nhagent import Installation, Platform, Template
 from nhagent.errors import HubError
 from nhagent.hub.atom import NotARegistration, from_entry, from_feed
 from nhagent.hub.causes import cause_of
 from nhagent.hub.checked import etag_from
 from nhagent.hub.exchange import HubRequest
+from nhagent.hub.held import HeldRegistration
 from nhagent.hub.installations import NotAnInstallation, from_json
 from nhagent.hub.markup import escaped
 from nhagent.hub.registration_operations import RegistrationOperations
@@ -29,7 +30,6 @@ from nhagent.hub.web_pages import _parts_of
 from nhagent.models import unvalidated
 from nhagent.redaction import in_prose, redacted
 from nhagent.registrars.adoption import declared_by
-from nhagent.registrars.first_run import owner_of
 from tests.work import Counted, work_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -85,9 +85,9 @@ def read_installation(**fields: Any) -> None:
         from_json(json.loads(json.dumps(document)))
 
 
-def row(*tags: str, template: Template | None = None) -> Registration:
+def row(*tags: str, template: Template | None = None) -> HeldRegistration:
     return unvalidated(
-        Registration,
+        HeldRegistration,
         platform=Platform.GCM,
         channel="h",
         tags=tags,
@@ -156,7 +156,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "templates": lambda text: read_installation(
         templates={f"{n}": {"body": c} for n, c in enumerate(text[::20])}
     ),
-    "the owner in a tag": lambda text: owner_of(row(Counted(text))),
+    "the owner in a tag": lambda text: row(Counted(text)).installation_id,
     "a Date": lambda text: read_http_date(Counted(text)),
     "a Retry-After": lambda text: read_retry_after(Counted(text), NOW),
     "a moment": moment,

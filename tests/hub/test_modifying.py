@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nhagent import HubClient, Installation, Platform, Registration, Template
+from nhagent import HeldRegistration, HubClient, Installation, Platform, Registration, Template
 from nhagent.emulator import Emulator
 from nhagent.errors import ConfigurationError
 from nhagent.hub.atom import to_entry
@@ -29,7 +29,7 @@ def client(notification_hub: Emulator) -> Iterator[HubClient]:
 
 
 @pytest.fixture
-def row(client: HubClient, notification_hub: Emulator) -> Registration:
+def row(client: HubClient, notification_hub: Emulator) -> HeldRegistration:
     """The registration that the service has made for an installation."""
     client.put_installation(DEVICE)
     [row] = client.registrations_by_channel("handle")
@@ -37,12 +37,12 @@ def row(client: HubClient, notification_hub: Emulator) -> Registration:
     return row
 
 
-@pytest.mark.parametrize("change", [lambda held: held, lambda held: replace(held, tags=["mine"])])
+@pytest.mark.parametrize("change", [lambda held: held, lambda held: replace(held, tags=("mine",))])
 def test_row_of_an_installation_is_not_modified_and_the_installation_is_named(
-    client: HubClient, notification_hub: Emulator, row: Registration, change: Callable[..., Registration]
+    client: HubClient, notification_hub: Emulator, row: HeldRegistration, change: Callable[..., Registration]
 ) -> None:
     with pytest.raises(ConfigurationError, match="belongs to installation device-1") as caught:
-        client.modify_registration(str(row.registration_id), change)
+        client.modify_registration(row.registration_id, change)
     assert "patch_installation" in caught.value.hint
     assert [entry.method for entry in notification_hub.log()] == ["GET"]
 
@@ -57,8 +57,8 @@ def test_row_with_a_tag_of_the_services_own_is_not_written(
     row = altered(Registration(Platform.GCM, "handle", ["a"]), tags=("a", tag))
     acts: dict[str, Callable[[], Any]] = {
         "create": lambda: client.create_registration(row),
-        "create or update": lambda: client.create_or_update_registration("an-id", row),
-        "update": lambda: client.update_registration("an-id", row),
+        "create or update": lambda: client.put_registration("an-id", row),
+        "update": lambda: client.update_registration("an-id", row, "*"),
     }
     with pytest.raises(ConfigurationError, match=r"belongs to installation device-1|begins with \$"):
         acts[method]()
@@ -82,7 +82,7 @@ def test_parts_of_a_template_that_nobody_touched_survive_a_change(
     post = HubRequest("POST", "registrations", "a registration", entry, "application/atom+xml")
     client._exchange.make(post)
     [made] = client.registrations()
-    key = str(made.registration_id)
+    key = made.registration_id
 
     def held() -> str | None:
         response, _ = client._exchange.make(HubRequest("GET", f"registrations/{key}", "it"))
@@ -91,12 +91,12 @@ def test_parts_of_a_template_that_nobody_touched_survive_a_change(
 
     before = held()
     assert before == next((value for value in ("5", "$(p)", "1") if f">{value}</" in element), None)
-    client.modify_registration(key, lambda held: replace(held, tags=["b"]))
+    client.modify_registration(key, lambda held: replace(held, tags=("b",)))
     assert held() == before
-    read, _ = client.get_registration(key)
+    read = client.get_registration(key)
     assert read.tags == ("b",)
-    client.create_or_update_registration(key, replace(read, tags=["c"]))
-    client.update_registration(key, altered(read, tags=("d",)))
+    put = client.put_registration(key, replace(read, tags=("c",)))
+    client.update_registration(key, replace(put, tags=("d",)))
     assert held() == before
     assert copy.deepcopy(read) == pickle.loads(pickle.dumps(read)) == read
     client.modify_registration(key, lambda held: replace(held, template=Template("{}")))

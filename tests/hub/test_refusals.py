@@ -332,7 +332,7 @@ def test_key_that_may_not_manage_is_told_of_that_right(notification_hub: Emulato
     with HubClient(notification_hub.listen, notification_hub.hub) as client:
         for rows in (client.registrations(), client.registrations_by_tag("kitchen")):
             with pytest.raises(errors.Forbidden) as caught:
-                next(rows, None)
+                next(iter(rows), None)
             assert "the list of registrations: it needs the Manage right (403)" in caught.value.fact
             assert caught.value.hint.startswith("give the key's policy the Manage right")
 

@@ -104,7 +104,7 @@ class World:
         client = copy.copy(self.clients[FULL_RULE])
         exchange: Any = copy.copy(client._exchange)
         client._exchange = exchange
-        exchange._transport = transport
+        exchange._transports, exchange._idle = [transport], [transport]
         return client
 
     def device(self, style: str, flow: str) -> Device:
@@ -185,7 +185,7 @@ def read(client: HubClient, asked: str) -> None:
     with suppress(NhagentError):
         match kind_of(asked):
             case "GET registrations":
-                next(client.registrations(), None)
+                next(iter(client.registrations()), None)
             case "POST registrationids":
                 client.create_registration_id()
             case "GET installations one" | "PUT installations one" | "PATCH installations one":

@@ -22,6 +22,7 @@ from nhagent.emulator.log import Log
 from nhagent.emulator.rest.gateway import Gateway
 from nhagent.emulator.sas import new_rules
 from nhagent.emulator.storage import Storage
+from nhagent.hub.operations import HubOperations
 from nhagent.hub.transport import Request, Response
 from tests.crashes.volatile_disk import VolatileDisk
 from tests.device_under_test import TOAST
@@ -116,7 +117,7 @@ class Device:
         slept: seconds that it has slept, which its clock shows.
     """
 
-    style: str
+    style: Any
     key: str
     channel: str
     tile: str
@@ -155,17 +156,16 @@ def through(transport: FakeTransport, pattern: HubClient) -> Callable[[Any], Non
     """Give what makes a session open clients that speak through a transport; building TLS anew is costly."""
 
     def connect(session: Any) -> None:
-        def opened() -> HubClient:
+        def opened() -> HubOperations:
             if session.chain.current is None:
                 session.chain.namespace_at_any_cost()
-            client = copy.copy(pattern)
             exchange: Any = copy.copy(pattern._exchange)
-            client._exchange = exchange
-            exchange._transport = transport
+            session._exchange = exchange
+            exchange._transports, exchange._idle = [transport], [transport]
             exchange._clock = session.clock.signing_time
             exchange._lists_end = inf
-            client.hide(session._channels)
-            return client
+            exchange.channels = session._channels
+            return HubOperations(exchange)
 
         vars(session)["_opened"] = opened
 

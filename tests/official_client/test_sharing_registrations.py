@@ -51,7 +51,7 @@ def test_official_client_reads_and_lists_what_nhagent_wrote() -> None:
             native = Registration(platform, channel, ["a", "b:1"], {"n": "Ä"})
             named = replace(native, template=template, template_name="alert")
             for name, registration in ((kind, native), (f"{kind}Template", named)):
-                keys[name] = str(client.create_registration(registration)[0].registration_id)
+                keys[name] = str(client.create_registration(registration).registration_id)
         answers = run_requests(
             [
                 *({"command": "getRegistration", "registrationId": key} for key in keys.values()),

@@ -46,8 +46,8 @@ def test_name_that_the_hub_makes_the_tag_of_a_template_without_any_is_no_drift(
 
 def test_name_as_the_tag_of_a_template_that_has_others_is_drift(device: Device, backend: HubClient) -> None:
     report = device.start()
-    held, _ = backend.get_installation(str(report.installation_id))
-    backend.put_installation(replace(held, templates={"alert": replace(TOAST, tags=["alert"])}))
+    held = backend.get_installation(str(report.installation_id))
+    backend.put_installation(replace(held, templates={"alert": replace(TOAST, tags=("alert",))}))
     [part] = device.agent().verify().drift
     assert (part.field, part.expected, part.found) == ("templates.alert.tags", "['alerts']", "['alert']")
 
@@ -68,7 +68,7 @@ def test_names_that_are_those_of_fields_are_compared_like_any_other(
     agent = device.agent(**mine)
     assert agent.verify().drift == ()
 
-    held, _ = backend.get_installation(str(report.installation_id))
+    held = backend.get_installation(str(report.installation_id))
     changed = {name: replace(bare, body="<toast/>") for name in names}
     tile = altered(held.secondary_tiles["channel"], templates={"tags": changed["tags"]})
     backend.put_installation(
@@ -94,12 +94,12 @@ def test_capitals_that_mean_nothing_to_the_hub_are_no_drift(
     mine: dict[str, Any] = {**PLAIN, "platform": "apns", "tags": ["Kitchen", "b"], "style": style}
     report = device.start(**mine)
     if style == "installation":
-        held, _ = backend.get_installation(str(report.installation_id))
-        backend.put_installation(replace(held, push_channel="AB" * 32, tags=["B", "kitchen"]))
+        held = backend.get_installation(str(report.installation_id))
+        backend.put_installation(replace(held, push_channel="AB" * 32, tags=("B", "kitchen")))
     else:
         key = report.registration_ids["native"]
-        row, _ = backend.get_registration(key)
-        backend.create_or_update_registration(key, replace(row, channel="AB" * 32, tags=["B", "kitchen"]))
+        row = backend.get_registration(key)
+        backend.put_registration(key, replace(row, channel="AB" * 32, tags=("B", "kitchen")))
     agent = device.agent(**mine)
     assert agent.verify().drift == ()
     assert device.start(**mine).outcome == "unchanged"
@@ -109,7 +109,7 @@ def test_subscription_with_other_keys_is_drift(device: Device, backend: HubClien
     device.channel = {"endpoint": "https://push.example/1", **KEYS}
     mine: dict[str, Any] = {**PLAIN, "platform": "browser"}
     report = device.start(**mine)
-    held, _ = backend.get_installation(str(report.installation_id))
+    held = backend.get_installation(str(report.installation_id))
     other = BrowserChannel("https://push.example/1", P256DH, OTHER_AUTH)
     backend.put_installation(replace(held, push_channel=other))
     assert [part.field for part in device.agent(**mine).verify().drift] == ["pushChannel"]

@@ -251,7 +251,7 @@ def test_padded_keys_at_the_hub_are_no_drift(device: Device, backend: HubClient)
     device.channel = GOOD["browser"]
     device.start(**mine)
     [held] = device.held()
-    found, _ = backend.get_installation(held["installationId"])
+    found = backend.get_installation(held["installationId"])
     padded = unvalidated(
         BrowserChannel, endpoint=GOOD["browser"]["endpoint"], p256dh=BASE64, auth=f"{AUTH}=="
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,9 +57,7 @@ def test_many_tags_of_the_backend_are_taken_over_from_a_hub_after_a_lost_disk(
             backend.patch_installation(held, [{"op": "add", "path": "/tags", "value": tags}])
         else:
             [row] = backend.registrations_by_channel(device.channel)
-            backend.update_registration(
-                str(row.registration_id), Registration(Platform.WNS, device.channel, tags)
-            )
+            backend.update_registration(row.registration_id, replace(row, tags=tuple(tags)))
     for path in device.files.values():
         path.unlink()
     assert first_run(device, **own).error is None

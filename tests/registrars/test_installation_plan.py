@@ -167,14 +167,14 @@ WNS = Installation("device", Platform.WNS, "https://c/1", tags=["kitchen"])
     [
         (WNS, None),
         (replace(WNS, push_channel="https://c/2"), "PATCH"),
-        (replace(WNS, tags=["kitchen", "attic"]), "PATCH"),
-        (replace(WNS, tags=[]), "PATCH"),
+        (replace(WNS, tags=("kitchen", "attic")), "PATCH"),
+        (replace(WNS, tags=()), "PATCH"),
         (replace(WNS, user_id="ann"), "PATCH"),
         (replace(WNS, push_variables={"name": "Ann"}), "PUT"),
         (replace(WNS, secondary_tiles={"w": SecondaryTile("https://c/t")}), "PUT"),
         (replace(WNS, platform=Platform.MPNS), "PUT"),
         (replace(WNS, installation_id="other"), "PUT"),
-        (replace(WNS, tags=[f"tag{number}" for number in range(40)], push_channel="https://c/2"), "PUT"),
+        (replace(WNS, tags=tuple(f"tag{number}" for number in range(40)), push_channel="https://c/2"), "PUT"),
     ],
     ids=["same", "channel", "tag", "no-tag", "user", "variables", "tile", "platform", "id", "much"],
 )

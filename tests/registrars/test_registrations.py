@@ -26,7 +26,7 @@ def test_first_start_lists_takes_an_id_and_writes_and_the_second_sends_nothing(
 def test_adoptable_row_is_taken_over(
     device: Device, backend: HubClient, rows: Callable[[], dict[str, Any]]
 ) -> None:
-    stale, _ = backend.create_registration(Registration(Platform.WNS, device.channel, ["stale"]))
+    stale = backend.create_registration(Registration(Platform.WNS, device.channel, ["stale"]))
     device.seen()
     report = register(device, **PLAIN)
     assert (report.requests, device.seen()) == (2, ["GET", "PUT"])

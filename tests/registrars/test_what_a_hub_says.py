@@ -87,7 +87,7 @@ def test_installation_that_answers_in_anothers_place_is_not_believed(device: Dev
 def test_registration_that_answers_in_anothers_place_is_not_believed(
     device: Device, backend: HubClient
 ) -> None:
-    registration, _ = backend.create_registration(Registration(Platform.WNS, device.channel))
+    registration = backend.create_registration(Registration(Platform.WNS, device.channel))
     entry = to_entry(registration).replace(
         b"<ChannelUri>", b"<RegistrationId>another</RegistrationId><ChannelUri>"
     )
@@ -154,10 +154,10 @@ def test_list_of_ever_fresh_tokens_ends_with_the_time_that_it_has(device: Device
             body=feed,
             headers={"Content-Type": "application/atom+xml", "x-ms-continuationtoken": f"{number}"},
         )
-    backend.allow(60)
+    backend._exchange.allow(60)
     pages = backend.registrations()
     device.seen()
-    backend.allow(-1)  # its time is over
+    backend._exchange.allow(-1)  # its time is over
     with pytest.raises(HubUnavailable, match="longer than there is time"):
         list(pages)
     assert device.seen() == []
@@ -208,7 +208,7 @@ def test_more_rows_than_fit_are_deleted_start_by_start(device: Device, backend: 
     from nhagent.registrars import first_run as lists
 
     assert lists.is_whole({"": []})
-    row = backend.create_registration(Registration(Platform.WNS, device.channel, ["stale"]))[0]
+    row = backend.create_registration(Registration(Platform.WNS, device.channel, ["stale"]))
     assert not lists.is_whole({"": [row] * lists.MAX_ROWS})
     many = dict.fromkeys(["", *map(str, range(9))], [row] * (lists.MAX_ROWS // 10))
     assert not lists.is_whole(many), "rows of all channels have to fit into one file"
@@ -219,10 +219,10 @@ def test_rows_that_are_left_out_do_not_make_a_list_look_whole(device: Device, ba
     from nhagent.registrars.first_run import ChannelLists
 
     ours = [
-        backend.create_registration(Registration(Platform.WNS, device.channel, [f"stale-{number}"]))[0]
+        backend.create_registration(Registration(Platform.WNS, device.channel, [f"stale-{number}"]))
         for number in range(4)
     ]
-    theirs = backend.create_registration(Registration(Platform.WNS, "https://push.example/x", ["stale"]))[0]
+    theirs = backend.create_registration(Registration(Platform.WNS, "https://push.example/x", ["stale"]))
 
     class Listing:
         def registrations_by_channel(self, _: object, **__: object) -> list[object]:

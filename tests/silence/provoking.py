@@ -64,21 +64,21 @@ def refused_write(status: int) -> Case:
 def client_conflict(world: World, _: pytest.MonkeyPatch) -> BaseException:
     registration = Registration(Platform.WNS, WNS)
     with HubClient(world.hub.listen, world.hub.hub) as client:
-        client.hide(lambda: [TILE])
+        client._exchange.channels = lambda: [TILE]
         world.fail(412)
         return raised(lambda: client.update_registration("1-2-3", registration, "7"))
 
 
 def gone_again(world: World, _: pytest.MonkeyPatch) -> BaseException:
     with HubClient(world.hub.listen, world.hub.hub) as client:
-        client.hide(lambda: [TILE])
+        client._exchange.channels = lambda: [TILE]
         world.fail(410)
-        return raised(lambda: client.create_or_update_registration("1-2-3", Registration(Platform.WNS, WNS)))
+        return raised(lambda: client.put_registration("1-2-3", Registration(Platform.WNS, WNS)))
 
 
 def record_missing(world: World, _: pytest.MonkeyPatch) -> BaseException:
     with HubClient(world.hub.listen, world.hub.hub) as client:
-        client.hide(lambda: [TILE])
+        client._exchange.channels = lambda: [TILE]
         world.fail(404, says="Installation not found")
         return raised(
             lambda: client.patch_installation("a", [{"op": "replace", "path": "/pushChannel", "value": WNS}])
@@ -245,5 +245,5 @@ def document_of_another(world: World, _: pytest.MonkeyPatch) -> BaseException:
     answer = json.dumps({"installationId": "a", "platform": HANDLES["gcm"], "pushChannel": WNS})
     world.hub.fail("GET", status=200, body=answer, headers={"Content-Type": "application/json"})
     with HubClient(world.hub.listen, world.hub.hub) as client:
-        client.hide(lambda: [HANDLES["gcm"]])
+        client._exchange.channels = lambda: [HANDLES["gcm"]]
         return raised(lambda: client.get_installation("a"))

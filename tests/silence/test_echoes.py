@@ -35,11 +35,11 @@ CALLS: dict[str, Callable[[HubClient, Platform, Any], object]] = {
     "delete": lambda hub, platform, channel: hub.delete_installation("a"),
     "id": lambda hub, platform, channel: hub.create_registration_id(),
     "create": lambda hub, platform, channel: hub.create_registration(Registration(platform, channel)),
-    "write": lambda hub, platform, channel: hub.create_or_update_registration(
+    "write": lambda hub, platform, channel: hub.put_registration(
         "1", Registration(platform, channel, template=None)
     ),
     "read": lambda hub, platform, channel: hub.get_registration("1"),
-    "remove": lambda hub, platform, channel: hub.delete_registration("1"),
+    "remove": lambda hub, platform, channel: hub.delete_registration("1", "*"),
     "list": lambda hub, platform, channel: list(
         hub.registrations_by_channel(
             BrowserChannel.parse(channel) if platform is Platform.BROWSER else channel

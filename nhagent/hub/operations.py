@@ -1,0 +1,34 @@
+"""Everything that can be asked of a notification hub, over an exchange that somebody else looks after."""
+
+from __future__ import annotations
+
+from nhagent.hub.exchange import HubExchange
+from nhagent.hub.installation_operations import InstallationOperations
+from nhagent.hub.registration_operations import RegistrationOperations
+from nhagent.hub.replies import HubReply
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class HubOperations(InstallationOperations, RegistrationOperations):
+    """A notification hub's REST interface: one method per operation.
+
+    Args:
+        exchange: the way to the hub.
+    """
+
+    def __init__(self, exchange: HubExchange) -> None:
+        self._exchange = exchange
+
+    @property
+    def last_reply(self) -> HubReply | None:
+        """The facts about the last exchange that this thread has made; None: no reply came."""
+        return self._exchange.of_thread.last_reply
+
+    @property
+    def server_time(self) -> datetime | None:
+        """The hub's clock at that exchange; None: it did not tell."""
+        reply = self.last_reply
+        return None if reply is None else reply.server_time
