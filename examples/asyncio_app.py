@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from nhagent import Agent, BrowserChannel
+from nhagent import AsyncAgent, BrowserChannel
 
 
 class Subscription:
@@ -17,7 +17,7 @@ class Subscription:
     def __init__(self) -> None:
         self.generation = 1
 
-    def current(self) -> BrowserChannel:
+    async def current(self) -> BrowserChannel:
         return BrowserChannel(
             endpoint=f"https://push.example/subscription/{self.generation}",
             p256dh="BNcRdreALRFXTkOOUHK1EtK2wtaz5Ry4YfYCA_0QTpQtUbVlUls0VJXg7A8u-Ts1XbjhazAkj7I99e8QcYP7DkM",
@@ -27,19 +27,19 @@ class Subscription:
 
 async def main() -> None:
     subscription = Subscription()
-    agent = Agent(
+    async with AsyncAgent(
         app="dashboard",
         hub=os.environ.get("HUB", "my-hub"),
         platform="browser",
         channel=subscription.current,
         tags=["dashboard"],
-    )
-    report, _ = await asyncio.gather(agent.start_async(timeout=10), other_work())
-    print(f"{report.outcome} with {report.requests} request(s) while the loop went on")
+    ) as agent:
+        report, _ = await asyncio.gather(agent.start(timeout=10), other_work())
+        print(f"{report.outcome} with {report.requests} request(s) while the loop went on")
 
-    subscription.generation += 1
-    report = await agent.start_async(timeout=10)
-    print(f"new subscription: {report.outcome} with {report.requests} request(s)")
+        subscription.generation += 1
+        report = await agent.start(timeout=10)
+        print(f"new subscription: {report.outcome} with {report.requests} request(s)")
 
 
 async def other_work() -> None:

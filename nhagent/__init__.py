@@ -10,6 +10,7 @@ from nhagent.version import __version__ as __version__
 TYPE_CHECKING = False  # a checker takes it for typing's, whose import would cost as much as all the rest
 if TYPE_CHECKING:
     from nhagent.agent import Agent
+    from nhagent.aio import AsyncAgent
     from nhagent.errors import NhagentError
     from nhagent.hub.client import HubClient
     from nhagent.hub.connection import ConnectionString
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KEEP",
     "Agent",
+    "AsyncAgent",
     "BrowserChannel",
     "ConnectionString",
     "Drift",
@@ -50,6 +52,7 @@ __all__ = [
 
 _HOMES = {
     "Agent": "nhagent.agent",
+    "AsyncAgent": "nhagent.aio",
     "BrowserChannel": "nhagent.models",
     "ConnectionString": "nhagent.hub.connection",
     "Drift": "nhagent.report",

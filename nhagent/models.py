@@ -30,7 +30,7 @@ from nhagent.values import EMPTY, altered, unvalidated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from typing import ClassVar
 
     from nhagent.literals import PlatformName
@@ -130,7 +130,7 @@ class SecondaryTile(Model):
 
         def __init__(
             self,
-            channel: str | Callable[[], RawChannel] | None = None,
+            channel: str | Callable[[], RawChannel | Awaitable[RawChannel]] | None = None,
             tags: Iterable[str] = (),
             templates: Mapping[str, Template] = EMPTY,
             push_channel_expired: bool = False,

@@ -36,6 +36,7 @@ FLOORS = [
         "regular_files",
         "version",
         "curves",
+        "interruption",
         "values",
         "logs",
     ],
@@ -43,7 +44,7 @@ FLOORS = [
     ["hub", "device", "channels"],
     ["registrars", "session", "retry"],
     ["reconcile"],
-    ["agent", "aio"],
+    ["agent", "aio", "bridge"],
     ["commands", "testing", "__main__"],
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}

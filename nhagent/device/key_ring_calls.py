@@ -7,6 +7,7 @@ call is given up, and its thread left behind; the same key ring is not called ag
 from __future__ import annotations
 
 from nhagent.errors import ConfigurationError, CredentialError, KeyringLocked
+from nhagent.interruption import run_beside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,8 +65,6 @@ def attempt(call: Callable[[], _T], seconds: float, target: object) -> tuple[_T 
     Returns:
         The result and the error of the call, one of them None; both are None where it has not ended.
     """
-    from threading import Thread
-
     results: list[_T] = []
     errors: list[BaseException] = []
 
@@ -75,11 +74,10 @@ def attempt(call: Callable[[], _T], seconds: float, target: object) -> tuple[_T 
         except BaseException as error:  # noqa: BLE001 - backends raise anything, SystemExit among it
             errors.append(error)
 
-    thread = Thread(target=run, name="nhagent-key-ring", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
+    def given_up(thread: Thread) -> None:
         _HANGING[target] = thread
+
+    run_beside(run, seconds, "nhagent-key-ring", given_up=given_up)
     return next(iter(results), None), next(iter(errors), None)
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from os import getpid
-from threading import TIMEOUT_MAX, RLock
+from threading import RLock
 
 from nhagent.channels.source import file_of
 from nhagent.device.document import Malformed
 from nhagent.device.state import State
 from nhagent.device.store import IDENTITY, STATE
 from nhagent.errors import ConfigurationError, StateLocked
+from nhagent.interruption import acquired
 from nhagent.logs import Log
 from nhagent.reconcile.declaration import Declaration, warn_of_former_user
 from nhagent.reconcile.identity import known_identity, new_installation_id, owner_of, told_apart
@@ -75,7 +76,7 @@ class Inspector:
             self._process, self._lock, self._is_reading = getpid(), RLock(), False
             self.session.forget()
         lock = self._lock
-        if not lock.acquire(timeout=min(max(0.0, seconds), TIMEOUT_MAX)):
+        if not acquired(lock, seconds):
             raise StateLocked(
                 f"state folder {self.store.folder!r}: another thread of this program is at work on it and "
                 f"did not finish within {seconds:.0f} s",

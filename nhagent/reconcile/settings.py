@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import partial
-from time import sleep as real_sleep
 
 from nhagent import validation
 from nhagent.device.machine import Machine, derived_installation_id, fingerprint_of, this_machine
 from nhagent.errors import ConfigurationError
+from nhagent.interruption import sleep
 from nhagent.models import Platform, read_channel
 from nhagent.reconcile.declaration import PRIMARY, Declaration, tile_name
 from nhagent.registrars.protocol import INSTALLATION, REGISTRATION, STYLES
@@ -187,7 +187,7 @@ def read_settings(**given: Any) -> Settings:
         first_run_list=given["first_run_list"],
         startup_spread=given["startup_spread"],
         clock=_clock_from(given["clock"]),
-        sleep=given["sleep"] or real_sleep,
+        sleep=given["sleep"] or sleep,
         wait=given["sleep"],
         random=_random_from(given["random"]),
         machine=lambda: fingerprint_of(name_machine(), app, hub),

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Final, Self
 
 from nhagent.errors import ConfigurationError
+from nhagent.interruption import Interrupted, Interruption
 from nhagent.logs import Log
 from nhagent.retry.state import uptime
 
@@ -49,6 +50,7 @@ class Background:
         self._slept = 0.0
         self._stopping = False
         self._woken = Event()
+        self._interruption = Interruption()
         self._thread = Thread(target=self._run, name="nhagent", daemon=True)
 
     def __enter__(self) -> Self:
@@ -79,6 +81,7 @@ class Background:
         """Stop at once, in the middle of an exchange too, which the next start then makes again."""
         self._stopping = True
         self._woken.set()
+        self._interruption.interrupt()
         self._cut(self._thread)
         if self._thread.is_alive() and current_thread() is not self._thread:
             self._thread.join(STOP_SECONDS)
@@ -104,7 +107,7 @@ class Background:
         poked = self._woken.is_set()
         self._woken.clear()
         if self._stopping:  # looked at last: a stop that comes later wakes the next wait
-            raise _Stopped
+            raise Interrupted
         return poked
 
     def _wait_for_a_change(self, seconds: float) -> None:
@@ -121,8 +124,9 @@ class Background:
     def _run(self) -> None:
         while not self._stopping:
             try:
-                self._live(self._wait, self._lived)
-            except _Stopped:
+                with self._interruption:
+                    self._live(self._wait, self._lived)
+            except Interrupted:
                 return
             except BaseException as fault:  # noqa: BLE001 - the app's own sleep may raise anything
                 from nhagent.redaction import in_prose
@@ -131,7 +135,3 @@ class Background:
                 self._woken.clear()
                 if not self._stopping:
                     self._woken.wait(FAULT_SECONDS)
-
-
-class _Stopped(BaseException):
-    """Ends the thread; nothing catches it on the way."""

@@ -6,6 +6,7 @@ from threading import current_thread, main_thread
 
 from nhagent.curves import Curve
 from nhagent.errors import NhagentError, is_failure
+from nhagent.interruption import Interrupted
 from nhagent.logs import Log
 from nhagent.retry import backoff
 from nhagent.retry.loop import passed_by
@@ -108,7 +109,7 @@ class Endless:
 
     def _is_the_end(self, raised: BaseException) -> bool:
         """Whether it was raised to end all of this: by `wait`, or by a signal, which the main thread gets."""
-        if raised is self._ending:
+        if raised is self._ending or isinstance(raised, Interrupted):
             return True
         return not is_failure(raised) and current_thread() is main_thread()
 

@@ -5,6 +5,7 @@ Annotations are left out: they may say more in time. The order of keyword-only p
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ import pytest
 
 import nhagent
 import nhagent.testing
-from nhagent import Agent, HubClient, Installation, Platform, errors, models, report
+from nhagent import Agent, AsyncAgent, HubClient, Installation, Platform, aio, errors, models, report
 from nhagent.device.vault import Vault
 from nhagent.emulator import Emulator
 from tests.device_under_test import Device
@@ -93,7 +94,7 @@ def test_names_of_the_package() -> None:
         assert (value.name if isinstance(value, Enum) else value.__name__) == name
 
 
-@pytest.mark.parametrize("kind", [Agent, HubClient, Emulator], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [Agent, AsyncAgent, HubClient, Emulator], ids=lambda kind: kind.__name__)
 def test_signatures_of_the_classes_that_do_something(kind: type) -> None:
     assert members_of(kind) == TABLE["classes"][kind.__name__]
 
@@ -112,6 +113,24 @@ def test_names_that_are_protected_one_by_one(name: str) -> None:
 
 def test_agents_async_start_is_a_coroutine_function() -> None:
     assert inspect.iscoroutinefunction(Agent.start_async)
+
+
+def test_each_method_of_the_agent_is_awaitable_in_asyncio() -> None:
+    plain, awaitable = members_of(Agent), members_of(AsyncAgent)
+    assert plain.keys() - {"start_async"} == awaitable.keys()
+    for name in plain.keys() & awaitable.keys() - {"()"}:
+        assert plain[name] == awaitable[name]
+        is_plain = name in {"keep_fresh", "state_folder"}  # one gives what is entered with "async with"
+        assert is_plain or inspect.iscoroutinefunction(getattr(AsyncAgent, name))
+
+
+def test_arguments_of_the_agent_for_asyncio_are_those_of_the_agent() -> None:
+    source = ast.parse(inspect.getsource(aio))
+    [given] = [
+        node for node in ast.walk(source) if isinstance(node, ast.ClassDef) and node.name == "AgentArguments"
+    ]
+    names = {ast.unparse(part.target) for part in given.body if isinstance(part, ast.AnnAssign)}
+    assert names == set(inspect.signature(Agent).parameters)
 
 
 @pytest.mark.parametrize("name", TABLE["values"])
