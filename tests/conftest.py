@@ -58,7 +58,10 @@ def _no_credentials_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def device(notification_hub: Emulator, tmp_path: Path) -> Device:
+def device(notification_hub: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
+    # It is given all that it needs; what it finds by itself is what its tests are about.
+    for name in ("NHAGENT_CONNECTION_STRING", "NHAGENT_STATE_DIR"):
+        monkeypatch.delenv(name, raising=False)
     return Device(notification_hub, tmp_path / "state")
 
 

@@ -37,6 +37,7 @@ _allowed = (
     # pytest finds fixtures by name.
     testing.notification_hub,
     testing.tls_notification_hub,
+    testing.nhagent_state_dir,
     # keyring finds its backends by entry point (setup.cfg).
     Vault,
     Vault.viable,

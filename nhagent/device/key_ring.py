@@ -9,6 +9,7 @@ refused.
 from __future__ import annotations
 
 import os
+import sys
 from time import monotonic
 
 from nhagent.device.credential_sources import SYSTEMD_CREDENTIAL, FoundCredential
@@ -17,7 +18,7 @@ from nhagent.errors import CredentialError, KeyringLocked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Final
 
     from keyring.backend import KeyringBackend
@@ -175,6 +176,22 @@ def _not_removed(failures: Mapping[str, CredentialError], removed: list[str]) ->
     return type(first)(
         first.fact, f"{first.hint}; {gone}what {' and '.join(failures)} may hold of it remains"
     )
+
+
+def hide_key_ring() -> Callable[[], None]:
+    """Hide the key ring that this process has chosen already, if it has: for tests.
+
+    Returns:
+        What brings it back.
+    """
+    if "keyring" not in sys.modules:
+        return lambda: None
+    import keyring
+    from keyring.backends.fail import Keyring
+
+    before = keyring.get_keyring()
+    keyring.set_keyring(Keyring())  # type: ignore[no-untyped-call]
+    return lambda: keyring.set_keyring(before)
 
 
 def _users(app: str, hub: str) -> list[str]:

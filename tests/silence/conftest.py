@@ -16,7 +16,13 @@ from .world import World  # noqa: E402 - only what is imported after that is rew
 
 
 @pytest.fixture
-def world(notification_hub: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> World:
+def world(
+    notification_hub: Emulator,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> World:
+    monkeypatch.delenv("NHAGENT_CONNECTION_STRING")  # a key ring is met only where there is none
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, "nhagent")
     return World(notification_hub, tmp_path / "state", caplog)

@@ -1,0 +1,108 @@
+"""The fixtures for other people's tests: an agent in such a test sees the emulated hub, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keyring
+import pytest
+from keyring.backend import KeyringBackend
+
+from nhagent import Agent
+from nhagent.emulator import Emulator
+from nhagent.errors import Unauthorized
+
+
+class PersonsRing(KeyringBackend):
+    """The key ring of whoever runs the tests."""
+
+    priority = 1
+
+    def __init__(self, asked: list[str]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._asked = asked
+
+    def get_password(self, service: str, username: str) -> str | None:
+        self._asked.append(username)
+        return "Endpoint=sb://real.example;SharedAccessKeyName=Listen;SharedAccessKey=YQ=="
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        raise NotImplementedError
+
+    def delete_password(self, service: str, username: str) -> None:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def persons_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
+    """What the machine has of its own: a key ring, a configuration, credentials and a state folder."""
+    asked: list[str] = []
+    before = keyring.get_keyring()
+    keyring.set_keyring(PersonsRing(asked))
+    for name in (
+        "CREDENTIALS_DIRECTORY",
+        "NHAGENT_CONNECTION_STRING_FILE",
+        "STATE_DIRECTORY",
+        "NHAGENT_CONFIG",
+    ):
+        monkeypatch.setenv(name, str(tmp_path / "real"))
+    (tmp_path / "real").mkdir()
+    yield asked
+    keyring.set_keyring(before)
+
+
+def agent(**changes: Any) -> Agent:
+    """The app's agent, made as the app makes it."""
+    return Agent(
+        **{"app": "thermostat", "hub": "emulated-hub", "platform": "gcm", "channel": "handle", **changes}
+    )
+
+
+def test_agent_finds_the_hub_and_a_folder_of_the_tests_own(
+    persons_machine: list[str], notification_hub: Emulator, nhagent_state_dir: Path, tmp_path: Path
+) -> None:
+    report = agent().start()
+    assert report.outcome == "registered"
+    assert [entry.method for entry in notification_hub.log()] == ["GET", "PUT"]
+    assert Path(agent().state_folder).is_relative_to(nhagent_state_dir)
+    assert list((tmp_path / "real").iterdir()) == []
+    assert persons_machine == []
+
+
+def test_agent_over_tls_finds_the_hub_by_itself(
+    persons_machine: list[str], tls_notification_hub: Emulator
+) -> None:
+    assert agent(ca_bundle=tls_notification_hub.ca).start().outcome == "registered"
+    assert persons_machine == []
+
+
+def test_key_that_is_refused_is_not_replaced_by_one_of_the_machine(
+    persons_machine: list[str], notification_hub: Emulator
+) -> None:
+    notification_hub.fail("*", status=401, times=9)
+    with pytest.raises(Unauthorized):
+        agent().start()
+    assert persons_machine == []
+
+
+def test_what_the_machine_has_is_there_again_afterwards(
+    persons_machine: list[str], notification_hub: Emulator
+) -> None:
+    from nhagent.device.key_ring import hide_key_ring
+
+    hidden = keyring.get_keyring()
+    assert type(hidden).__module__ == "keyring.backends.fail"
+    assert "NHAGENT_CONNECTION_STRING" in os.environ
+    keyring.set_keyring(PersonsRing(persons_machine))
+    bring_back = hide_key_ring()
+    assert isinstance(keyring.get_keyring(), type(hidden))
+    bring_back()
+    assert isinstance(keyring.get_keyring(), PersonsRing)
+
+
+def test_state_folder_alone_is_there_without_a_hub(nhagent_state_dir: Path) -> None:
+    assert os.environ["NHAGENT_STATE_DIR"] == str(nhagent_state_dir)
+    assert "NHAGENT_CONNECTION_STRING" not in os.environ
