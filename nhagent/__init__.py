@@ -9,6 +9,11 @@ from nhagent.version import __version__ as __version__
 
 TYPE_CHECKING = False  # a checker takes it for typing's, whose import would cost as much as all the rest
 if TYPE_CHECKING:
+    from nhagent import channels as channels
+    from nhagent import emulator as emulator
+    from nhagent import errors as errors
+    from nhagent import models as models
+    from nhagent import testing as testing
     from nhagent.agent import Agent
     from nhagent.aio import AsyncAgent
     from nhagent.errors import NhagentError
