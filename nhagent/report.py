@@ -19,6 +19,11 @@ DISABLED_TEXT: Final = 'unregistered by request; "nhagent enable" lifts it'
 NOTHING_TEXT: Final = "nothing to do: the hub holds what is true"
 
 
+def counted(number: int, noun: str) -> str:
+    """Write a number of things, such as "1 request" and "2 requests"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 class Shown(Value):
     """The base of what a caller gets back: it can be given as JSON."""
 

@@ -21,15 +21,17 @@ from typing import TYPE_CHECKING, Final
 from nhagent.commands import systemd
 from nhagent.commands.setup import Setup, read_setup
 from nhagent.commands.stop import Stopped, StopSignals
-from nhagent.errors import NhagentError
+from nhagent.device import credential_sources
+from nhagent.errors import HubError, NhagentError, StateError
 from nhagent.redaction import in_prose
+from nhagent.report import Report, Verification, counted
 from nhagent.retry.state import uptime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import FrameType
 
-    from nhagent.report import Report
+    from nhagent.retry.endless import News
 
 LOOK_SECONDS: Final = 1.5
 """Between two looks at the files that push channels come from."""
@@ -84,6 +86,7 @@ class Daemon:
         self._listening, self._calling = os.pipe()
         self._watchdog = systemd.watchdog_seconds()
         self._went_well = True
+        self._channel_errors: dict[str, str] = {}  # those that were logged, by channel
         self._looks_at_state_after = self._elapsed()
 
     def run(self) -> None:
@@ -110,7 +113,7 @@ class Daemon:
     def _use(self, setup: Setup) -> None:
         """Use a configuration from now on."""
         self._setup = setup
-        self._channels_seen = _look(setup.channel_files.values())
+        self._files_seen = self._look_at_files()
         self._memory_seen = _look(setup.memory.files)
 
     def _handle_signals(self) -> None:
@@ -131,26 +134,62 @@ class Daemon:
             # `nhagent.commands.actions.run` has blocked them.
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP, signal.SIGUSR1})
 
-    def _tell(self, outcome: Report | NhagentError, seconds: float) -> None:
-        """Tell systemd how a pass ended.
+    def _say_what_is_kept(self, event: str) -> None:
+        setup = self._setup
+        _log.info("%s: %s, kept in %s (%s)", event, setup.agent, setup.agent.state_folder, setup.path)
+
+    def _tell(self, news: News, seconds: float) -> None:
+        """Log what happened, one line an event, and tell systemd where the device stands now.
 
         The daemon is ready after its first pass, however that ended: a boot waits for no hub.
         """
-        again = f"tried again in {_span(seconds)}"
-        if isinstance(outcome, NhagentError):
-            status = f"refused: {outcome}; {again}"
-            _log.error("%s", status)
-        elif outcome.error is not None:
-            status = f"waiting: {outcome.error}; {again}"
-            _log.warning("%s", status)
+        if not self._is_ready:  # not before the first pass: a log that nobody reads holds up none
+            self._say_what_is_kept("started")
+        if isinstance(news, Verification):
+            status = self._told_of_look(news, seconds)
+        elif isinstance(news, NhagentError) or news.error is not None:
+            status = self._told_of_failure(news, f"tried again in {_span(seconds)}")
         else:
-            status = f"{outcome.outcome}, {outcome.requests} requests; next look in {_span(seconds)}"
+            status = self._told_of_pass(news, f"next look in {_span(seconds)}")
         if self._refused:  # a pass follows a reload at once, and would hide it
             status = f"{status}; {self._refused}"
-        self._went_well = not isinstance(outcome, NhagentError) and outcome.error is None
         ready = "" if self._is_ready else "READY=1\n"
         self._is_ready = True
         self._notify(f"{ready}WATCHDOG=1\nSTATUS={' '.join(status.split())}")
+
+    def _told_of_failure(self, news: Report | NhagentError, again: str) -> str:
+        self._went_well = False
+        if isinstance(news, NhagentError):
+            word = "refused" if isinstance(news, HubError) and news.status is not None else "failed"
+            status = f"{word}: {news}; {again}"
+            _log.error("%s", status)
+        else:
+            status = f"waiting: {news.error}; {again}"
+            _log.warning("%s", status)
+        return status
+
+    def _told_of_pass(self, report: Report, then: str) -> str:
+        requests = counted(report.requests, "request")
+        if report.steps:
+            _log.info("%s in %s: %s", report.outcome, requests, "; ".join(report.steps))
+        elif not self._went_well:
+            _log.info("well again: %s, %s", report.outcome, requests)
+        self._went_well = True
+        errors = {name: str(error) for name, error in report.channel_errors.items() if not error.pending}
+        for name, error in errors.items():
+            if self._channel_errors.get(name) != error:
+                _log.warning("the old channel stays in place: %s", error)
+        for name in self._channel_errors.keys() - errors.keys():
+            _log.info("%s: its source is well again", name)
+        self._channel_errors = errors
+        return f"{report.outcome}, {requests}; {then}"
+
+    def _told_of_look(self, found: Verification, seconds: float) -> str:
+        if found.in_sync:
+            return f"verified: the hub holds what it accepted; next look in {_span(seconds)}"
+        drift = "; ".join(map(str, found.drift)) or f"marked as expired: {', '.join(found.expired)}"
+        _log.warning("the hub does not hold what it accepted: %s", drift)
+        return f"drifted: {drift}; looked at again in {_span(seconds)}"
 
     def _elapsed(self) -> float:
         """The machine's uptime in seconds, with what an injected sleep has skipped."""
@@ -165,7 +204,7 @@ class Daemon:
                 self._wants_reload = False
                 self._reload()
                 return True
-            if self._wants_pass or self._has_new_channel() or self._has_new_memory():
+            if self._wants_pass or self._has_new_file() or self._has_new_memory():
                 self._wants_pass = False
                 return True
             left = ends - self._elapsed()
@@ -189,26 +228,39 @@ class Daemon:
         elif select([self._listening], [], [], seconds)[0]:
             os.read(self._listening, 4096)
 
-    def _has_new_channel(self) -> bool:
-        now = _look(self._setup.channel_files.values())
-        has_changed, self._channels_seen = now != self._channels_seen, now
+    def _has_new_file(self) -> bool:
+        """Whether a file that a channel, or the connection string, comes from is another one now."""
+        now = self._look_at_files()
+        has_changed, self._files_seen = now != self._files_seen, now
         return has_changed
+
+    def _look_at_files(self) -> Seen:
+        return _look((*self._setup.channel_files.values(), *credential_sources.files()))
 
     def _has_new_memory(self) -> bool:
         """Whether another process has written: a command that enables the device, or unregisters it.
 
         What the user wants is in the identity file. The state file has what else a command may find, such as
-        a record that the hub has lost; two daemons over one folder must not wake each other with it for ever.
+        a record that the hub has lost. That is work, and done at once; with anything else in it two daemons
+        over one folder must not wake each other for ever.
         """
         now = _look(self._setup.memory.files)
         if now == self._memory_seen:
             return False
         if now[0] != self._memory_seen[0]:
             return True
+        if self._went_well and self._has_work():
+            return True
         if not self._went_well or self._elapsed() < self._looks_at_state_after:
             return False
         self._looks_at_state_after = self._elapsed() + MIN_PASS_SECONDS
         return True
+
+    def _has_work(self) -> bool:
+        try:
+            return self._setup.memory.has_work()
+        except StateError:  # the next pass tells
+            return False
 
     def _reload(self) -> None:
         """Read the configuration again; one that is wrong is told, and changes nothing."""
@@ -221,9 +273,9 @@ class Daemon:
             self._refused = f"the new configuration is not used: {' '.join(why.split())}"
             self._notify(f"READY=1\nSTATUS={self._refused}")
             return
-        _log.info("the configuration was read again")
         self._refused = ""
         self._use(setup)
+        self._say_what_is_kept("the configuration was read again")
         self._notify("READY=1\nSTATUS=configuration read again")
         raise _Reloaded
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nhagent.device.store import IDENTITY, LOCK, STATE, Store
+from nhagent.reconcile.planner import CREDENTIALS_REFUSED
 from nhagent.reconcile.readings import WAIT_FOR_ANOTHER, known_channels, why_refused
 from nhagent.registrars.records import rows_in
+
+NOTE_SECONDS: Final = 2.0
+"""How long the lock is waited for to strike something out."""
 
 if TYPE_CHECKING:
     from nhagent.models import Platform, PushChannel
 
 
 class Memory:
-    """What a device remembers, read again at each question. Nothing is written.
+    """What a device remembers, read again at each question.
 
     Args:
         folder: the device's state folder.
@@ -38,6 +42,27 @@ class Memory:
         """The ids of the registrations that the hub has accepted; none for an installation."""
         rows = rows_in(self._store.load().state.accepted).values()
         return [row.id for row in rows if row.id and row.row is not None]
+
+    def has_work(self) -> bool:
+        """Whether there is something to do at the hub that does not wait for a refresh: a command left it."""
+        state = self._store.load().state
+        accepted = state.accepted
+        return bool(accepted.in_doubt or accepted.to_delete or accepted.sweep or state.has_lost)
+
+    def forget_refusal(self) -> None:
+        """Strike out that the hub refused the key, once it has accepted one.
+
+        Raises:
+            StateError: that cannot be done now.
+        """
+        if self._was_refused():
+            with self._store.lock(NOTE_SECONDS):
+                if self._was_refused():
+                    self._store.note(None)
+
+    def _was_refused(self) -> bool:
+        retry = self._store.load().state.retry
+        return retry is not None and retry.kind in CREDENTIALS_REFUSED
 
     def channels(self) -> list[PushChannel]:
         """Give the push channels that the device has, or had."""

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 
 from nhagent.errors import ChannelError
-from nhagent.report import DISABLED_TEXT, Outcome
+from nhagent.report import DISABLED_TEXT, Outcome, counted
 from nhagent.values import Value
 from nhagent.visible import visible
 
@@ -39,7 +39,7 @@ class Result(Value):
 
 def text_of_report(report: Report) -> str:
     """Tell people what a start came to."""
-    requests = f"{report.requests} request{'' if report.requests == 1 else 's'}"
+    requests = counted(report.requests, "request")
     who = f" as installation {report.installation_id}" if report.installation_id else ""
     if report.registration_ids:
         who = f" as {', '.join(report.registration_ids)}"
@@ -71,14 +71,19 @@ def text_of_status(status: Status) -> str:
         "in doubt": ", ".join(status.in_doubt),
         "to delete": ", ".join(status.to_delete),
         "unreadable": ", ".join(status.unreadable),
-        "last error": status.last_error and f"{status.last_error}, {status.failures} consecutive failures",
+        "last error": status.last_error and f"{status.last_error} ({in_a_row(status.failures)})",
         "next attempt": _time_and_age(status.next_attempt),
         "writes": status.writes and f"{status.writes} accepted so far",
-        "losses": status.losses and f"{status.losses} records that the hub no longer knew",
+        "losses": status.losses and f"{counted(status.losses, 'record')} that the hub no longer knew",
         "kept in": status.state_dir,
     }
     lines += [f"  {name + ':':<14}{fact}" for name, fact in facts.items() if fact]
     return "\n".join(lines)
+
+
+def in_a_row(failures: int) -> str:
+    """Write how many attempts have failed since the last good one."""
+    return "once" if failures == 1 else f"{failures} times in a row"
 
 
 def age_of(moment: datetime | None) -> float | None:

@@ -97,6 +97,13 @@ def present(environ: Mapping[str, str] = os.environ) -> list[str]:
     return [name for name, place in places if place]
 
 
+def files(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Give the paths of the files that a connection string may come from, whether they are there or not."""
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    paths = (os.path.join(folder, SYSTEMD_CREDENTIAL) if folder else "", environ.get(_FILE_VARIABLE, ""))
+    return tuple(path for path in paths if path)
+
+
 def _systemd_path(environ: Mapping[str, str]) -> str:
     """Give the path of systemd's credential; empty where there is none."""
     folder = environ.get("CREDENTIALS_DIRECTORY")

@@ -139,8 +139,8 @@ class Store:
             return False
         return True
 
-    def note(self, retry: RetryState) -> None:
-        """Add to the state what stands in the way; an unreadable one is left alone. Under the lock.
+    def note(self, retry: RetryState | None) -> None:
+        """Add to the state what stands in the way, or None; an unreadable one is left alone. Under the lock.
 
         Raises:
             StateUnwritable: it is not on disk, and no identity is there for which it could be kept in memory.

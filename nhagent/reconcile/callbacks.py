@@ -5,15 +5,17 @@ from __future__ import annotations
 from nhagent.errors import is_failure
 from nhagent.logs import Log
 from nhagent.reconcile.declaration import PRIMARY
-from nhagent.report import Outcome
+from nhagent.report import Outcome, counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Final
 
     from nhagent.errors import NhagentError
     from nhagent.report import Report
+
+_NEWS: Final = frozenset({Outcome.REGISTERED, Outcome.UPDATED, Outcome.RECREATED})
 
 _log = Log("nhagent")
 
@@ -37,19 +39,22 @@ class Callbacks:
         self._on_error = on_error
         self._is_cut = is_cut
 
-    def announce(self, report: Report) -> None:
-        """Tell what a run came to."""
+    def announce(self, report: Report, *, logs: bool = True) -> None:
+        """Tell what a run came to.
+
+        Args:
+            report: says it.
+            logs: False where somebody else logs it.
+        """
+        if logs:
+            _log_line(report)
         if report.error is not None:
-            _log.info("waiting: %s", report.error)
             self.failed(report.error)
-        elif report.outcome in {Outcome.REGISTERED, Outcome.UPDATED, Outcome.RECREATED}:
-            _log.info("%s at hub %s in %d requests", report.outcome, report.hub, report.requests)
+        elif report.outcome in _NEWS:
             self._tell(self._on_registered, report)
         for name, failure in report.channel_errors.items():
-            if not failure.pending:
-                _log.warning("the old channel stays in place: %s", failure)
-                if name != PRIMARY or report.error is None:
-                    self.failed(failure)
+            if not failure.pending and (name != PRIMARY or report.error is None):
+                self.failed(failure)
 
     def failed(self, error: NhagentError) -> None:
         """Tell an error."""
@@ -67,3 +72,13 @@ class Callbacks:
             from nhagent.redaction import in_prose
 
             _log.error("a callback of the app failed (%s)", in_prose(error))
+
+
+def _log_line(report: Report) -> None:
+    if report.error is not None:
+        _log.info("waiting: %s", report.error)
+    elif report.outcome in _NEWS:
+        _log.info("%s at hub %s in %s", report.outcome, report.hub, counted(report.requests, "request"))
+    for failure in report.channel_errors.values():
+        if not failure.pending:
+            _log.warning("the old channel stays in place: %s", failure)

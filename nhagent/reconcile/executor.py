@@ -174,7 +174,7 @@ class Executor:
         return off > max(CLOCK_TOLERANCE, expires_after / 100)
 
     def _step_refused(self, step: Step, error: HubError) -> None:
-        _log.info("%s: %s", step, error)
+        _log.debug("%s: %s", step, error)
         attempt = (step.record, step.method)
         try:
             accepted, instead = self._registrar.recover(

@@ -146,10 +146,11 @@ class Inspector:
         )
 
     def look_at_files(self) -> tuple[object, ...]:
-        """Tell what the files look like that the app's channel sources read."""
+        """Tell what the files look like that channels, and the connection string, come from."""
         tiles = (self.settings.given.secondary_tiles or {}).values()
         sources = (self.settings.source, *(tile.channel for tile in tiles))
-        return tuple(look_of(path) for path in map(file_of, sources) if path is not None)
+        paths = (*map(file_of, sources), *self.session.chain.files)
+        return tuple(look_of(path) for path in paths if path is not None)
 
     @property
     def installation_id(self) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nhagent.reconcile.inspector import Inspector
     from nhagent.reconcile.reconciler import Reconciler
     from nhagent.report import Report
+    from nhagent.retry.endless import News
     from nhagent.retry.state import Retries
 
 PASS_SECONDS: Final = 60.0
@@ -32,7 +33,7 @@ def keep(
     *,
     wait: Callable[[float], bool],
     lived: Callable[[], float] = uptime,
-    told: Callable[[Report | NhagentError, float], None] | None = None,
+    told: Callable[[News, float], None] | None = None,
 ) -> None:
     """Keep a device registered, in this very thread, until ``wait`` raises something.
 
@@ -43,7 +44,8 @@ def keep(
         callbacks: hear what each came to.
         wait: waits some seconds, or less where there is something to look at: then it gives True.
         lived: gives the seconds that have passed, waits included.
-        told: is given what each pass came to, and the seconds until the next.
+        told: is given what each pass and each look at the hub came to, and the seconds until the next; it
+            logs that, so that nobody else does.
     """
     settings = inspector.settings
 
@@ -55,12 +57,12 @@ def keep(
         except NhagentError as error:
             callbacks.failed(error)
             raise
-        callbacks.announce(report)
+        callbacks.announce(report, logs=told is None)
         return report
 
     work = Work(
         make_pass,
-        verify=lambda: not verify(inspector, retries).in_sync,
+        verify=lambda: verify(inspector, retries),
         interval=lambda: refresh_interval(inspector),
         refresh_first=not settings.refresh_every,
         told=told or (lambda _, __: None),

@@ -110,6 +110,7 @@ class _Pass:
         if plan.lacks_channel:
             raise plan.readings.errors[PRIMARY]
         if plan.is_settled:
+            self._retries.recall_refusal(plan.state.retry)
             return self._report(self._outcome(plan))
         is_asking = bool(plan.steps) or plan.must_learn
         if is_asking:

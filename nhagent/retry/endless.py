@@ -17,10 +17,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
-    from typing import Final
+    from typing import Final, TypeAlias
 
-    from nhagent.report import Report
+    from nhagent.report import Report, Verification
     from nhagent.retry.loop import Failures
+
+    News: TypeAlias = Report | Verification | NhagentError
+    """What an attempt, or a look at the hub, came to."""
 
 SOON_SECONDS: Final = 1.0
 """Least time between two attempts in the background."""
@@ -35,17 +38,17 @@ class Work(Value):
 
     Attributes:
         attempt: one pass of the device; True: write the whole whatever its age.
-        verify: asks the hub whether it holds what it accepted; True where another pass is due at once.
+        verify: asks the hub whether it holds what it accepted; where it does not, another pass follows.
         interval: gives the seconds after which a refresh is due by uptime alone, whatever the clock says.
         refresh_first: whether the first attempt is a refresh whatever the age.
-        told: is given what each attempt came to, and the seconds until the next.
+        told: is given what each attempt and each look at the hub came to, and the seconds until the next.
     """
 
     attempt: Callable[[bool], Report]
-    verify: Callable[[], bool]
+    verify: Callable[[], Verification]
     interval: Callable[[], float]
     refresh_first: bool
-    told: Callable[[Report | NhagentError, float], None]
+    told: Callable[[News, float], None]
 
 
 class Time(Value):
@@ -196,7 +199,7 @@ class Endless:
         """Verify; repeat a failed verification once, as late as the first one, or as its error asks for."""
         self._verify_at, is_first, self._looks_again = None, not self._looks_again, False
         try:
-            return self._work.verify()
+            found = self._work.verify()
         except NhagentError as error:
             _log.info("not verified: %s", error)
             if is_first:
@@ -204,6 +207,9 @@ class Endless:
                 pause = max(self._failures.pause, backoff.verify_after(self._time.random()))
                 self._verify_at = self._time.lived() + pause
             return False
+        least = SOON_SECONDS if found.in_sync else 0.0
+        self._work.told(found, max(least, min(self._left(), backoff.LONGEST_WAIT_SECONDS)))
+        return not found.in_sync
 
     def _rest(self, seconds: float) -> bool:
         """Wait, but not for long at once: a clock that jumped is then seen soon. Whether somebody poked."""

@@ -16,6 +16,7 @@ from nhagent.curves import Curve
 from nhagent.device.state import RetryState
 from nhagent.errors import CredentialError, HeldBack, HubError, StateError
 from nhagent.hub.times import CLOCK_TOLERANCE_SECONDS
+from nhagent.logs import Log
 from nhagent.retry import backoff
 from nhagent.values import Value
 
@@ -40,6 +41,9 @@ def uptime() -> float:
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
+
+
+_log = Log(__name__)
 
 
 class _Wait(Value):
@@ -89,6 +93,7 @@ class Retries:
         self._random = random
         self._failures: dict[Curve, int] = {}
         self._stored: RetryState | None = None
+        self._recalled: RetryState | None = None
         self._latest = _Latest()
         self._held: _Wait | None = None  # for what is on disk
         self._slept = 0.0  # by sleeps that were injected, and returned at once
@@ -117,6 +122,20 @@ class Retries:
             self._held = self._taken_over(stored)
         self._held = self._dated_again(self._held)
         self._hold_back(self._held, f"{stored.kind} was the hub's last answer, and its time is not over")
+
+    def recall_refusal(self, stored: RetryState | None) -> None:
+        """Say, once, where nothing had to be sent, that the last attempt to send was refused.
+
+        Args:
+            stored: what is on disk.
+        """
+        if stored is not None and stored.curve == Curve.BLOCKED.value and stored != self._recalled:
+            self._recalled = stored
+            _log.warning(
+                "nothing had to be sent; the last attempt to send ended with %s, and whether the hub would "
+                "answer otherwise now is not known: run nhagent doctor, or refresh",
+                stored.kind,
+            )
 
     def check_spread(self, spread: timedelta, identity: str) -> None:
         """Hold back a device whose turn after the boot has not come.

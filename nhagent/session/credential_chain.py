@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from itertools import chain
 
+from nhagent.device import credential_sources
 from nhagent.device.credential_sources import SOURCES_AT_NO_COST, FoundCredential
 from nhagent.errors import ConfigurationError, CredentialError
 from nhagent.hub.connection import ConnectionString, namespace_of, read_endpoint
@@ -100,6 +101,11 @@ class CredentialChain:
             return self.endpoint
         key = self.current.key
         return key.endpoint if isinstance(key, ConnectionString) else None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that its connection string may come from."""
+        return () if self._given is not None else credential_sources.files()
 
     def namespace(self) -> str | None:
         """Give the namespace to register with, as far as it is known without opening a key ring.

@@ -33,7 +33,7 @@ def test_daemon_is_ready_after_its_first_turn_and_follows_the_channel_file(
     assert "STATUS=registered, 2 requests" in said
     daemon.give("handle-2")
     assert happens(lambda: bool(daemon.channel() == "handle-2"))
-    daemon.hears("STATUS=updated, 1 requests")
+    daemon.hears("STATUS=updated, 1 request;")
 
 
 def test_daemon_is_ready_though_the_hub_is_away_and_goes_on(run: Callable[..., Running]) -> None:
@@ -50,7 +50,7 @@ def test_daemon_does_not_exit_for_credentials_that_are_missing_or_refused(
     run: Callable[..., Running],
 ) -> None:
     daemon = run(NHAGENT_CONNECTION_STRING="")
-    assert "STATUS=refused: no connection string was found" in daemon.hears("READY=1")
+    assert "STATUS=failed: no connection string was found" in daemon.hears("READY=1")
     assert daemon.process.poll() is None
 
 

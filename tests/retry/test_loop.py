@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nhagent import errors
 from nhagent.device.store import Store
-from nhagent.report import Outcome, Report
+from nhagent.report import Outcome, Report, Verification
 from nhagent.retry import backoff
 from nhagent.retry.endless import Endless, Time, Work
 from nhagent.retry.loop import run_until_done
@@ -139,7 +139,7 @@ def test_fault_within_the_look_is_rested_from_and_lived_through() -> None:
         except StopIteration:
             raise KeyboardInterrupt from None
 
-    def verify() -> bool:
+    def verify() -> Verification:
         raise TypeError("an odd reply")
 
     with pytest.raises(KeyboardInterrupt):
@@ -151,7 +151,7 @@ def test_fault_within_the_look_is_rested_from_and_lived_through() -> None:
 def _in_background(
     laptop: Laptop,
     turn: Callable[[bool], Report] | None = None,
-    verify: Callable[[], bool] = lambda: False,
+    verify: Callable[[], Verification] = lambda: Verification(True),
 ) -> None:
     work = Work(
         turn or laptop.turn,

@@ -92,7 +92,7 @@ def test_missing_credential_is_told_in_words_and_ends_the_oneshot_with_78_for_go
 def test_daemon_without_a_credential_stays_and_says_so_in_its_status(told: Told) -> None:
     daemon = told["missing_credential"]["daemon"]
     assert daemon["ActiveState"] == "active"
-    assert daemon["StatusText"].startswith("refused: no connection string was found")
+    assert daemon["StatusText"].startswith("failed: no connection string was found")
 
 
 def test_daemon_reaches_ready_and_shows_its_status(told: Told) -> None:
@@ -146,7 +146,7 @@ def test_journal_holds_as_errors_what_somebody_must_act_on_and_nothing_else(told
     refused, unused = facts["errors"]
     assert "no connection string was found" in refused
     assert "the new configuration is not used" in unused
-    priorities = {priority for priority, line in facts["all"] if "at hub doorbell in" in line}
+    priorities = {priority for priority, line in facts["all"] if "nhagent.commands.daemon: started" in line}
     assert priorities == {INFORMATION}
     assert not any(line.startswith("<") for _, line in facts["all"])
 

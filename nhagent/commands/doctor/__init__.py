@@ -1,9 +1,9 @@
 """``nhagent doctor``: what is wrong with a set-up, and what to do next.
 
 The checks are in such an order that the first red one is the cause: a later one that cannot be made because
-of it is left open. Nothing is changed: the disk is only read, and the hub is only asked for the device's own
-installation and, where that is asked for, what the key may do. Of keys and push channels no more than
-names and fingerprints are shown.
+of it is left open. The hub is only asked for the device's own installation and, where that is asked for, what
+the key may do. The disk is only read, but for one thing: where the hub accepts a key, the note that it has
+refused one is struck out. Of keys and push channels no more than names and fingerprints are shown.
 """
 
 from __future__ import annotations

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from nhagent.commands.doctor.findings import WAIT, Unchecked, Wrong, hint_of, shown_time
 from nhagent.commands.doctor.network import proxy_in_use
-from nhagent.errors import HubUnavailable, NhagentError, Throttled
+from nhagent.errors import HubUnavailable, NhagentError, StateError, Throttled
 from nhagent.hub.times import CLOCK_TOLERANCE_SECONDS
 from nhagent.report import StartState
 
@@ -48,6 +49,7 @@ def check_hub(findings: Findings) -> str:
     answer = _answer(findings)
     if answer.error is not None:
         raise Wrong(answer.error.fact, _hint_of(answer.error, has_proxy=proxy_in_use(findings) is not None))
+    _strike_out_refusal(findings)
     if answer.refused is not None:
         raise Wrong(
             f"refuses the key of {answer.refused}; that of {answer.accepted} stands in for it",
@@ -60,6 +62,12 @@ def check_hub(findings: Findings) -> str:
         return "accepts the key and holds this device"
     is_known = status is not None and status.state is StartState.IN_SYNC
     return f"accepts the key{', and does not hold this device' if is_known else ''}"
+
+
+def _strike_out_refusal(findings: Findings) -> None:
+    """A key that is good is good everywhere: "nhagent status" must not say otherwise after this."""
+    with suppress(StateError):  # its own checks tell
+        findings.setup.memory.forget_refusal()
 
 
 def check_key(findings: Findings) -> str:

@@ -9,6 +9,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
 from nhagent.commands.doctor.findings import Check, Unchecked, Wrong, shown_time
+from nhagent.commands.output import in_a_row
 from nhagent.commands.setup import read_setup
 from nhagent.filesystem import Disk, locked
 from nhagent.reconcile.expressions import doubts_about
@@ -100,7 +101,7 @@ def _facts_of(status: Status) -> list[str]:
         "accepted": shown_time(status.accepted_at),
         "verified": shown_time(status.verified_at),
         "leaving": " and ".join(status.to_delete),
-        "last error": status.last_error and f"{status.last_error} ({status.failures} consecutive failures)",
+        "last error": status.last_error and f"{status.last_error} ({in_a_row(status.failures)})",
         "next attempt": shown_time(status.next_attempt),
     }
     told = [f"{name} {fact}" for name, fact in facts.items() if fact]
