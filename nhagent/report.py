@@ -130,7 +130,8 @@ class Status(Shown):
         unreadable: state files that are corrupt.
         last_error: the class of the error that stands in the way, or None.
         failures: how many consecutive attempts it has failed.
-        next_attempt: when the next attempt may be made.
+        next_attempt: when the next attempt may be made: by any process after the hub has asked for time, by
+            the background alone after a refusal, and after a passing fault by the process that met it.
         writes: how many writes of its records the hub has accepted so far.
         losses: how many of its records the hub was found to have lost so far.
         state_dir: where all this is kept.

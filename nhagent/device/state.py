@@ -167,6 +167,8 @@ class RetryState(Value):
         not_before: when the next attempt may be made, by this device's clock, aware.
         curve: how the attempts are spaced, by name.
         met_at: when the error was met, by this device's clock, aware.
+        binds: whether every process waits until then; else the one that met the error does, and to others it
+            only says what happened.
     """
 
     kind: str
@@ -174,6 +176,7 @@ class RetryState(Value):
     not_before: datetime
     curve: str
     met_at: datetime
+    binds: bool = True
 
     def to_json(self) -> JsonObject:
         """Give its part of the state file."""
@@ -183,6 +186,7 @@ class RetryState(Value):
             "at": self.met_at.isoformat(),
             "tries": self.failures,
             "until": self.not_before.isoformat(),
+            **({} if self.binds else {"binds": False}),
         }
 
     @classmethod
@@ -195,12 +199,14 @@ class RetryState(Value):
         if document is None:
             return None
         taken = take_fields(
-            read_object(document), {"kind": "", "curve": "", "tries": 0}, {"at": str, "until": str}
+            read_object(document),
+            {"kind": "", "curve": "", "tries": 0, "binds": True},
+            {"at": str, "until": str},
         )
         at, until = read_moment(taken["at"]), read_moment(taken["until"])
         if at is None or until is None:
             raise Malformed("a retry state without its times")
-        return cls(taken["kind"], taken["tries"], until, taken["curve"], at)
+        return cls(taken["kind"], taken["tries"], until, taken["curve"], at, taken["binds"])
 
 
 class State(Value):

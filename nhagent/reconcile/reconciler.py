@@ -110,7 +110,7 @@ class _Pass:
         if plan.lacks_channel:
             raise plan.readings.errors[PRIMARY]
         if plan.is_settled:
-            self._retries.recall_refusal(plan.state.retry)
+            self._retries.settled(plan.state.retry)
             return self._report(self._outcome(plan))
         is_asking = bool(plan.steps) or plan.must_learn
         if is_asking:
@@ -209,7 +209,7 @@ class _Pass:
             return None
         retry = self._retries.decide(error)
         self._recorded = error, retry
-        return retry if self._retries.outlives_restart(error) else None
+        return retry if self._retries.must_be_on_disk(error, retry) else None
 
     def _record(self, error: NhagentError) -> RetryState:
         """Decide when it is tried again, unless that was done where the error was met."""

@@ -16,6 +16,7 @@ from nhagent.curves import Curve
 from nhagent.device.state import RetryState
 from nhagent.errors import CredentialError, HeldBack, HubError, StateError
 from nhagent.hub.times import CLOCK_TOLERANCE_SECONDS
+from nhagent.interruption import check
 from nhagent.logs import Log
 from nhagent.retry import backoff
 from nhagent.values import Value
@@ -116,19 +117,21 @@ class Retries:
         Raises:
             HeldBack: the time that the hub asked for is not over.
         """
-        if stored is None or stored.curve == Curve.BLOCKED.value:
+        if stored is None or stored.curve == Curve.BLOCKED.value or not stored.binds:
             return
         if self._held is None or stored not in (self._held.state, self._held.found):
             self._held = self._taken_over(stored)
         self._held = self._dated_again(self._held)
         self._hold_back(self._held, f"{stored.kind} was the hub's last answer, and its time is not over")
 
-    def recall_refusal(self, stored: RetryState | None) -> None:
-        """Say, once, where nothing had to be sent, that the last attempt to send was refused.
+    def settled(self, stored: RetryState | None) -> None:
+        """Nothing had to be sent: strike out what stood in the way, or say, once, that the hub refused.
 
         Args:
             stored: what is on disk.
         """
+        if stored is not None and not stored.binds:
+            self.write_down(None)
         if stored is not None and stored.curve == Curve.BLOCKED.value and stored != self._recalled:
             self._recalled = stored
             _log.warning(
@@ -175,18 +178,45 @@ class Retries:
         before = self._failures_before(error)
         latest.pause = seconds = backoff.delay(error, before, self._random())
         now = self._clock()
-        state = RetryState(type(error).__name__, before + 1, _after(now, seconds), error.curve.value, now)
+        binds = self._binds(error)
+        state = RetryState(
+            type(error).__name__, before + 1, _after(now, seconds), error.curve.value, now, binds
+        )
         self._failures[error.curve] = state.failures
         latest.wait = self._beginning(state, seconds, is_own=True)
         return state
 
-    def outlives_restart(self, error: NhagentError) -> bool:
-        """Whether a failure must be on disk: it says when to come back, or that a person must act."""
-        if not isinstance(error, HubError | CredentialError) or isinstance(error, HeldBack):
+    def must_be_on_disk(self, error: NhagentError, state: RetryState) -> bool:
+        """Whether a failure is written down: it says when to come back, or something new of the device.
+
+        Args:
+            error: why the attempt failed.
+            state: what `decide` made of it.
+        """
+        if isinstance(error, HeldBack | StateError):
             return False
-        if error.curve is Curve.BLOCKED and not self._store.is_begun:
-            return False  # nothing was written yet, and nothing is for this
+        if not state.binds or error.curve is Curve.BLOCKED:
+            if not self._store.is_begun:
+                return False  # nothing was written yet, and nothing is for this
+            if not state.binds:
+                return self._stored is None or (self._stored.kind != state.kind and not self._hides(state))
+        return True
+
+    @staticmethod
+    def _binds(error: NhagentError) -> bool:
+        """Whether it says when to come back, or that a person must act."""
+        if not isinstance(error, HubError | CredentialError):
+            return False
         return error.curve in _OUTLIVES or getattr(error, "retry_after", None) is not None
+
+    def _hides(self, state: RetryState) -> bool:
+        """Whether a failure that binds nobody would hide one that does, or that the key is refused."""
+        stored = self._stored
+        return (
+            stored is not None
+            and not state.binds
+            and (stored.curve == Curve.BLOCKED.value or (stored.binds and stored.not_before > self._clock()))
+        )
 
     def record(self, error: NhagentError) -> RetryState:
         """Record a failure, and write down what must outlive a restart. Not under the lock.
@@ -198,26 +228,34 @@ class Retries:
             What is to be remembered of it.
         """
         state = self.decide(error)
-        if self.outlives_restart(error):
+        if self.must_be_on_disk(error, state):
             self.write_down(state)
         return state
 
-    def write_down(self, state: RetryState) -> None:
-        """Write down what stands in the way, if that can be done at once."""
+    def write_down(self, state: RetryState | None) -> None:
+        """Write down what stands in the way, or that nothing does, if that can be done at once."""
+        check()  # what a thread that was told to stop has met is of its own making
         try:
             with self._store.lock(NOTE_SECONDS):
-                if self._hides_a_hold(state, self._store.load().state.retry):
+                stored = self._store.load().state.retry
+                if state is None and stored is not None and stored.binds:
+                    return  # another process has met it since
+                if state is not None and self._hides_a_hold(state, stored):
                     return
                 self._store.note(state)
         except StateError:  # what stands in the way itself is told
             return
-        self.written_down(state)
+        if state is not None:
+            self.written_down(state)
 
     def _hides_a_hold(self, state: RetryState, stored: RetryState | None) -> bool:
         """Whether a fault of this device's own would make it forget that the hub asked for time."""
-        if stored is None or stored.curve == Curve.BLOCKED.value or state.kind != CredentialError.__name__:
+        if stored is None or not stored.binds:
             return False
-        return stored.not_before > self._clock()
+        if stored.curve == Curve.BLOCKED.value:
+            return not state.binds
+        is_own = state.kind == CredentialError.__name__ or not state.binds
+        return is_own and stored.not_before > self._clock()
 
     def written_down(self, state: RetryState) -> None:
         """Take over a retry state that is now on disk."""
@@ -244,7 +282,8 @@ class Retries:
     def _failures_before(self, error: NhagentError) -> int:
         """How many consecutive attempts have failed on this error's curve, before this one."""
         stored = self._stored
-        on_disk = stored.failures if stored is not None and stored.curve == error.curve.value else 0
+        counts = stored is not None and stored.binds and stored.curve == error.curve.value
+        on_disk = stored.failures if stored is not None and counts else 0
         return max(on_disk, self._failures.get(error.curve, 0))
 
     def _beginning(

@@ -10,6 +10,7 @@ from threading import current_thread
 
 from nhagent.errors import Forbidden, HubUnavailable, Unauthorized, refuses_key
 from nhagent.hub.ca_bundle import read_ca_bundle
+from nhagent.interruption import check
 from nhagent.session.hub_clock import HubClock
 
 TYPE_CHECKING = False
@@ -94,6 +95,7 @@ class HubSession:
         if seconds is not None and self._exchange is not None:
             self._exchange.allow(seconds)
         if self._cut and self.is_cut:  # looked at last: a cut that comes later finds the exchange
+            check()
             raise HubUnavailable(
                 "the background thread was stopped: it sends nothing any more", "start again"
             )
