@@ -87,7 +87,9 @@ class Agent:
         initial_tags: tags of a device that has declared none yet; `add_tags` and `remove_tags` change them.
         user_id: who uses the device; left out: whoever did before; None: nobody.
         expires_after: life of the record at the hub from its last whole write; None: for ever.
-        owns_tags: False where the app's backend owns the tags: they are never overwritten.
+        owns_tags: False where the app's backend owns the tags: a refresh reads, and sends a PATCH of what
+            differs. What no PATCH can say goes out whole with the tags just read: one that the backend gives
+            between the two is lost. A device that the hub had lost comes back without, as ``recreated``.
         style: ``installation``: one record with all; ``registration``: one record per tile and template.
         connection_string: text, a callable giving a SAS token (then ``endpoint`` is needed), or None:
             systemd's credential, $NHAGENT_CONNECTION_STRING_FILE, $NHAGENT_CONNECTION_STRING or the key ring.
@@ -269,8 +271,9 @@ class Agent:
     def verify(self) -> Verification:
         """Ask the hub whether it holds what it accepted, field by field. Never to be polled.
 
-        One request for the installation, or one for each row in the registration style; where the device is
-        unregistered, a list for each channel; none where the hub has accepted nothing in this style. What
+        One request for the installation, or one for each row in the registration style, and a list for each
+        channel, since a restored disk may have made a second device; where the device is unregistered, the
+        lists alone; none where the hub has accepted nothing in this style. What
         drifted is marked, so that the next start writes it whole; a channel that the hub has marked as dead
         is not sent again, and its source is asked for another.
 

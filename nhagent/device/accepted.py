@@ -72,6 +72,7 @@ class Accepted(Value):
         whole_at: the hub's time of the last acceptance of the whole, from which a refresh falls due.
         ahead: seconds that the hub's clock was ahead of ours then; 0 where the two were close.
         lists_by_uri: the hub refuses a list by the platform's own field, and takes one by any platform's.
+        rotated: a push channel has changed since the hub was last asked who else has it.
         partial: a newer version wrote this: what is known may not be all, so that the next write is whole.
         fresh: the hub has just been asked, so that ``records`` is what it holds. Never stored.
         adopted: the hub has just been found to know the device. Never stored.
@@ -86,6 +87,7 @@ class Accepted(Value):
     whole_at: datetime | None = None
     ahead: int = 0
     lists_by_uri: bool = False
+    rotated: bool = False
     partial: bool = False
     fresh: bool = False
     adopted: bool = False
@@ -104,7 +106,9 @@ class Accepted(Value):
         self, name: str, record: JsonObject, at: datetime, *, whole: bool, fresh: bool = False
     ) -> Accepted:
         """Record the hub's answer: it holds this, and was told (or told us) all of it or a part."""
+        before = self.records.get(name)
         return self.changed(
+            rotated=self.rotated or (before is not None and _have_parted(before, record)),
             records={**self.records, name: record},
             in_doubt=self.in_doubt - {name},
             accepted_at=at,
@@ -149,6 +153,7 @@ class Accepted(Value):
             "whole_at": to_iso(self.whole_at),
             "ahead": self.ahead,
             **({"lists_by_uri": True} if self.lists_by_uri else {}),
+            **({"rotated": True} if self.rotated else {}),
         }
 
     @classmethod
@@ -177,14 +182,32 @@ class Accepted(Value):
             whole_at=read_moment(taken["whole_at"]),
             ahead=ahead or 0,
             lists_by_uri=taken["lists_by_uri"],
+            rotated=taken["rotated"],
             partial=read_schema(fields) > SCHEMA,
         )
 
 
 _KINDS: Final[Mapping[str, Any]] = {
     "style": "", "records": NOTHING, "in_doubt": [], "leaving": [], "sweep": [], "lists_by_uri": False,
+    "rotated": False,
 }  # fmt: skip
 _NULLABLE: Final = {"sum": int, "accepted_at": str, "whole_at": str, "ahead": int}
+
+
+def _have_parted(before: JsonObject, after: JsonObject) -> bool:
+    """Whether a stored record had other push channels before; one that had none yet had no others."""
+    channels = _channels_in(before)
+    return None not in channels and channels != _channels_in(after)
+
+
+def _channels_in(record: JsonObject) -> list[Any]:
+    """The push channels of a stored record: of an installation and its tiles, or of a row."""
+    document = record.get("registration", record)
+    if type(document) is not dict:
+        return []
+    tiles = document.get("secondaryTiles")
+    parts = [document, *(tiles.values() if type(tiles) is dict else ())]
+    return [part.get("pushChannel", part.get("channel")) for part in parts if type(part) is dict]
 
 
 def _sum_of_ids(records: Mapping[str, JsonObject]) -> int:

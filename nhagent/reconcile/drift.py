@@ -182,7 +182,7 @@ class _Look:
         nothing = self._nothing_accepted(memory)
         if nothing:
             return self._unasked(nothing)
-        return self._session.authorized(lambda: self._presence(memory.state))
+        return self._session.authorized(lambda: self._presence(memory))
 
     def _unasked(self, why: str) -> Verification:
         return Verification(False, (Drift(self._registrar.style, "", "a record", why),))
@@ -198,8 +198,9 @@ class _Look:
             return f'none that is known: what it accepted is of style "{accepted.style}"'
         return "" if self._registrar.holds_device(accepted) else _NEVER
 
-    def _presence(self, before: State) -> Verification:
-        """Whether the hub holds what it accepted, and has accepted all."""
+    def _presence(self, memory: Memory) -> Verification:
+        """Whether the hub holds what it accepted, has accepted all, and holds nothing else of the device."""
+        before = memory.state
         namespace = self._session.chain.namespace_at_any_cost()
         if is_elsewhere(before.namespace, namespace):
             return self._unasked(f"none that is known: what there is was accepted by {before.namespace}")
@@ -210,7 +211,9 @@ class _Look:
             for name in self._wanted(before)
             if name not in observed.records
         )
-        in_sync = not drifted and not missing and not observed.expired
+        surplus = self._surplus(memory)
+        strange = tuple(Drift(entry.kind, "", "none", entry.id) for entry in surplus.to_delete)
+        in_sync = not drifted and not missing and not observed.expired and not strange
         at = observed.at or self._session.now()
         with self._store.lock(NOTE_SECONDS):
             state = self._inspector.recall().state
@@ -218,6 +221,9 @@ class _Look:
                 accepted = state.accepted
                 for name in {part.record for part in drifted}:
                     accepted = accepted.doubting(name)
+                accepted = accepted.deleting(*surplus.to_delete).changed(
+                    lists_by_uri=surplus.lists_by_uri, rotated=surplus.rotated
+                )
                 lost = [name for name, found in observed.records.items() if found is None]
                 self._store.remember(
                     self._marked(state, observed, at).changed(
@@ -228,7 +234,23 @@ class _Look:
                         retry=None,  # it has answered: whatever stood in the way does so no more
                     )
                 )
-        return Verification(in_sync, drifted + missing, observed.expired, at, self._session.requests_sent)
+        drift = drifted + missing + strange
+        return Verification(in_sync, drift, observed.expired, at, self._session.requests_sent)
+
+    def _surplus(self, memory: Memory) -> Accepted:
+        """Ask who else has the device's channels: what was accepted, with only that as to be deleted."""
+        state, identity = memory.state, memory.identity
+        accepted = state.accepted.changed(to_delete=())
+        channels = remembered_channels(self._settings.platform, state.channels)
+        if not self._settings.first_run_list or PRIMARY not in channels or identity is None:
+            return accepted
+        declaration = Declaration.from_json(state.declaration)
+        device = declaration.installation(identity.installation_id, self._settings.platform, channels)
+        learnt = self._registrar.learn(
+            device, accepted, identity.installation_id, listing=True, complete=True
+        ).accepted
+        known = set(state.accepted.to_delete)
+        return learnt.changed(to_delete=tuple(entry for entry in learnt.to_delete if entry not in known))
 
     def _marked(self, state: State, observed: Observed, at: datetime) -> State:
         """Mark the channels that are dead by now, and no more those that are alive again."""

@@ -21,7 +21,7 @@ from nhagent.hub.times import CLOCK_TOLERANCE_SECONDS
 from nhagent.logs import Log
 from nhagent.reconcile.deadline import seconds_until
 from nhagent.reconcile.planner import next_steps
-from nhagent.steps import CreateId, DeleteRecord, PutRecord, SweepChannel
+from nhagent.steps import CreateId, DeleteRecord, PutRecord, ReadRecord, SweepChannel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -147,6 +147,8 @@ class Executor:
 
     def _step_accepted(self, step: Step, accepted: Accepted) -> None:
         self.done.append(step)
+        if isinstance(step, ReadRecord) and self.state.accepted.records.keys() - accepted.records.keys():
+            self._record_gone()  # what was read before it is written is not there
         self._keep(accepted)
         if step.writes:
             self.recreated |= self.state.has_lost  # whoever found it

@@ -186,7 +186,7 @@ class Inspector:
             plan.state.accepted,
             plan.known_id,
             listing=plan.listing,
-            complete=self.settings.given.is_complete,
+            complete=self.settings.given.is_complete or plan.state.listed,
         )
         if learnt.declared is not None:
             from nhagent.reconcile.adoption import usable

@@ -99,7 +99,8 @@ class StartPlan(Value):
         installation: what the hub should hold; None while disabled or without a channel.
         policy: how it is written.
         known_id: the installation id that the hub may know the device by; None for a new device.
-        listing: the hub has not been asked yet what it holds for the device's channels.
+        listing: the hub has to be asked what it holds for the device's channels: it never was, or one of them
+            has changed since, and the whole is written anyway.
         is_cloned: the disk was copied from another machine, whose identity is not ours.
     """
 
@@ -184,6 +185,10 @@ def plan_start(inputs: StartInputs, registrar: Registrar, learnt: Learnt | None 
     policy, early_starts = _policy(inputs, identity, state)
     accepted = in_style(registrar.style, state.accepted, identity.installation_id)
     accepted = registrar.retire(installation, accepted)
+    steps = next_steps(registrar, installation, policy, accepted, inputs.now)
+    listing = not state.listed or (
+        accepted.rotated and _is_refresh(registrar, policy, accepted, steps, inputs.now)
+    )
     return StartPlan(
         inputs,
         identity,
@@ -193,13 +198,13 @@ def plan_start(inputs: StartInputs, registrar: Registrar, learnt: Learnt | None 
             accepted=accepted,
             early_starts=early_starts,
         ),
-        next_steps(registrar, installation, policy, accepted, inputs.now),
+        steps,
         readings,
         is_cloned,
         installation=installation,
         policy=policy,
         known_id=None if is_cloned or _is_new(inputs) else identity.installation_id,
-        listing=inputs.settings.first_run_list and not state.listed,
+        listing=inputs.settings.first_run_list and listing,
     )
 
 
@@ -237,6 +242,16 @@ def state_of(plan: StartPlan, registrar: Registrar) -> StartState:
         (StartState.DRIFTED, plan.steps or accepted.in_doubt or plan.lacks_channel),
     )
     return next((state for state, holds in rows if holds), StartState.IN_SYNC)
+
+
+def _is_refresh(
+    registrar: Registrar, policy: WritePolicy, accepted: Accepted, steps: tuple[Step, ...], now: datetime
+) -> bool:
+    """Whether the whole is about to be written for its age, or because that was asked for."""
+    if not steps or steps[0].operations:
+        return False
+    due = registrar.due_at(policy, accepted)
+    return policy.refresh_now or (due is not None and due <= now)
 
 
 def _state_now(state: State, identity: Identity, inputs: StartInputs, registrar: Registrar) -> State:

@@ -70,7 +70,7 @@ class InstallationRegistrar:
 
             lists = ChannelLists(self._open_hub(), by_uri=accepted.lists_by_uri)
             listed = lists.of(installation)
-            accepted = accepted.changed(lists_by_uri=lists.by_uri)
+            accepted = accepted.changed(lists_by_uri=lists.by_uri, rotated=False)
             learnt = adopted(known_id, [row for rows in listed.values() for row in rows], accepted)
             learnt = learnt.changed(is_whole=is_whole(listed))
         if learnt.installation_id is None or complete:

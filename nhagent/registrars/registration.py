@@ -86,7 +86,7 @@ class RegistrationRegistrar:
 
         lists = ChannelLists(self._open_hub(), by_uri=accepted.lists_by_uri)
         found = lists.of(installation)
-        accepted = accepted.changed(lists_by_uri=lists.by_uri)
+        accepted = accepted.changed(lists_by_uri=lists.by_uri, rotated=False)
         declared = None if complete else declared_by(installation, found.get("", []))
         wanted = installation
         if declared is not None:  # what is not wanted in the end is retired by the plan that follows

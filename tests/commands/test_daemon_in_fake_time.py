@@ -85,9 +85,9 @@ def test_a_day_of_the_daemon_costs_what_it_should(config: Path, notification_hub
     with pytest.raises(_Over):
         Daemon(str(config), notify=told.append, sleep=sleep, read=read).run()
     methods = [entry.method for entry in notification_hub.log()]
-    assert methods[:3] == ["GET", "PUT", "GET"]
-    assert set(methods[3:]) == {"PUT"}
-    assert len(methods[3:]) in {9, 10}
+    assert methods[:4] == ["GET", "PUT", "GET", "GET"], "the look asks who else has the channel"
+    assert set(methods[4:]) == {"PUT"}
+    assert len(methods[4:]) in {9, 10}
     assert max(waits) <= 2.0
     turns = [said for said in told if "STATUS=" in said]
     assert len(turns) < 10 * 24 * 4 + 30, "the sources are asked four times an hour"
@@ -112,4 +112,4 @@ def test_refused_configuration_leaves_the_look_at_a_first_registration_pending(
     with pytest.raises(_Over):
         Daemon(str(config), notify=told.append, sleep=sleep).run()
     assert any("is not used" in said for said in told)
-    assert [entry.method for entry in notification_hub.log()] == ["GET", "PUT", "GET"]
+    assert [entry.method for entry in notification_hub.log()] == ["GET", "PUT", "GET", "GET"]

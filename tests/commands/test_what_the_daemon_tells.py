@@ -147,7 +147,7 @@ def test_status_is_renewed_after_the_look_at_the_hub(story: Story) -> None:
     statuses = [text for _, text in story.told]
     assert statuses[0].startswith("registered, 2 requests; next look in ")
     assert statuses[1].startswith("verified: the hub holds what it accepted; next look in ")
-    assert [entry.method for entry in story.hub.log()] == ["GET", "PUT", "GET"]
+    assert [entry.method for entry in story.hub.log()] == ["GET", "PUT", "GET", "GET"]
 
 
 def test_what_the_look_at_the_hub_has_found_is_told_and_mended_at_once(story: Story) -> None:

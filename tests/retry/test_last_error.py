@@ -106,7 +106,9 @@ def test_passing_fault_binds_no_other_process_and_is_forgotten_once_all_is_well(
     device.seen()
     report = device.start(**plain)
     assert report.error is None
-    assert report.outcome == ("unchanged" if name == "ChannelError" else "updated"), "what was in doubt is sent"
+    assert report.outcome == ("unchanged" if name == "ChannelError" else "updated"), (
+        "what was in doubt is sent"
+    )
     assert device.agent(**plain).status().last_error is None
     stamp = device.files["state.json"].stat().st_mtime_ns
     assert device.start(**plain).outcome == "unchanged"
