@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 CHECKS: Final = (
     ("configuration", local.check_configuration),
     ("state folder", local.check_state_folder),
-    ("lock", local.check_lock),
     ("state", local.check_state),
     ("credentials", credentials.check_credentials),
     ("dns", network.check_dns),
@@ -29,8 +28,13 @@ CHECKS: Final = (
     ("tls", network.check_tls),
     ("clock", hub.check_clock),
     ("hub", hub.check_hub),
+    ("modes", local.check_modes),
+    ("lock", local.check_lock),
 )
-"""The checks of every set-up, by name. Those of its push channels and units follow."""
+"""The checks of every set-up, by name. Those of its push channels and units follow.
+
+Causes stand before consequences: a lock is held for as long as a hub hangs, and modes stop nothing.
+"""
 _KEY: Final = (("key", hub.check_key),)
 """The check that is made only when it is asked for: it sends what no device ever sends."""
 

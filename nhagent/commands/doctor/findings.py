@@ -122,6 +122,11 @@ class Findings:
             if name in self._red:
                 raise Unchecked(f"cannot be checked before {name} is in order")
 
+    @property
+    def has_red(self) -> bool:
+        """Whether a check has found something wrong so far."""
+        return bool(self._red)
+
     def is_red(self, name: str) -> bool:
         """Whether a check has found something wrong."""
         return name in self._red

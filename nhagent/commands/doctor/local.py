@@ -54,7 +54,7 @@ def check_state_folder(findings: Findings) -> str:
     if not os.path.isdir(nearest):  # noqa: PTH112 - Path.is_dir raises where it may not look
         raise Wrong(f"{nearest} is in the way: it is not a folder", "move it away, or set $NHAGENT_STATE_DIR")
     if nearest == folder:
-        _check_owner_and_modes(folder)
+        _check_owner(folder)
     _check_room(nearest)
     return folder if nearest == folder else f"{folder} (not made yet)"
 
@@ -69,6 +69,10 @@ def check_lock(findings: Findings) -> str:
         with locked(Disk(), path, LOCK_SECONDS, sleep):
             return "free"
     except BlockingIOError:
+        if findings.has_red:
+            raise Unchecked(
+                "another process of this app holds it, and may wait for what is red above"
+            ) from None
         raise Wrong(
             f"another process of this app has held it for the {monotonic() - began:.1f} s of waiting",
             "let that process finish; if it hangs, stop it",
@@ -112,16 +116,34 @@ def _facts_of(status: Status) -> list[str]:
     return told
 
 
-def _check_owner_and_modes(folder: str) -> None:
-    if sys.platform == "win32":  # its modes say nothing; access lists do
-        return
+def check_modes(findings: Findings) -> str:
+    """See whether others may get at what the device remembers: its push channels are among it."""
+    folder = findings.setup.agent.state_folder
+    if sys.platform == "win32" or not os.path.isdir(folder):  # noqa: PTH112 - as above
+        return "nothing is kept yet" if sys.platform != "win32" else "access lists say it here"
+    for path, fact in _files_of(folder).items():
+        if fact.st_mode & OTHERS_MODES:
+            right = "700" if path == folder else "600"
+            raise Wrong(
+                f"others may get at {path} (mode {fact.st_mode & 0o777:04o})", f"chmod {right} {path}"
+            )
+    return "nobody else may get at what is kept"
+
+
+def _files_of(folder: str) -> dict[str, os.stat_result]:
     try:
         paths = [folder, *(entry.path for entry in os.scandir(folder) if entry.is_file())]
-        facts = {path: Path(path).stat() for path in paths}
+        return {path: Path(path).stat() for path in paths}
     except OSError as error:
         raise Wrong(
             f"{folder} cannot be read ({error.strerror})", "give it to the user that runs nhagent"
         ) from None
+
+
+def _check_owner(folder: str) -> None:
+    if sys.platform == "win32":  # access lists say it there
+        return
+    facts = _files_of(folder)
     if os.geteuid() == 0:
         _check_owner_for_root(folder, {path: fact.st_uid for path, fact in facts.items()})
     else:
@@ -131,12 +153,6 @@ def _check_owner_and_modes(folder: str) -> None:
                     f"{path} belongs to user {fact.st_uid}, and this is user {os.geteuid()}",
                     "run doctor as the user that runs nhagent, or give the folder to this one with chown -R",
                 )
-    for path, fact in facts.items():
-        if fact.st_mode & OTHERS_MODES:
-            right = "700" if path == folder else "600"
-            raise Wrong(
-                f"others may get at {path} (mode {fact.st_mode & 0o777:04o})", f"chmod {right} {path}"
-            )
 
 
 def _check_owner_for_root(folder: str, owners: dict[str, int]) -> None:

@@ -33,8 +33,8 @@ channel = { file = "tile" }
 """
 CHANNELS = {"channel": "https://push.example/1", "tile": "https://push.example/tile/1"}
 CHECKS = [
-    "configuration", "state folder", "lock", "state", "credentials", "dns", "tcp", "tls", "clock", "hub",
-    "channel", "tiles.weather",
+    "configuration", "state folder", "state", "credentials", "dns", "tcp", "tls", "clock", "hub",
+    "modes", "lock", "channel", "tiles.weather",
 ]  # fmt: skip
 AS_ROOT = sys.platform != "win32" and os.geteuid() == 0
 

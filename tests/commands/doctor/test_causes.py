@@ -79,8 +79,8 @@ BROKEN: list[Any] = [
     (state_relative, {}, "configuration", "give its absolute path"),
     (state_in_the_way, {}, "state folder", "move it away"),
     pytest.param(state_read_only, {}, "state folder", "give it to the user", marks=POSIX),
-    pytest.param(state_readable, {}, "state folder", "chmod 600", marks=POSIX),
-    pytest.param(state_folder_open, {}, "state folder", "chmod 700", marks=POSIX),
+    pytest.param(state_readable, {}, "modes", "chmod 600", marks=POSIX),
+    pytest.param(state_folder_open, {}, "modes", "chmod 700", marks=POSIX),
     pytest.param(state_of_another, {}, "state folder", "chown", marks=POSIX),
     (locked_by_another, {}, "lock", "stop it"),
     (torn_state, {}, "state", "sets that aside"),
@@ -148,7 +148,7 @@ def test_first_red_check_of_a_broken_set_up_is_its_cause(
     assert (code, red[0]["name"]) == (1, name), seen
     assert words in red[0]["next"]
     assert all(check["fact"] and check["next"] for check in red)
-    assert [check["name"] for check in seen["checks"]][:10] == CHECKS[:10]
+    assert [check["name"] for check in seen["checks"]][:11] == CHECKS[:11]
 
 
 def test_locked_key_ring_is_told(tmp_path: Path, notification_hub: Emulator) -> None:
@@ -160,7 +160,7 @@ def test_locked_key_ring_is_told(tmp_path: Path, notification_hub: Emulator) -> 
     assert (ran.code, red["name"]) == (1, "credentials")
     assert "is locked" in red["fact"]
     assert red["next"] == "unlock it, then try again"
-    assert [check["ok"] for check in ran.document["checks"]][5:10] == [None] * 5
+    assert [check["ok"] for check in ran.document["checks"]][4:9] == [None] * 5
     assert notification_hub.log() == []
 
 
@@ -170,7 +170,7 @@ def test_proxy_of_the_environment_is_named_without_its_password(make: Callable[.
     made.environment.setenv("HTTPS_PROXY", "http://me:secret@127.0.0.1:9")
     _, seen = made.examine()
     proxy = "the proxy 127.0.0.1:9, which the environment names,"
-    assert [(check["name"], check["ok"], check["fact"]) for check in seen["checks"][5:8]] == [
+    assert [(check["name"], check["ok"], check["fact"]) for check in seen["checks"][4:7]] == [
         ("dns", True, f"{proxy} is 127.0.0.1"),
         ("tcp", False, f"{proxy} cannot be reached (Connection refused)"),
         ("tls", None, "cannot be checked before tcp is in order"),
@@ -197,3 +197,28 @@ def test_clock_behind_the_last_acceptance_is_told_without_a_hub(make: Callable[.
     red = [check for check in seen["checks"] if check["ok"] is False]
     assert [check["name"] for check in red] == ["clock", "hub"]
     assert red[0]["fact"] == "it is before 2999-01-01 00:00:00 UTC, when the hub last accepted something"
+
+
+@pytest.mark.parametrize(
+    ("consequence", "is_open"),
+    [(locked_by_another, True), pytest.param(state_readable, False, marks=POSIX)],
+    ids=["lock", "modes"],
+)
+@pytest.mark.parametrize(
+    ("cause", "name"),
+    [(hub_away, "hub"), (silent_hub, "hub"), (malformed_string, "credentials"), (captive_portal, "hub")],
+)
+def test_consequence_stands_behind_its_cause_or_is_left_open(
+    make: Callable[..., Doctored],
+    cause: Callable[[Doctored], object],
+    name: str,
+    consequence: Callable[[Doctored], object],
+    is_open: bool,
+) -> None:
+    made = make()
+    consequence(made)
+    cause(made)
+    _, seen = made.examine()
+    red = [check["name"] for check in seen["checks"] if check["ok"] is False]
+    assert red[0] == name
+    assert ("lock" not in red) if is_open else (red[-1] == "modes" or "modes" in red[1:])

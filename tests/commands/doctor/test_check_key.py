@@ -25,7 +25,7 @@ def examine(made: Doctored, *options: str) -> tuple[int, list[str], dict[str, An
 def test_key_that_may_listen_alone_is_found_to_have_no_more(make: Callable[..., Doctored]) -> None:
     made = make()
     code, seen, checks = examine(made, "--check-key")
-    assert (code, list(checks)) == (0, [*CHECKS[:10], "key", *CHECKS[10:]])
+    assert (code, list(checks)) == (0, [*CHECKS[:11], "key", *CHECKS[11:]])
     assert checks["key"]["fact"] == "key 'DefaultListenSharedAccessSignature' has no Manage right"
     assert [path.partition("/tags/nhagent-check-")[1] for path in seen] == ["", "/tags/nhagent-check-"]
     assert all(path.startswith("GET ") for path in seen)

@@ -48,7 +48,7 @@ def test_units_are_looked_at_where_they_are_installed(
     )
     code, seen = made.examine()
     assert code == 1
-    assert [(check["name"], check["ok"], check["fact"], check["next"]) for check in seen["checks"][12:]] == [
+    assert [(check["name"], check["ok"], check["fact"], check["next"]) for check in seen["checks"][13:]] == [
         ("nhagent@doorbell.service", True, "active", ""),
         (
             "nhagent-refresh.service",
