@@ -10,6 +10,7 @@ all the rest, and what only a write needs is imported by the write.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -136,12 +137,15 @@ class Disk:
         os.unlink(folder.at(name), dir_fd=folder.number)
 
     def sync_folder(self, folder: Folder) -> None:
-        """Make the names in a folder durable."""
+        """Make the names in a folder durable, as far as its file system has a call for that."""
         if sys.platform == "win32":  # Windows has no such call; NTFS journals the rename
             return
         file = os.open(".", os.O_RDONLY, dir_fd=folder.number)
         try:
             os.fsync(file)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # some shared folders and FUSE have none either
+                raise
         finally:
             os.close(file)
 

@@ -40,8 +40,26 @@ KINDS: Final = (SERIAL, "machine-id", "machine-guid")
 """What names of machines begin with where they are not the app's own."""
 _MACHINE_ID_CHARACTERS: Final = 32
 _ADDRESS_CHARACTERS: Final = 17
-_EMULATED: Final = "52:54:00:12:34:"
-"""How the addresses begin that QEMU gives to every machine for which nobody chose one."""
+_SHARED_ADDRESSES: Final = (
+    "52:54:00:12:34:",  # QEMU's, where nobody chose one
+    "0c:5b:8f:27:9a:64",  # of every HiLink modem of Huawei's
+    "00:90:4c:",  # in firmware of Broadcom's Wi-Fi, where the board gives none
+    "00:03:7f:12:34:",  # in Qualcomm's calibration data, where nobody calibrated
+    "00:0a:35:00:",  # in Xilinx's reference designs
+    "00:e0:4c:53:44:58",  # of USB adapters with a DM9601, SR9700, or a copy of one
+    "00:a0:c6:00:00:00",  # of Qualcomm's modems with faulty firmware
+)
+"""How addresses begin that a maker gives to many machines."""
+_SHARED_SERIALS: Final = frozenset(
+    {
+        "c3d9b8674f4b94f6",  # Rockchip's boot loader, where the maker burnt none
+        *("none", "unknown", "invalid", "empty", "n/a", "na", "oem"),
+        *("serial number", "system serial number"),
+    }
+)
+"""What stands in place of serial numbers, in lower case."""
+_MADE_UP: Final = frozenset("26ae")
+"""Second digit of addresses that no maker gave, nor answers for."""
 
 
 class Machine(Value):
@@ -50,13 +68,15 @@ class Machine(Value):
     Attributes:
         name: the kind of name and the name; an app's own may have any form; None where it has none.
         addresses: of its physical network interfaces.
+        built_in: those of them that are on no USB, whose cards come and go.
         is_lasting: the name outlives the container that this program runs in.
     """
 
     name: str | None = None
     addresses: tuple[str, ...] = ()
     is_lasting: bool = True
-    _hidden = frozenset({"name", "addresses"})
+    built_in: tuple[str, ...] = ()
+    _hidden = frozenset({"name", "addresses", "built_in"})
 
 
 class Fingerprint(Value):
@@ -117,7 +137,9 @@ def look_at_machine(root: str = "/") -> Machine:
     """
     name = name_of_machine(root)
     is_lasting = name is None or name.startswith(SERIAL) or not _is_of_container(root)
-    return Machine(name, _addresses(root), is_lasting)
+    cards = _cards(root)
+    built_in = tuple([address for address, is_usb in cards.items() if not is_usb])
+    return Machine(name, tuple(cards), is_lasting, built_in)
 
 
 def name_of_machine(root: str = "/") -> str | None:
@@ -163,7 +185,8 @@ def fingerprint_of(machine: str | Machine | None, app: str, hub: str) -> Fingerp
 def derived_installation_id(machine: str | Machine | None, app: str, hub: str) -> str:
     """Derive an installation id from a machine, an app and a hub; the same ones always give the same id.
 
-    Where a machine id names the machine, one of its addresses counts too: copies of a disk share the id.
+    Where a machine id names the machine, one of its addresses counts too: copies of a disk share the id. It
+    is one of a built-in card where there is one: a modem or an adapter that is plugged in changes nothing.
 
     Raises:
         ConfigurationError: the machine has no name.
@@ -180,7 +203,7 @@ def derived_installation_id(machine: str | Machine | None, app: str, hub: str) -
 
     name = machine.name
     if machine.addresses and not name.startswith(SERIAL):
-        name += f" {min(machine.addresses)}"
+        name += f" {min(machine.built_in or machine.addresses)}"
     return str(UUID(_keyed(name, "installation id", app, hub), version=4))
 
 
@@ -205,10 +228,10 @@ def _is_placeholder(serial: str) -> bool:
     """Tell whether this is what makers leave in place of a serial number; all their boards then have it."""
     text = serial.lower()
     return (
-        not "".join(filter(str.isalnum, text)).strip("0")
+        len(set(filter(str.isalnum, text.removeprefix("0x")))) <= 1  # as 0000 and ffff, or nothing at all
         or text.lstrip("0").startswith("123456789")
-        or text in {"none", "unknown"}
-        or text.startswith(("default", "to be "))
+        or text in _SHARED_SERIALS
+        or text.startswith(("default", "to be ", "not "))
     )
 
 
@@ -239,19 +262,29 @@ def _is_of_container(root: str) -> bool:
         return False
 
 
-def _addresses(root: str) -> tuple[str, ...]:
-    """The lasting addresses of physical network interfaces, of those that the kernel shows here."""
+def _cards(root: str) -> dict[str, bool]:
+    """The lasting addresses of physical network interfaces that the kernel shows here; which are on USB."""
     folder = os.path.join(root, NETWORK.lstrip("/"))
-    found = []
+    found: dict[str, bool] = {}
     try:
         for interface in sorted(os.listdir(folder))[:MAX_INTERFACES]:
             path = os.path.join(folder, interface)
             # A virtual interface has no device, and 0 is an address that nobody made up or set.
             if os.path.exists(f"{path}/device") and _read(path, "addr_assign_type").strip() == "0":
-                found.append(_read(path, "address").strip().lower())
+                address, is_usb = _read(path, "address").strip().lower(), _is_on_usb(path)
+                # Phones, gadgets and modems make one up whenever they are plugged in, and call it their own.
+                if _is_address(address) and not (is_usb and address[1] in _MADE_UP):
+                    found.setdefault(address, is_usb)
     except OSError:
         pass
-    return tuple(dict.fromkeys(filter(_is_address, found)))
+    return found
+
+
+def _is_on_usb(interface: str) -> bool:
+    try:
+        return os.path.basename(os.readlink(f"{interface}/device/subsystem")) == "usb"
+    except OSError:
+        return False
 
 
 def _is_address(text: str) -> bool:
@@ -259,7 +292,7 @@ def _is_address(text: str) -> bool:
         len(text) == _ADDRESS_CHARACTERS
         and bool(text.strip("0:"))
         and bool(text.strip("f:"))
-        and not text.startswith(_EMULATED)
+        and not text.startswith(_SHARED_ADDRESSES)
     )
 
 

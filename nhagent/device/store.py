@@ -38,6 +38,8 @@ MAX_FILE_BYTES: Final = 8 * 1024 * 1024
 MAX_ASIDES: Final = 3
 """How many files are kept under dated names, the newest: a disk that damages files must not fill up."""
 _TAKES_NO_MORE: Final = {errno.EROFS, errno.ENOSPC}
+_HAS_NO_LOCKS: Final = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+"""What shares over a network say of a lock, where their server has none."""
 _NEVER_WRITTEN: Final = State()
 
 _log = Log(__name__)
@@ -281,9 +283,11 @@ class Store:
         )
 
     def _unwritable(self, error: OSError) -> StateUnwritable:
+        hint = "make room, or give nhagent a folder of its own that it may write"
+        if error.errno in _HAS_NO_LOCKS:
+            hint = "name a state folder on a disk of this machine: this file system has no locks"
         return StateUnwritable(
-            f"state folder {self.folder!r}: cannot be used ({error.strerror or error})",
-            "make room, or give nhagent a folder of its own that it may write",
+            f"state folder {self.folder!r}: cannot be used ({error.strerror or error})", hint
         )
 
 

@@ -28,6 +28,43 @@ class FullDisk(Disk):
         return super().create(folder, name)
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="/proc stands for file systems that make no folder durable"
+)
+@pytest.mark.parametrize("style", ["installation", "registration"])
+def test_device_on_a_shared_folder_that_makes_no_names_durable_registers_and_rotates(
+    device: Device, style: str
+) -> None:
+    class SharedFolder(Disk):
+        def sync_folder(self, folder: Folder) -> None:
+            proc = self.open_folder("/proc")
+            try:
+                super().sync_folder(proc)
+            finally:
+                self.close_folder(proc)
+
+    first = device.start(style=style, disk=SharedFolder())
+    assert (first.outcome, first.error) == ("registered", None)
+    device.channel = "https://push.example/2"
+    report = device.start(style=style, disk=SharedFolder())
+    assert (report.outcome, report.installation_id) == ("updated", first.installation_id)
+    assert device.start(style=style).requests == 0, "what was learnt is on disk"
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_share_without_locks_is_told_and_nothing_is_sent(device: Device, code: int) -> None:
+    class Share(Disk):
+        @staticmethod
+        def lock(file: int) -> None:
+            raise OSError(code, os.strerror(code))
+
+    report = device.agent(disk=Share()).start(timeout=0)
+    assert isinstance(report.error, StateUnwritable)
+    assert os.strerror(code) in report.error.fact
+    assert "no locks" in report.error.hint
+    assert device.seen() == []
+
+
 def test_first_start_on_a_full_disk_sends_nothing_and_waits(device: Device) -> None:
     report = device.agent(disk=FullDisk(), first_run_list=True).start(timeout=0)
     assert (report.outcome, type(report.error)) == ("waiting", StateUnwritable)

@@ -30,6 +30,7 @@ def make_machine(
     serial: str | None = None,
     assigned: str = "0",
     is_physical: bool = True,
+    on_usb: tuple[str, ...] = (),
 ) -> Callable[[], Machine]:
     """Lay out what the kernel and the system show of a machine."""
     shutil.rmtree(root, ignore_errors=True)
@@ -39,13 +40,14 @@ def make_machine(
         (root / "etc/machine-id").write_text(f"{machine_id}\n")
     if serial is not None:
         (root / "proc/device-tree/serial-number").write_text(f"{serial}\0")
-    for number, address in enumerate(cards):
+    for number, address in enumerate((*cards, *on_usb)):
         card = root / f"sys/class/net/eth{number}"
         card.mkdir(parents=True)
         (card / "address").write_text(f"{address}\n")
         (card / "addr_assign_type").write_text(f"{assigned}\n")
         if is_physical:
             (card / "device").mkdir()
+            (card / "device/subsystem").symlink_to(f"../../../../bus/{'usb' if address in on_usb else 'pci'}")
     return partial(look_at_machine, str(root))
 
 
@@ -172,14 +174,72 @@ def test_serial_number_decides_alone(device: Device, root: Path) -> None:
         ("00:00:00:00:00:00", {}),
         ("ff:ff:ff:ff:ff:ff", {}),
         ("52:54:00:12:34:56", {}),
+        ("0C:5B:8F:27:9A:64", {}),
+        ("00:90:4c:0d:f4:3e", {}),
+        ("00:90:4c:c5:12:38", {}),
+        ("00:03:7f:12:34:58", {}),
+        ("00:0a:35:00:01:22", {}),
+        ("00:e0:4c:53:44:58", {}),
         ("", {}),
     ],
-    ids=["random", "set", "virtual", "none", "everybody's", "an emulator's", "empty"],
+    ids=[
+        *("random", "set", "virtual", "none", "everybody's", "an emulator's", "a modem's", "a firmware's"),
+        *("a driver's", "uncalibrated", "a reference design's", "an adapter's", "empty"),
+    ],
 )
 def test_address_that_others_may_have_too_does_not_count(
     root: Path, address: str, facts: dict[str, Any]
 ) -> None:
     assert make_machine(root, address, **facts)().addresses == ()
+
+
+@pytest.mark.parametrize("made_up", ["a6:3f:5d:8a:7d:52", "02:50:f3:00:00:00", "8a:ce:4c:ff:ae:83"])
+def test_address_that_a_thing_on_usb_makes_up_does_not_count(root: Path, made_up: str) -> None:
+    """A phone's, a gadget's and an adapter's, each for as long as it is plugged in; those of clouds last."""
+    assert make_machine(root, BUILT_IN, on_usb=(made_up,))().addresses == (BUILT_IN,)
+    assert make_machine(root, made_up)().addresses == (made_up,)
+    assert make_machine(root, on_usb=(CARD,))().addresses == (CARD,)
+
+
+@pytest.mark.parametrize("plugged_in", ["00:01:02:03:04:05", "00:a0:c6:00:00:00", "02:50:f3:00:00:00"])
+def test_stick_that_is_plugged_in_makes_no_other_device_of_one_without_storage(
+    device: Device, root: Path, plugged_in: str
+) -> None:
+    mine: dict[str, Any] = {"installation_id": "machine", "first_run_list": True}
+    first = device.start(**mine, machine=make_machine(root, BUILT_IN))
+    shutil.rmtree(device.folder)
+    device.channel, device.tile_channel = "https://push.example/2", "https://push.example/tile/2"
+    again = device.start(**mine, machine=make_machine(root, BUILT_IN, on_usb=(plugged_in,)))
+    assert again.installation_id == first.installation_id
+    assert [held["installationId"] for held in device.held()] == [first.installation_id]
+
+
+@pytest.mark.parametrize(
+    "serial", ["c3d9b8674f4b94f6", "C3D9B8674F4B94F6", "ffffffffffffffff", "0x0", "Not Specified", "INVALID"]
+)
+def test_boards_with_one_serial_number_for_all_are_told_by_their_cards(
+    device: Device, root: Path, serial: str
+) -> None:
+    mine: dict[str, Any] = {"installation_id": "machine"}
+    first = device.start(**mine, machine=make_machine(root, BUILT_IN, serial=serial))
+    copy, there = copied(device), make_machine(root, ANOTHER, serial=serial)
+    assert copy.agent(**mine, machine=there).status().state is StartState.CLONED
+    report = copy.start(**mine, machine=there)
+    assert report.outcome == "registered"
+    assert {held["installationId"] for held in device.held()} == {
+        first.installation_id,
+        report.installation_id,
+    }
+
+
+def test_device_that_took_the_makers_serial_number_for_its_own_stays_itself(
+    device: Device, root: Path
+) -> None:
+    """As it did before such numbers were known: its files name the machine by one."""
+    device.start(machine=make_machine(root, BUILT_IN, serial="10000000ffffabcd"))
+    device.seen()
+    assert device.start(machine=make_machine(root, BUILT_IN, serial="c3d9b8674f4b94f6")).requests == 0
+    assert device.seen() == []
 
 
 def test_addresses_do_not_get_to_disk(device: Device, root: Path) -> None:
