@@ -176,7 +176,7 @@ class Endless:
         """
         ask_at = self._time.lived() + backoff.LONGEST_WAIT_SECONDS
         while True:
-            if self._rest(max(least, min(self._left(), ask_at - self._time.lived()))):
+            if self._rest(min(max(least, self._left()), ask_at - self._time.lived())):
                 return True
             lived = self._time.lived()
             if self._verify_at is not None and lived >= self._verify_at and self._verified_drift():
