@@ -17,7 +17,7 @@ from requests.exceptions import InvalidProxyURL
 
 from nhagent.errors import ConfigurationError
 from nhagent.hub.addresses import addresses_of
-from nhagent.hub.ca_bundle import check_usual_bundle, read_ca_bundle
+from nhagent.hub.ca_bundle import check_usual_bundle, read_ca_bundle, unusable
 from nhagent.hub.causes import cause_of
 
 CONNECT_SECONDS: Final = 10.0
@@ -78,7 +78,10 @@ class Adapter(HTTPAdapter):
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """As in its base, but a $REQUESTS_CA_BUNDLE that could block or fill memory is refused."""
-        super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
+        try:
+            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
+        except OSError as error:
+            raise unusable(verify, error) from None
         if conn.ca_certs:
             check_usual_bundle(conn.ca_certs)
 

@@ -20,6 +20,10 @@ MAX_BUNDLE_BYTES: Final = 8 * 1024 * 1024
 """Largest CA bundle that is read; the usual ones have a quarter of a megabyte."""
 
 
+class UnusableBundle(OSError):
+    """The certificates of the usual authorities cannot be read on this machine: no peer is at fault."""
+
+
 def read_ca_bundle(path: str) -> str:
     """Read a CA bundle.
 
@@ -58,10 +62,22 @@ def check_usual_bundle(path: str) -> None:
         path: the file's, which requests or $REQUESTS_CA_BUNDLE names.
 
     Raises:
-        NotARegularFile: it is a folder, FIFO, socket or device.
-        FileTooLarge: it is larger than any bundle.
-        OSError: it cannot be looked at.
+        UnusableBundle: it is missing, a folder, FIFO, socket or device, or larger than any bundle.
     """
-    check_regular(path)
-    if os.stat(path).st_size > MAX_BUNDLE_BYTES:
-        raise FileTooLarge(errno.EFBIG, f"a CA bundle larger than {MAX_BUNDLE_BYTES} bytes", path)
+    try:
+        check_regular(path)
+        if os.stat(path).st_size > MAX_BUNDLE_BYTES:
+            raise FileTooLarge(errno.EFBIG, f"a CA bundle larger than {MAX_BUNDLE_BYTES} bytes", path)
+    except OSError as error:
+        raise unusable(path, error) from None
+
+
+def unusable(path: object, error: OSError) -> UnusableBundle:
+    """Make the error of a bundle of the usual authorities.
+
+    Args:
+        path: the file's, or anything else where it is that of requests.
+        error: what is wrong with it.
+    """
+    named = validation.shown(path) if isinstance(path, str) else "of requests"
+    return UnusableBundle(f"the CA bundle {named} cannot be used ({error.strerror or 'it is not there'})")

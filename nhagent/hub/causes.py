@@ -8,12 +8,22 @@ from ssl import SSLError
 from time import gmtime, strftime
 from typing import Final
 
+from nhagent.hub.ca_bundle import UnusableBundle
+
 MAX_CAUSE_CHARACTERS: Final = 200
 
 # OpenSSL's verification errors: X509_V_ERR_…
 _NOT_YET_VALID: Final = 9  # CERT_NOT_YET_VALID
 _EXPIRED: Final = 10  # CERT_HAS_EXPIRED
 _UNKNOWN_AUTHORITY: Final = {18, 19, 20, 21}  # self-signed, alone or in the chain, or an unknown issuer
+_MEND_BUNDLE: Final = (
+    "correct or unset $REQUESTS_CA_BUNDLE and $CURL_CA_BUNDLE; where neither is set, install the package "
+    "certifi, or the system's certificates, again"
+)
+_MEND_PROXY: Final = (
+    "check $HTTPS_PROXY, $ALL_PROXY and $NO_PROXY, the user and the password in them (percent-encoded), and "
+    "the proxy itself; a later attempt may succeed"
+)
 _ANOTHER_NAME: Final = {62, 64}  # HOSTNAME_MISMATCH, IP_ADDRESS_MISMATCH
 
 
@@ -26,6 +36,8 @@ def cause_of_tls_failure(error: BaseException) -> tuple[str, str]:
     Returns:
         The reason, to follow the words "TLS with HOST failed", and the next step.
     """
+    if isinstance(error, UnusableBundle):
+        return f"since {error}", _MEND_BUNDLE
     code = getattr(_innermost(error), "verify_code", None)
     today = f"by this device's clock ({strftime('%Y-%m-%d', gmtime())})"
     if code == _NOT_YET_VALID:
@@ -46,12 +58,17 @@ def cause_of_tls_failure(error: BaseException) -> tuple[str, str]:
     return f"({cause_of(error)})", "check ca_bundle, this device's clock, and who stands in between"
 
 
-def hint_for(error: BaseException) -> str:
+def hint_for(error: BaseException, *, by_proxy: bool = False) -> str:
     """Say what to do where no reply came: whoever asked does not ask again by itself.
 
     Args:
         error: what was raised, which may wrap the reason several times over.
+        by_proxy: this device itself knows and reaches the proxy alone.
     """
+    if isinstance(error, UnusableBundle):
+        return _MEND_BUNDLE
+    if by_proxy:
+        return _MEND_PROXY
     if isinstance(_innermost(error), gaierror):
         return (
             "check the host's name in the connection string's Endpoint, and this device's network and DNS; a "

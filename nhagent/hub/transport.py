@@ -23,7 +23,7 @@ import requests
 
 from nhagent.errors import HubUnavailable
 from nhagent.hub.adapter import CONNECT_SECONDS, Adapter, tls_context
-from nhagent.hub.ca_bundle import check_usual_bundle
+from nhagent.hub.ca_bundle import UnusableBundle, check_usual_bundle
 from nhagent.hub.causes import cause_of, cause_of_tls_failure, hint_for
 from nhagent.hub.connection import EXCHANGE_SECONDS, is_loopback
 from nhagent.logs import Log
@@ -119,7 +119,7 @@ class Transport:
             if response.fault and (self._is_cut or monotonic() - started >= self.timeout):
                 response = self._cut_short(response)
         except (requests.RequestException, HTTPException, OSError, ValueError) as error:
-            raise self._no_reply(host, error, monotonic() - started) from None
+            raise self._no_reply(request.url, error, monotonic() - started) from None
         finally:
             deadline.cancel()
             deadline.join()  # one that strikes this late must not cut the next exchange
@@ -142,7 +142,10 @@ class Transport:
         fault = f"no whole reply within {self.timeout:g} s"
         return Response(response.status, response.headers, response.body, fault)
 
-    def _no_reply(self, host: str, error: Exception, seconds: float) -> HubUnavailable:
+    def _no_reply(self, url: str, error: Exception, seconds: float) -> HubUnavailable:
+        host, way = urlsplit(url).netloc, ""
+        if not self._is_cut and not isinstance(error, UnusableBundle):
+            way = _way_to(url)
         if self._is_cut:
             cause = "the exchange was ended on this side"
         elif seconds >= self.timeout:
@@ -151,7 +154,7 @@ class Transport:
             return _tls_failure(host, error)
         else:
             cause = cause_of(error)
-        return HubUnavailable(f"no answer from {host}: {cause}", hint_for(error))
+        return HubUnavailable(f"no answer from {host}{way}: {cause}", hint_for(error, by_proxy=bool(way)))
 
     def _exchange(self, request: Request) -> Response:
         # A proxy from the environment is obeyed, but none of them can reach this machine's loopback.
@@ -234,6 +237,19 @@ def proxy_of(url: str) -> str | None:
         return None
     proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
     return None if proxy is None else proxy.rpartition("@")[2].rpartition("//")[2]
+
+
+def _way_to(url: str) -> str:
+    """Name the proxy on the way to a URL, to follow the host's name; empty where there is none."""
+    proxy = proxy_of(url)
+    if proxy is None:
+        return ""
+    try:
+        parts = urlsplit(f"//{proxy}")
+        named = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+    except ValueError:  # it may be the rest of a password
+        named = None
+    return f" by way of {f'the proxy {named}' if named else 'a proxy'}, which the environment names"
 
 
 def certificate_end(connected: socket.socket, url: str, ca_bundle: str | None) -> datetime:

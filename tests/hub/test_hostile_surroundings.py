@@ -152,6 +152,27 @@ def test_bundle_of_the_environment_that_is_larger_than_any_is_not_loaded(
         client.put_installation(DEVICE)
 
 
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize("kind", ["gone", "device", "fifo", "too large"])
+def test_bundle_of_the_environment_that_is_of_no_use_is_told_as_the_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, kind: str
+) -> None:
+    """Neither the network nor a proxy is at fault."""
+    bundle = Path("/dev/null") if kind == "device" else tmp_path / "bundle.pem"
+    if kind == "fifo":
+        os.mkfifo(bundle)
+    elif kind == "too large":
+        bundle.touch()
+        os.truncate(bundle, MAX_BUNDLE_BYTES + 1)
+    monkeypatch.setenv(variable, str(bundle))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    with HubClient(FAR, "hub") as client, pytest.raises(HubUnavailable) as caught:
+        client.put_installation(DEVICE)
+    assert str(bundle) in caught.value.fact
+    assert "proxy" not in caught.value.fact
+    assert "$REQUESTS_CA_BUNDLE" in caught.value.hint
+
+
 def test_cookie_of_a_hub_is_not_sent_back() -> None:
     asked: list[bytes] = []
 

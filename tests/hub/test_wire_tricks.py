@@ -297,6 +297,48 @@ def test_proxy_that_is_not_there_is_a_passing_error(
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "status", ["407 Proxy Authentication Required", "403 Forbidden", "502 Bad Gateway", "503 Busy"]
+)
+def test_proxy_that_refuses_is_told_as_the_proxy(
+    far_hub: Emulator, far_client: HubClient, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    refusal = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
+    with closing(Proxy(port_of(far_hub), refusal=refusal)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//someone:secret@"))
+        with pytest.raises(errors.HubUnavailable) as caught:
+            far_client.put_installation(DEVICE)
+    assert f"by way of the proxy {proxy.url.rpartition('/')[2]}, which the environment" in caught.value.fact
+    assert status in caught.value.fact
+    assert "check $HTTPS_PROXY" in caught.value.hint
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("http://someone:secret@no-such-proxy.invalid:3128/", "the proxy no-such-proxy.invalid:3128,"),
+        ("no-such-proxy.invalid:3128", "the proxy no-such-proxy.invalid:3128,"),
+        ("http://no-such-proxy.invalid?secret", "the proxy no-such-proxy.invalid,"),
+        ('"http://no-such-proxy.invalid:3128"', "a proxy,"),
+        ("http://someone:secret", "a proxy,"),
+    ],
+)
+def test_proxy_that_nobody_knows_is_told_as_the_proxy(
+    far_client: HubClient, monkeypatch: pytest.MonkeyPatch, named: str, told: str
+) -> None:
+    with pytest.raises(errors.HubUnavailable) as caught:
+        far_client.put_installation(DEVICE)
+    assert "Endpoint" in caught.value.hint, "without one it is the hub's own name"
+    assert "proxy" not in str(caught.value)
+    monkeypatch.setenv("all_proxy", named)
+    with pytest.raises(errors.HubUnavailable) as caught:
+        far_client.put_installation(DEVICE)
+    assert f"by way of {told}" in caught.value.fact
+    assert "Endpoint" not in caught.value.hint
+    assert "secret" not in str(caught.value)
+
+
 def test_slow_tunnel_does_not_outlive_the_deadline(
     far_hub: Emulator, far_client: HubClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
