@@ -22,6 +22,9 @@ SYSTEM_CONFIG: Final = "/etc/nhagent/config.toml"
 """The configuration file of services of the system, used where it exists."""
 MAX_PART_CHARACTERS: Final = 150
 """The longest name of one folder in the state folder; file systems take 255 bytes."""
+_SETTINGS: Final = "the user's settings folder"
+_KNOW_HOME: Final = "set $HOME to this user's home folder"
+"""Containers and units may run as somebody whom the system does not know; nothing else says it then."""
 _HASH_CHARACTERS: Final = 16
 """How much of a longer name's hash stands at its end."""
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
@@ -58,7 +61,11 @@ def state_folder(given: str | os.PathLike[str] | None, environ: Mapping[str, str
             return _absolute(name, folder)
     import appdirs
 
-    return _absolute("the user's data folder", appdirs.user_data_dir("nhagent", appauthor=False))
+    return _absolute(
+        "the user's data folder",
+        appdirs.user_data_dir("nhagent", appauthor=False),
+        f"{_KNOW_HOME}, or name the state folder (state_dir, $NHAGENT_STATE_DIR)",
+    )
 
 
 def device_folder(state: str, app: str, hub: str) -> str:
@@ -101,14 +108,16 @@ def vault_key_file(environ: Mapping[str, str] = os.environ) -> str:
     import appdirs
 
     settings = appdirs.user_config_dir("nhagent", appauthor=False)
-    return os.path.join(_absolute("the user's settings folder", settings), "vault.key")
+    hint = f"{_KNOW_HOME}, or name the file of the key in $NHAGENT_VAULT_KEY_FILE"
+    return os.path.join(_absolute(_SETTINGS, settings, hint), "vault.key")
 
 
 def config_file(given: str | None, environ: Mapping[str, str] = os.environ) -> str:
     """Find the configuration file: the argument, $NHAGENT_CONFIG, the system's if it exists, the user's.
 
     Raises:
-        ConfigurationError: it is named as in the home folder of somebody who is not known here.
+        ConfigurationError: it is named as in the home folder of somebody who is not known here, or is the
+            user's, and where that one's home is nobody knows.
     """
     named = given or environ.get("NHAGENT_CONFIG")
     if named:
@@ -118,7 +127,9 @@ def config_file(given: str | None, environ: Mapping[str, str] = os.environ) -> s
         return SYSTEM_CONFIG
     import appdirs
 
-    return os.path.join(appdirs.user_config_dir("nhagent", appauthor=False), "config.toml")
+    settings = appdirs.user_config_dir("nhagent", appauthor=False)
+    hint = f"{_KNOW_HOME}, or name the configuration file (--config, $NHAGENT_CONFIG)"
+    return os.path.join(_absolute(_SETTINGS, settings, hint), "config.toml")
 
 
 def from_home(name: str, path: str) -> str:
@@ -140,10 +151,10 @@ def from_home(name: str, path: str) -> str:
     return whole
 
 
-def _absolute(name: str, folder: str) -> str:
+def _absolute(name: str, folder: str, hint: str = "give its absolute path") -> str:
     validation.check_setting(name, folder)
     if not os.path.isabs(folder):
-        raise ConfigurationError(f"{name} {validation.shown(folder)}: is relative", "give its absolute path")
+        raise ConfigurationError(f"{name} {validation.shown(folder)}: is relative", hint)
     return folder
 
 

@@ -10,18 +10,21 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from http.client import HTTPException, HTTPResponse
+from time import monotonic
 from typing import Any, Final
 
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidProxyURL
 
 from nhagent.errors import ConfigurationError
-from nhagent.hub.addresses import addresses_of
+from nhagent.hub.addresses import Address, addresses_of, in_turn
 from nhagent.hub.ca_bundle import check_usual_bundle, read_ca_bundle, unusable
 from nhagent.hub.causes import cause_of
 
 CONNECT_SECONDS: Final = 10.0
-"""Timeout of making a connection, within that of the whole exchange."""
+"""Timeout of making a connection, to whichever address, within that of the whole exchange."""
+LEAST_SECONDS: Final = 0.1
+"""What every address gets of that time, however little is left."""
 _TOO_LATE: Final = "the connection came too late"
 
 
@@ -65,6 +68,7 @@ class Adapter(HTTPAdapter):
         self._context = context
         self._connection: Any = None
         self._socket: Any = None
+        self._family: int | None = None
         self.is_cut = False
         self.query = ""
         self._socket_class = type("Socket", (_Cuttable, socket.socket), {"adapter": self})
@@ -106,37 +110,49 @@ class Adapter(HTTPAdapter):
             raise TimeoutError(_TOO_LATE)
 
     def reach(self, host: str, port: int, timeout: float | None, options: Iterable[Any]) -> socket.socket:
-        """Try one address of a host after the other, for as long as there is time."""
+        """Try one address of a host after the other, within one time.
+
+        Each gets half of what is left of it, the last one all: an address that swallows whatever is sent
+        there, as those of IPv6 do on many networks, leaves time for the others.
+        """
         failure: OSError = TimeoutError(_TOO_LATE)
-        found = addresses_of(
-            host,
-            port,
-            socket.AF_UNSPEC,
-            seconds=CONNECT_SECONDS if timeout is None else timeout,
-            is_over=lambda: self.is_cut,
-        )
-        for family, kind, protocol, _, address in found:
+        seconds = CONNECT_SECONDS if timeout is None else timeout
+        ends = monotonic() + seconds
+        found = in_turn(self.addresses(host, port, seconds), self._family)
+        for others, address in zip(range(len(found) - 1, -1, -1), found, strict=True):
+            left = ends - monotonic()
+            share = max(left / 2 if others else left, LEAST_SECONDS)
             try:
-                sock: socket.socket = self._socket_class(family, kind, protocol)
-            except OSError as error:  # a machine without IPv6 goes on with the next
-                failure = error
-                continue
-            self._socket = sock  # kept before it is connected: a cut ends that too
-            try:
-                for option in options:
-                    sock.setsockopt(*option)
-                sock.settimeout(timeout)
-                if self.is_cut:
-                    raise TimeoutError(_TOO_LATE)
-                sock.connect(address)
-            except OSError as error:
-                sock.close()
+                return self._connected(address, share, timeout, options)
+            except OSError as error:  # among them a machine without IPv6
                 failure = error
                 if self.is_cut:
                     break
-            else:
-                return sock
         raise failure
+
+    def addresses(self, host: str, port: int, seconds: float) -> list[Address]:
+        """Look up a host's addresses, for so many seconds at most."""
+        return addresses_of(host, port, socket.AF_UNSPEC, seconds=seconds, is_over=lambda: self.is_cut)
+
+    def _connected(
+        self, found: Address, seconds: float, timeout: float | None, options: Iterable[Any]
+    ) -> socket.socket:
+        family, kind, protocol, _, address = found
+        sock: socket.socket = self._socket_class(family, kind, protocol)
+        self._socket = sock  # kept before it is connected: a cut ends that too
+        try:
+            for option in options:
+                sock.setsockopt(*option)
+            sock.settimeout(seconds)
+            if self.is_cut:
+                raise TimeoutError(_TOO_LATE)
+            sock.connect(address)
+            sock.settimeout(timeout)
+        except OSError:
+            sock.close()
+            raise
+        self._family = family
+        return sock
 
     def init_poolmanager(self, *args: Any, **keywords: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._context, **keywords)

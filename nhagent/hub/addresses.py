@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from ipaddress import ip_address
+from itertools import zip_longest
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic
@@ -62,6 +63,18 @@ def addresses_of(
             raise answer
         return answer
     raise TimeoutError(f"the name server did not answer within {seconds:g} s")
+
+
+def in_turn(found: list[Address], first: int | None = None) -> list[Address]:
+    """Order addresses so that kinds of address take turns: where one kind leads nowhere, all of it does.
+
+    Args:
+        found: the addresses, those of one kind in the order in which they are to be tried.
+        first: the kind that led there before.
+    """
+    kinds = sorted(dict.fromkeys(address[0] for address in found), key=lambda kind: kind != first)
+    rows = [[address for address in found if address[0] == kind] for kind in kinds]
+    return [address for turn in zip_longest(*rows) for address in turn if address is not None]
 
 
 def _looked_up(host: str, port: int, family: int) -> list[Address]:

@@ -30,6 +30,7 @@ _MORE_THAN_LISTEN: Final = frozenset({"full", "manage", "rootmanage"})
 _DEFAULT_POLICIES: Final = frozenset({"rootmanagesharedaccesskey", "defaultfullsharedaccesssignature"})
 """Policies with all rights that Azure makes, in lower case, which hides where their words end."""
 _COPY_AGAIN: Final = "copy it again"
+_SCHEMES: Final = frozenset({"sb", "https", "http"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 MAX_HOST_CHARACTERS: Final = 253
 MAX_LABEL_CHARACTERS: Final = 63
@@ -227,7 +228,9 @@ def read_endpoint(text: str, name: str) -> str:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise _not_an_address(name) from None
-    if not host or port == 0 or "@" in parts.netloc or parts.scheme not in {"sb", "https", "http"}:
+    if not host or port == 0 or "@" in parts.netloc or parts.scheme not in _SCHEMES:
+        raise _not_an_address(name)
+    if host in _SCHEMES:  # what a tool left of one that took its // for an odd path
         raise _not_an_address(name)
     if parts.scheme == "http" and not is_loopback(text):
         raise ConfigurationError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nhagent.commands.config import read_agent
+from nhagent.device import paths
 from nhagent.emulator import Emulator
 from nhagent.errors import ConfigurationError
 from tests.commands.command import CONFIG, Command
@@ -134,6 +136,31 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(folder))
     return folder
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere $HOME and XDG's variables name no such folder")
+@pytest.mark.parametrize(
+    ("find", "named_by"),
+    [
+        (lambda: paths.config_file(None), "$NHAGENT_CONFIG"),
+        (lambda: paths.state_folder(None), "$NHAGENT_STATE_DIR"),
+        (paths.vault_file, "$NHAGENT_STATE_DIR"),
+        (paths.vault_key_file, "$NHAGENT_VAULT_KEY_FILE"),
+    ],
+)
+def test_user_whom_the_system_does_not_know_is_told_what_to_name(
+    monkeypatch: pytest.MonkeyPatch, find: Callable[[], str], named_by: str
+) -> None:
+    """As in containers under any number: what would be found there depends on the working folder."""
+    if os.path.exists(paths.SYSTEM_CONFIG):
+        pytest.skip("this machine has a configuration of its own")
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "~")  # what expanding ~ then gives
+    with pytest.raises(ConfigurationError, match=r"folder '~/.*nhagent': is relative") as caught:
+        find()
+    assert "set $HOME" in caught.value.hint
+    assert named_by in caught.value.hint
 
 
 @pytest.mark.parametrize("path", ["~/chan", "../home/chan", "sub/../../home/chan", "ABSOLUTE"])

@@ -16,6 +16,8 @@ import pytest
 
 from nhagent import HubClient, Installation, Platform, errors
 from nhagent.emulator import Emulator
+from nhagent.hub.adapter import Adapter, tls_context
+from nhagent.hub.addresses import Address, in_turn
 from tests.events import HANG_SECONDS, HELD_SECONDS, comes_back, happens
 
 DEVICE = Installation("device", Platform.GCM, "handle")
@@ -351,19 +353,72 @@ def test_slow_tunnel_does_not_outlive_the_deadline(
             comes_back(lambda: far_client.get_installation("device"))
 
 
-@pytest.fixture
-def silent() -> Iterator[str]:
-    """A connection string to a place on this machine where nobody takes a connection up."""
+@contextmanager
+def nobody_listening(host: str = "127.0.0.1") -> Iterator[int]:
+    """A port of this machine where nobody takes a connection up."""
     with socket.socket() as listener, ExitStack() as waiting:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((host, 0))
         listener.listen(0)
         port = listener.getsockname()[1]
         for _ in range(4):  # the queue is full then: what comes later is not answered
             sock = waiting.enter_context(socket.socket())
             sock.setblocking(False)
             with suppress(BlockingIOError):
-                sock.connect(("127.0.0.1", port))
+                sock.connect((host, port))
+        yield port
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A connection string to a place on this machine where nobody takes a connection up."""
+    with nobody_listening() as port:
         yield f"Endpoint=sb://127.0.0.1:{port}/;SharedAccessKeyName=Listen;SharedAccessKey=YQ=="
+
+
+class Named(Adapter):
+    """A host that has these addresses."""
+
+    def __init__(self, *found: tuple[int, tuple[Any, ...]]) -> None:
+        super().__init__(tls_context(None))
+        self.found = found
+
+    def addresses(self, host: str, port: int, seconds: float) -> list[Address]:
+        return [(family, socket.SOCK_STREAM, 0, "", address) for family, address in self.found]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses, or a cut waits")
+@pytest.mark.parametrize("swallowing", [1, 2, 3])
+def test_addresses_that_swallow_everything_leave_time_for_one_that_answers(swallowing: int) -> None:
+    """As those of IPv6 where a network promises it and leads nowhere; a full queue stands for them."""
+    with nobody_listening() as port, closing(socket.create_server(("127.0.0.1", 0))) as live:
+        dead = (socket.AF_INET, ("127.0.0.1", port))
+        adapter = Named(*[dead] * swallowing, (socket.AF_INET, live.getsockname()))
+        with closing(adapter), closing(adapter.reach("hub.test", 443, 0.8, ())) as reached:
+            assert reached.getpeername() == live.getsockname()
+            assert reached.gettimeout() == 0.8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses, or a cut waits")
+def test_addresses_that_all_swallow_everything_are_given_up_in_time() -> None:
+    with nobody_listening() as port:
+        adapter = Named(*[(socket.AF_INET, ("127.0.0.1", port))] * 5)
+        with closing(adapter), pytest.raises(TimeoutError):
+            comes_back(lambda: adapter.reach("hub.test", 443, 0.2, ()))
+
+
+def test_address_of_a_kind_that_this_machine_does_not_have_is_passed_over() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as live:
+        adapter = Named((99, ("nowhere", 1)), (socket.AF_INET, live.getsockname()))
+        with closing(adapter), closing(adapter.reach("hub.test", 443, HANG_SECONDS, ())) as reached:
+            assert reached.getpeername() == live.getsockname()
+
+
+def test_kinds_of_address_take_turns_and_the_one_that_led_there_comes_first() -> None:
+    six, four = socket.AF_INET6, socket.AF_INET
+    found: list[Address] = [(six, 1), (six, 2), (six, 3), (four, 4), (four, 5)]
+    assert [address[1] for address in in_turn(found)] == [1, 4, 2, 5, 3]
+    assert [address[1] for address in in_turn(found, four)] == [4, 1, 5, 2, 3]
+    assert in_turn([], six) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses, or a cut waits")

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +225,28 @@ def test_file_that_a_channel_comes_from_is_followed(device: Device, tmp_path: Pa
                 path.unlink()
             path.write_text("https://push.example/2")
         assert happens(lambda: device.held()[0]["pushChannel"] == "https://push.example/2")
+
+
+def holds(device: Device, address: str) -> bool:
+    return [held["pushChannel"] for held in device.held()] == [address]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links are for administrators there")
+def test_file_in_a_volume_whose_folder_is_swapped_is_followed(device: Device, tmp_path: Path) -> None:
+    """As Kubernetes does it: the file's name leads by two links to it, and it is the first that changes."""
+
+    def put(version: str) -> None:
+        (tmp_path / f"..{version}").mkdir()
+        (tmp_path / f"..{version}/channel").write_text(f"https://push.example/{version}")
+        (tmp_path / "..new").symlink_to(f"..{version}")
+        (tmp_path / "..new").replace(tmp_path / "..data")
+
+    put("1")
+    path = tmp_path / "channel"
+    path.symlink_to("..data/channel")
+    with device.agent(**PLAIN, channel=channels.from_file(path), sleep=None).keep_fresh():
+        assert happens(device.held)
+        for version in ("2", "3"):
+            put(version)
+            address = f"https://push.example/{version}"
+            assert happens(partial(holds, device, address))
