@@ -31,6 +31,9 @@ from nhagent.secret import NO_LOCALS
 from nhagent.values import Value
 
 MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
+IDLE_SECONDS: Final = 60.0
+"""How long a connection may lie idle. Azure's load balancers drop it without a word after four minutes, and
+many networks sooner: what is sent then is not answered."""
 
 _log = Log(__name__)
 
@@ -75,13 +78,18 @@ class Transport:
     Args:
         ca_bundle: PEM file of a certificate authority to trust beside the usual ones, or None.
         timeout: seconds for one whole exchange; the attribute of this name changes them.
+        idle: seconds after which a connection is not used again.
 
     Raises:
         ConfigurationError: the CA bundle cannot be read.
     """
 
-    def __init__(self, *, ca_bundle: str | None = None, timeout: float = EXCHANGE_SECONDS) -> None:
+    def __init__(
+        self, *, ca_bundle: str | None = None, timeout: float = EXCHANGE_SECONDS, idle: float = IDLE_SECONDS
+    ) -> None:
         self.timeout = timeout
+        self._idle = idle
+        self._ended = monotonic()
         self._is_cut = False
         self._session = _Session()
         self._adapter = Adapter(tls_context(ca_bundle))
@@ -107,6 +115,8 @@ class Transport:
     def _sent(self, request: Request) -> Response:
         host = urlsplit(request.url).netloc
         started = monotonic()
+        if started - self._ended > self._idle:
+            self._session.close()  # that is, its connection; the next exchange makes another
         # A socket's timeout starts again with every byte: only cutting the connection ends a dripping reply.
         deadline = Timer(self.timeout, self._adapter.cut)
         deadline.daemon = True
@@ -123,6 +133,7 @@ class Transport:
         finally:
             deadline.cancel()
             deadline.join()  # one that strikes this late must not cut the next exchange
+            self._ended = monotonic()
         _log.debug("%s %s: %d in %.3f s", request.method, host, response.status, monotonic() - started)
         return response
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from nhagent.emulator import Emulator
 from nhagent.hub.times import read_http_date, read_retry_after
 from nhagent.hub.transport import MAX_REPLY_BYTES, Request, Transport
 from tests.events import HANG_SECONDS, HELD_SECONDS, comes_back, happens
+from tests.serving import serving
 
 DEVICE = Installation("device", Platform.GCM, "handle")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -104,7 +107,6 @@ def test_reply_that_is_held_back_is_not_waited_for(notification_hub: Emulator, c
 
 def test_reply_that_drips_is_cut_at_one_deadline(client: HubClient) -> None:
     """A server that sends a byte now and then keeps every socket timeout from striking."""
-    import socket
     import threading
 
     listener = socket.create_server(("127.0.0.1", 0))
@@ -150,6 +152,24 @@ def test_netrc_does_not_replace_the_token(
     netrc.write_text("machine 127.0.0.1 login someone password something\n")
     monkeypatch.setenv("NETRC", str(netrc))
     client.put_installation(DEVICE)
+
+
+@pytest.mark.parametrize(("idle", "connections"), [(-1.0, 3), (HANG_SECONDS, 1)])
+def test_connection_that_has_lain_idle_too_long_is_not_used_again(idle: float, connections: int) -> None:
+    """Nobody says so where something on the way has dropped it."""
+    made: list[int] = []
+
+    def answer(connection: socket.socket) -> None:
+        made.append(0)
+        while connection.recv(65536):
+            made[-1] += 1
+            connection.sendall(b"HTTP/1.1 204 X\r\n\r\n")
+
+    with serving(answer) as address, closing(Transport(timeout=HANG_SECONDS, idle=idle)) as transport:
+        for _ in range(3):
+            assert transport.send(Request("GET", address, {})).status == 204
+    assert len(made) == connections
+    assert sum(made) == 3
 
 
 def test_proxy_of_the_environment_is_not_asked_for_loopback(

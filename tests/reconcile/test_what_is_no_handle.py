@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -206,6 +207,24 @@ def test_keys_of_a_subscription_in_another_alphabet_are_the_same(
     device.channel = BrowserChannel(endpoint, BASE64, AUTH)
     assert (device.start(**mine).outcome, device.seen()) == ("unchanged", [])
     assert device.agent(**mine).verify().in_sync
+
+
+@pytest.mark.parametrize("beside", [{"expirationTime": None}, {"expirationTime": 1.9e12}, {"options": {}}])
+@pytest.mark.parametrize("written", [dict, json.dumps])
+def test_what_browsers_write_beside_a_subscription_changes_nothing(
+    device: Device, beside: dict[str, Any], written: Callable[[dict[str, Any]], object]
+) -> None:
+    mine = of("browser")
+    device.channel = GOOD["browser"]
+    device.start(**mine)
+    device.seen()
+    device.channel = written({**GOOD["browser"], **beside})
+    report = device.start(**mine)
+    assert (report.outcome, dict(report.channel_errors), device.seen()) == ("unchanged", {}, [])
+    device.channel = written({"subscription": GOOD["browser"], **beside})
+    report = device.start(**mine)
+    assert (report.outcome, device.seen()) == ("unchanged", [])
+    assert "endpoint, p256dh, auth missing" in str(report.channel_errors["channel"])
 
 
 @pytest.mark.parametrize(
