@@ -196,7 +196,10 @@ class Inspector:
                 _log.info("the installation at the hub is another user's: what he declared is not taken over")
                 found = None
             learnt = learnt.changed(declared=found)
-        plan = plan_start(plan.inputs.changed(now=self.session.now()), self.registrar, learnt)
+        inputs = plan.inputs
+        if not plan.state.listed:  # else a refresh is due, and by another clock it might not be
+            inputs = inputs.changed(now=self.session.now())
+        plan = plan_start(inputs, self.registrar, learnt)
         self._hide_channels(plan)
         return plan
 
