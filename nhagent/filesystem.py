@@ -154,8 +154,12 @@ class Disk:
         path, number = folder.at(name), folder.number
         try:
             return os.open(path, os.O_RDWR | _MAKING, 0o600, dir_fd=number)
-        except OSError:
-            if not stat.S_ISREG(os.stat(path, dir_fd=number, follow_symlinks=False).st_mode):
+        except OSError as error:
+            try:
+                mode = os.stat(path, dir_fd=number, follow_symlinks=False).st_mode
+            except FileNotFoundError:  # it is missing and cannot be made, which the first error says why
+                raise error from None
+            if not stat.S_ISREG(mode):
                 raise
         try:
             file = os.open(path, os.O_RDWR | _OPENING, dir_fd=number)

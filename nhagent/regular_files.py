@@ -111,13 +111,16 @@ def read_in(
     return bytes(content)
 
 
-def look_of(path: str) -> tuple[int, int, int] | None:
-    """Give what tells whether a file is still the same: replaced, written to, come or gone."""
+def look_of(path: str) -> tuple[int, ...] | None:
+    """Give what tells whether a file is still the same: replaced, written to, come or gone.
+
+    Who writes it may set its time, as programs that copy do, but not that of its last change.
+    """
     try:
         facts = os.stat(path)
     except (OSError, ValueError):  # the latter: no path can be like that
         return None
-    return facts.st_mtime_ns, facts.st_ino, facts.st_size
+    return facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino, facts.st_size
 
 
 def check_regular(path: str) -> None:

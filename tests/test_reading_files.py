@@ -21,9 +21,9 @@ from nhagent.device import machine, vault
 from nhagent.emulator import Emulator
 from nhagent.errors import ChannelError, ConfigurationError, CredentialError, HubUnavailable, StateUnwritable
 from nhagent.filesystem import Disk, read_whole
-from nhagent.regular_files import FileTooLarge, NotARegularFile, read_regular, read_start
+from nhagent.regular_files import FileTooLarge, NotARegularFile, look_of, read_regular, read_start
 from tests.device_under_test import Device
-from tests.events import HANG_SECONDS, comes_back
+from tests.events import HANG_SECONDS, comes_back, happens
 
 if sys.platform == "win32":
     pytest.skip("Windows has no such files among the others", allow_module_level=True)
@@ -203,3 +203,23 @@ def test_irregular_configuration_ends_a_command_with_a_sentence(
     assert done.returncode == code
     assert "config.toml: is not a regular file" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("time_set", [True, False])
+def test_file_that_is_written_to_looks_changed_whatever_time_it_is_given(
+    tmp_path: Path, time_set: bool
+) -> None:
+    path = tmp_path / "channel"
+    path.write_text("1")
+    before, facts = look_of(str(path)), path.stat()
+    assert look_of(str(path)) == before
+
+    def looks_changed() -> bool:
+        path.write_text("2")
+        if time_set:
+            os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        return look_of(str(path)) != before
+
+    assert happens(looks_changed), "as soon as the file system's clock has moved on"
+    path.unlink()
+    assert look_of(str(path)) is None

@@ -58,6 +58,9 @@ def _check_private(file: str, facts: os.stat_result) -> None:
     if sys.platform == "win32":  # modes mean nothing there; access lists decide
         return
     if facts.st_mode & _OTHERS:
-        raise CredentialError(f"{file}: others may read it", "run chmod 600 on it")
+        raise CredentialError(
+            f"{file}: others may read it",
+            "run chmod 600 on it; a container's secret has to be mounted with mode 0400, for this user",
+        )
     if facts.st_uid not in {0, os.getuid()}:
         raise CredentialError(f"{file}: is another user's", "make it your own or root's")

@@ -37,7 +37,7 @@ MAX_FILE_BYTES: Final = 8 * 1024 * 1024
 """The most that is read from a file, and so the most that is written to one."""
 MAX_ASIDES: Final = 3
 """How many files are kept under dated names, the newest: a disk that damages files must not fill up."""
-_TAKES_NO_MORE: Final = {errno.EROFS, errno.ENOSPC}
+_TAKES_NO_MORE: Final = {errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 _HAS_NO_LOCKS: Final = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 """What shares over a network say of a lock, where their server has none."""
 _NEVER_WRITTEN: Final = State()

@@ -125,15 +125,37 @@ def test_wish_that_cannot_be_kept_is_refused(device: Device) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other read-only folders")
-def test_device_in_a_folder_that_is_read_only_goes_on_without_a_lock_file(device: Device) -> None:
+@pytest.mark.parametrize("code", [errno.EROFS, errno.ENOSPC, errno.EDQUOT])
+def test_device_whose_lock_file_can_no_longer_be_made_goes_on_without_one(device: Device, code: int) -> None:
     class ReadOnly(FullDisk):
         def open_lock(self, folder: Folder, name: str) -> int:
-            raise OSError(errno.EROFS, "Read-only file system", name)
+            raise OSError(code, os.strerror(code), name)
 
     device.start()
     device.channel = "https://push.example/2"
     assert device.agent(disk=ReadOnly()).start(timeout=0).outcome == "updated"
     assert len(device.held()) == 1
+
+
+def test_reason_why_a_lock_file_cannot_be_made_is_told_as_it_is(tmp_path: Path) -> None:
+    """A process without a descriptor left stands for a disk that takes no more."""
+    if sys.platform == "win32":
+        pytest.skip("Windows sets no such limit")
+    import resource
+
+    disk = Disk()
+    folder = disk.open_folder(str(tmp_path))
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        with pytest.raises(OSError) as caught:
+            disk.open_lock(folder, "lock")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        disk.close_folder(folder)
+    assert caught.value.errno == errno.EMFILE
 
 
 as_root = pytest.mark.skipif(

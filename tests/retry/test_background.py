@@ -211,7 +211,7 @@ def test_report_of_the_background_tells_how_long_its_turn_took(
     assert 0.1 < reports[0].elapsed < time.monotonic() - began
 
 
-@pytest.mark.parametrize("change", ["written to", "replaced", "removed and made anew"])
+@pytest.mark.parametrize("change", ["written to", "replaced", "removed and made anew", "given its old time"])
 def test_file_that_a_channel_comes_from_is_followed(device: Device, tmp_path: Path, change: str) -> None:
     path, other = tmp_path / "channel", tmp_path / "other"
     path.write_text("https://push.example/1")
@@ -221,9 +221,12 @@ def test_file_that_a_channel_comes_from_is_followed(device: Device, tmp_path: Pa
             other.write_text("https://push.example/2")
             other.rename(path)
         else:
+            before = path.stat().st_mtime_ns
             if change == "removed and made anew":
                 path.unlink()
             path.write_text("https://push.example/2")
+            if change == "given its old time":
+                os.utime(path, ns=(before, before))
         assert happens(lambda: device.held()[0]["pushChannel"] == "https://push.example/2")
 
 
