@@ -94,6 +94,8 @@ class InstallationOperations:
             raise ConfigurationError(
                 "patch_installation: an operation is not an object", "give op, path and value by name"
             )
+        for operation in operations:
+            _check_tags_in(operation)
         channels = [
             _channel_in(operation["value"])
             for operation in operations
@@ -133,6 +135,19 @@ class InstallationOperations:
                 channels=channels,
             )
         )
+
+
+def _check_tags_in(operation: Mapping[str, Any]) -> None:
+    """Refuse several tags in one text: the hub would keep them as one that no send matches."""
+    values = operation.get("value")
+    if str(operation.get("path", "")).rpartition("/")[2].lower() != "tags":
+        return
+    for value in values if isinstance(values, list | tuple) else [values]:
+        if isinstance(value, str) and "," in value:
+            raise ConfigurationError(
+                f"patch_installation: tag {validation.shown(value)}: holds a comma",
+                "give several tags as a list",
+            )
 
 
 def _written(record: str, document: object) -> bytes:

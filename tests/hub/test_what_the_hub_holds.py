@@ -91,6 +91,8 @@ def test_what_is_no_registration_is_not_sent(
         ({"op": "add"}, "a dict is not a list"),
         ([["op", "add"]], "an operation is not an object"),
         ([{"op": "add", "path": "/tags", "value": object()}], "is not JSON"),
+        ([{"op": "add", "path": "/tags", "value": "a,b"}], "tag 'a,b': holds a comma"),
+        ([{"op": "add", "path": "/templates/t/tags", "value": ["a", "b,c"]}], "tag 'b,c': holds a comma"),
     ],
 )
 def test_patch_that_is_none_is_not_sent(
