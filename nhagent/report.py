@@ -182,7 +182,7 @@ class Step(Value):
 
 
 class Plan(Shown):
-    """What a start would do now: its steps, in order. It is false where there are none.
+    """What a start would do now: its steps, in order. It is false where it has no steps.
 
     Attributes:
         steps: the exchanges with the hub.

@@ -38,7 +38,7 @@ class Unclosed(Fault):
 
 
 def doubts(platform: str, body: str, headers: Mapping[str, str], expiry: str | None) -> Iterator[str]:
-    """Tell which values of a template look like expressions and are none.
+    """Tell which values of a template look like expressions and are not.
 
     Args:
         platform: the platform's name.

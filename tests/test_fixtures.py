@@ -9,31 +9,21 @@ from typing import Any
 
 import keyring
 import pytest
-from keyring.backend import KeyringBackend
 
 from nhagent import Agent
 from nhagent.emulator import Emulator
 from nhagent.errors import Unauthorized
+from tests.read_only_ring import ReadOnlyRing
 
 
-class PersonsRing(KeyringBackend):
+def persons_ring(asked: list[str]) -> ReadOnlyRing:
     """The key ring of whoever runs the tests."""
 
-    priority = 1
-
-    def __init__(self, asked: list[str]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._asked = asked
-
-    def get_password(self, service: str, username: str) -> str | None:
-        self._asked.append(username)
+    def read(_: str, username: str) -> str:
+        asked.append(username)
         return "Endpoint=sb://real.example;SharedAccessKeyName=Listen;SharedAccessKey=YQ=="
 
-    def set_password(self, service: str, username: str, password: str) -> None:
-        raise NotImplementedError
-
-    def delete_password(self, service: str, username: str) -> None:
-        raise NotImplementedError
+    return ReadOnlyRing(read)
 
 
 @pytest.fixture
@@ -41,7 +31,7 @@ def persons_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator
     """What the machine has of its own: a key ring, a configuration, credentials and a state folder."""
     asked: list[str] = []
     before = keyring.get_keyring()
-    keyring.set_keyring(PersonsRing(asked))
+    keyring.set_keyring(persons_ring(asked))
     for name in (
         "CREDENTIALS_DIRECTORY",
         "NHAGENT_CONNECTION_STRING_FILE",
@@ -96,11 +86,11 @@ def test_what_the_machine_has_is_there_again_afterwards(
     hidden = keyring.get_keyring()
     assert type(hidden).__module__ == "keyring.backends.fail"
     assert "NHAGENT_CONNECTION_STRING" in os.environ
-    keyring.set_keyring(PersonsRing(persons_machine))
+    keyring.set_keyring(persons_ring(persons_machine))
     bring_back = hide_key_ring()
     assert isinstance(keyring.get_keyring(), type(hidden))
     bring_back()
-    assert isinstance(keyring.get_keyring(), PersonsRing)
+    assert isinstance(keyring.get_keyring(), ReadOnlyRing)
 
 
 def test_state_folder_alone_is_there_without_a_hub(nhagent_state_dir: Path) -> None:

@@ -95,7 +95,7 @@ class Fingerprint(Value):
         """Tell whether this was taken on the machine that ``ours`` is of; None where nothing says so.
 
         A serial number decides alone. Else one interface that both have is enough: another may have been
-        exchanged, and the machine id made anew with its container.
+        exchanged, and the machine id made again with its container.
         """
         kind, kind_of_ours = (self.name or "").partition(":")[0], (ours.name or "").partition(":")[0]
         if kind != SERIAL or kind_of_ours != SERIAL:

@@ -61,7 +61,7 @@ class Page(Frozen):
 
 
 class Registrations:
-    """A list of registrations. It is asked for page by page, anew each time that it is iterated over.
+    """A list of registrations. It is asked for page by page, again each time that it is iterated over.
 
     Args:
         ask: gives the page after a token; None: the first.

@@ -19,7 +19,7 @@ _log = Log(__name__)
 def doubts_about(
     platform: Platform, declared: Declaration, before: Declaration | None = None
 ) -> Iterator[str]:
-    """Tell which values of templates look like expressions and are none.
+    """Tell which values of templates look like expressions and are not.
 
     Args:
         platform: the device's platform.

@@ -132,7 +132,7 @@ class Retries:
         """
         if stored is not None and not stored.binds:
             self.write_down(None)
-        if stored is not None and stored.curve == Curve.BLOCKED.value and stored != self._recalled:
+        elif stored is not None and stored.curve == Curve.BLOCKED.value and stored != self._recalled:
             self._recalled = stored
             _log.warning(
                 "nothing had to be sent; the last attempt to send ended with %s, and whether the hub would "
@@ -195,12 +195,11 @@ class Retries:
         """
         if isinstance(error, HeldBack | StateError):
             return False
-        if not state.binds or error.curve is Curve.BLOCKED:
-            if not self._store.is_begun:
-                return False  # nothing was written yet, and nothing is for this
-            if not state.binds:
-                return self._stored is None or (self._stored.kind != state.kind and not self._hides(state))
-        return True
+        if (not state.binds or error.curve is Curve.BLOCKED) and not self._store.is_begun:
+            return False  # nothing was written yet, and nothing is for this
+        stored = self._stored
+        is_known = stored is not None and stored.kind == state.kind
+        return state.binds or not (is_known or self._hides_a_hold(state, stored))
 
     @staticmethod
     def _binds(error: NhagentError) -> bool:
@@ -208,15 +207,6 @@ class Retries:
         if not isinstance(error, HubError | CredentialError):
             return False
         return error.curve in _OUTLIVES or getattr(error, "retry_after", None) is not None
-
-    def _hides(self, state: RetryState) -> bool:
-        """Whether a failure that binds nobody would hide one that does, or that the key is refused."""
-        stored = self._stored
-        return (
-            stored is not None
-            and not state.binds
-            and (stored.curve == Curve.BLOCKED.value or (stored.binds and stored.not_before > self._clock()))
-        )
 
     def record(self, error: NhagentError) -> RetryState:
         """Record a failure, and write down what must outlive a restart. Not under the lock.
@@ -249,7 +239,7 @@ class Retries:
             self.written_down(state)
 
     def _hides_a_hold(self, state: RetryState, stored: RetryState | None) -> bool:
-        """Whether a fault of this device's own would make it forget that the hub asked for time."""
+        """Whether a lesser failure would make the device forget that the hub asked for time, or refused."""
         if stored is None or not stored.binds:
             return False
         if stored.curve == Curve.BLOCKED.value:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 RENEWED_SECONDS: Final = 300
-"""How long before its end a token is asked for anew."""
+"""How long before its end a token is asked for again."""
 MAX_DIGITS: Final = 12
 """Digits of an end that is believed."""
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import keyring
 import pytest
-from keyring.backend import KeyringBackend
 
 from nhagent import AsyncAgent
 from nhagent.device.store import Store
 from nhagent.errors import ConfigurationError
 from tests.device_under_test import Device
 from tests.events import HANG_SECONDS, HELD_SECONDS
+from tests.read_only_ring import ReadOnlyRing
 
 from .device import async_agent, happens_here, played, threads_of_nhagent, written
 
@@ -105,28 +105,9 @@ def at_the_lock_of_another_process(place: Place) -> dict[str, Any]:
     return {"channel": channel}
 
 
-class HangingRing(KeyringBackend):
-    """A key ring that waits for a person."""
-
-    priority = 1
-
-    def __init__(self, place: Place) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._place = place
-
-    def get_password(self, service: str, username: str) -> str:
-        return self._place.block(service, username)
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        raise NotImplementedError
-
-    def delete_password(self, service: str, username: str) -> None:
-        raise NotImplementedError
-
-
 def in_a_key_ring(place: Place) -> dict[str, Any]:
     before = keyring.get_keyring()
-    keyring.set_keyring(HangingRing(place))
+    keyring.set_keyring(ReadOnlyRing(place.block))
     place.stack.callback(keyring.set_keyring, before)
     return {"connection_string": None}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -20,12 +20,6 @@ from nhagent.models import altered
 
 DEVICE = Installation("device-1", Platform.GCM, "handle", tags=["kitchen"], user_id="ann")
 APNS = "AB" * 32
-
-
-@pytest.fixture
-def client(notification_hub: Emulator) -> Iterator[HubClient]:
-    with HubClient(notification_hub.full, notification_hub.hub) as client:
-        yield client
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,12 +13,6 @@ from nhagent import HeldRegistration, HubClient, Installation, Registration
 from nhagent.emulator import Emulator
 from nhagent.errors import ConcurrencyConflict, ConfigurationError, HubUnavailable, RecordNotFound
 from tests.events import HANG_SECONDS
-
-
-@pytest.fixture
-def client(notification_hub: Emulator) -> Iterator[HubClient]:
-    with HubClient(notification_hub.full, notification_hub.hub) as client:
-        yield client
 
 
 @pytest.fixture
@@ -148,7 +142,7 @@ def test_list_is_read_in_parts_and_gone_on_with_by_another_client(notification_h
         assert len(first.items) == 100 and first.token is not None
         assert len(notification_hub.log()) == 1, "a part is asked for when it is needed"
         rows = client.registrations_by_channel("handle")
-        assert len(list(rows)) == len(list(rows)) == 250, "a list is asked for anew each time"
+        assert len(list(rows)) == len(list(rows)) == 250, "a list is asked for again each time"
     with HubClient(notification_hub.full, notification_hub.hub) as later:
         rest = list(later.registrations().pages(first.token))
         assert [len(page.items) for page in rest] == [100, 50]

@@ -22,10 +22,10 @@ PYRIGHT = HERE / "node_modules" / "pyright" / "index.js"
 ROOT = Path(nhagent.__file__).parent.parent
 
 
-def by_mypy(folder: Path) -> Mapping[str, set[int]]:
-    """The lines in which mypy finds something, by file."""
+def said_by(checker: list[str], folder: Path) -> str:
+    """What a type checker prints of the sources in a folder; it ends with 1 where it finds something."""
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(folder / "cache"), *SOURCES],
+        checker,
         cwd=folder,
         env={**os.environ, "MYPYPATH": str(ROOT)},
         capture_output=True,
@@ -34,8 +34,15 @@ def by_mypy(folder: Path) -> Mapping[str, set[int]]:
         check=False,
     )
     assert done.returncode in {0, 1}, done.stderr
+    return done.stdout
+
+
+def by_mypy(folder: Path) -> Mapping[str, set[int]]:
+    """The lines in which mypy finds something, by file."""
+    checker = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(folder / "cache")]
+    printed = said_by([*checker, *SOURCES], folder)
     told: dict[str, set[int]] = {name: set() for name in SOURCES}
-    for name, line in re.findall(r"^([\w.]+):(\d+): error", done.stdout, re.MULTILINE):
+    for name, line in re.findall(r"^([\w.]+):(\d+): error", printed, re.MULTILINE):
         told[name].add(int(line))
     return told
 
@@ -47,16 +54,9 @@ def by_pyright(folder: Path) -> Mapping[str, set[int]]:
         pytest.skip("no pyright: npm install --prefix tests/types")
     settings = {"typeCheckingMode": "strict", "include": list(SOURCES), "extraPaths": [str(ROOT)]}
     (folder / "pyrightconfig.json").write_text(json.dumps(settings))
-    done = subprocess.run(
-        [node, str(PYRIGHT), "-p", str(folder), "--pythonpath", sys.executable, "--outputjson"],
-        capture_output=True,
-        text=True,
-        timeout=5 * HANG_SECONDS,
-        check=False,
-    )
-    assert done.returncode in {0, 1}, done.stderr
+    checker = [node, str(PYRIGHT), "-p", str(folder), "--pythonpath", sys.executable, "--outputjson"]
     told: dict[str, set[int]] = {name: set() for name in SOURCES}
-    for found in json.loads(done.stdout)["generalDiagnostics"]:
+    for found in json.loads(said_by(checker, folder))["generalDiagnostics"]:
         if found["severity"] == "error":
             told[Path(found["file"]).name].add(found["range"]["start"]["line"] + 1)
     return told
