@@ -34,32 +34,26 @@ from __future__ import annotations
 from datetime import timedelta
 
 from nhagent import validation
-from nhagent.device import paths
-from nhagent.device.store import Store
 from nhagent.errors import ConfigurationError, NhagentError
 from nhagent.logs import Log
+from nhagent.reconcile.assembly import assembled
 from nhagent.reconcile.callbacks import Callbacks
 from nhagent.reconcile.declaration import Declaration, listed_tags
-from nhagent.reconcile.inspector import Inspector
 from nhagent.reconcile.planner import Mode
-from nhagent.reconcile.reconciler import Reconciler
-from nhagent.reconcile.settings import KEEP, named_user, read_settings
-from nhagent.registrars.protocol import registrar_of
+from nhagent.reconcile.settings import KEEP, named_user
 from nhagent.report import Plan, Status, Step
 from nhagent.retry.loop import run_until_done
-from nhagent.retry.state import Retries
 from nhagent.secret import NO_LOCALS, Secret, hidden
-from nhagent.session.credential_chain import CredentialChain
-from nhagent.session.hub_session import HubSession
-from nhagent.session.token_source import source_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
+    from threading import Event
     from typing import Any, Final, Self
 
+    from nhagent.channels.messages import Message
     from nhagent.device.machine import MachineName
     from nhagent.filesystem import Disk
     from nhagent.literals import PlatformName, StyleName
@@ -160,32 +154,19 @@ class Agent:
         del expires_after, refresh_every, startup_spread
         self._callbacks = Callbacks(on_registered, on_error, lambda: self._session.is_cut)
         self._background: Background | None = None
+        self._wake: Callable[[], object] | None = None
         with NO_LOCALS:  # a traceback would show what was given
             self._set_up(given.reveal())
 
     def _set_up(self, given: Mapping[str, Any]) -> None:
-        settings = read_settings(**given)
-        registrar = registrar_of(settings.style, lambda: self._session.open())
-        settings.check(registrar)
-        self._settings = settings
-        folder = paths.device_folder(paths.state_folder(given["state_dir"]), settings.app, settings.hub)
-        self._store = Store(folder, sleep=settings.sleep, disk=given["disk"])
-        chain = CredentialChain(
-            settings.app,
-            settings.hub,
-            source_of(
-                given["connection_string"],
-                given["token"],
-                lambda: self._inspector.installation_id,
-                settings.clock,
-            ),
-            endpoint=given["endpoint"],
-            allow_full_access=given["allow_full_access"],
-        )
-        self._session = HubSession(chain, settings.hub, ca_bundle=given["ca_bundle"], clock=settings.clock)
-        self._retries = Retries(self._store, settings.clock, settings.random)
-        self._inspector = Inspector(settings, self._store, self._session, registrar)
-        self._reconciler = Reconciler(self._inspector, self._retries)
+        parts = assembled(given)
+        self._settings, self._store, self._session = parts.settings, parts.store, parts.session
+        self._retries, self._inspector, self._reconciler = parts.retries, parts.inspector, parts.reconciler
+        if hasattr(self._settings.source, "belong_to"):
+            from nhagent.reconcile.own_channel import OwnChannel
+
+            own = OwnChannel(self._settings, self._store, self.poke, self.start)
+            self._callbacks.followed = own.follow
 
     def __repr__(self) -> str:
         return f"<agent of app {self._settings.app!r} for hub {self._settings.hub!r}>"
@@ -262,11 +243,34 @@ class Agent:
         Returns:
             Whether there is one that looks.
         """
-        background = self._background
-        if background is None or not background.is_at_work:
+        wake, background = self._wake, self._background
+        if wake is not None:
+            wake()
+        elif background is not None and background.is_at_work:
+            background.poke()
+        else:
             return False
-        background.poke()
         return True
+
+    def receive(self, on_message: Callable[[Message], object], stop: Event | None = None) -> None:
+        """Keep the device fresh, and hand on in this thread what arrives on its push channel. Blocks.
+
+        Args:
+            on_message: takes a message; what it raises counts as a failure, and it is given that again.
+            stop: ends this once it is set; None: only what is no failure does, such as KeyboardInterrupt.
+
+        Raises:
+            ConfigurationError: the channel's source receives nothing, or receives already.
+            StateError: another process receives, or the state folder cannot be used.
+        """
+        from nhagent.reconcile.own_channel import received_by
+
+        receive = received_by(self._settings.source)
+        background = self._background
+        if self._wake is not None or (background is not None and background.is_at_work):
+            return receive(on_message, stop)
+        with self.keep_fresh():
+            return receive(on_message, stop)
 
     def verify(self) -> Verification:
         """Ask the hub whether it holds what it accepted, field by field. Never to be polled.
@@ -429,8 +433,12 @@ class Agent:
         self._callbacks.announce(report)
         return report
 
-    def _live(self, **ways: Any) -> None:
+    def _live(self, *, wake: Callable[[], object] | None = None, **ways: Any) -> None:
         """Keep the device fresh in this very thread, for ever; see `nhagent.reconcile.keeping.keep`."""
         from nhagent.reconcile.keeping import keep
 
-        keep(self._inspector, self._reconciler, self._retries, self._callbacks, **ways)
+        self._wake = wake
+        try:
+            keep(self._inspector, self._reconciler, self._retries, self._callbacks, **ways)
+        finally:
+            self._wake = None

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from nhagent.agent import DEFAULT_TIMEOUT, Agent
 from nhagent.bridge import Call, Ways, living
 from nhagent.errors import ConfigurationError
+from nhagent.feed import Feed
 from nhagent.reconcile.settings import KEEP
 from nhagent.secret import Secret
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from datetime import datetime, timedelta
     from typing import Required, TypeAlias, TypedDict, Unpack
 
+    from nhagent.channels.messages import Message
     from nhagent.device.machine import MachineName
     from nhagent.errors import NhagentError
     from nhagent.filesystem import Disk
@@ -205,11 +207,36 @@ class AsyncAgent:
         """
         return AsyncBackground(self._asked)
 
+    async def messages(self) -> AsyncIterator[Message]:
+        """Keep the device fresh, and give what arrives on its push channel, for ``async for``.
+
+        A message is done when the next one is asked for: one at which the loop was left comes again. See
+        `nhagent.agent.Agent.receive`.
+
+        Raises:
+            ConfigurationError: the channel's source receives nothing, or it is not entered.
+            StateError: another process receives, or the state folder cannot be used.
+        """
+        agent, loop = self._entered_here(), asyncio.get_running_loop()
+        feed = Feed(loop)
+        call = Call(lambda: agent.receive(feed.hand))
+        self._calls = living(self._calls) | {call}
+        try:
+            while True:
+                yield await feed.next(call.future)
+        finally:
+            Thread(target=lambda: _interrupt(agent, call), name="nhagent", daemon=True).start()
+            await call.ended()
+
     async def _asked(self, ask: Callable[[Agent], _T]) -> _T:
+        agent = self._entered_here()
+        return await self._result(lambda: ask(agent))
+
+    def _entered_here(self) -> _CuttableAgent:
         agent = self._entered()
         if asyncio.get_running_loop() is not self._loop:
             raise ConfigurationError("AsyncAgent: was entered in another loop", "make one for each loop")
-        return await self._result(lambda: ask(agent))
+        return agent
 
     def _entered(self) -> _CuttableAgent:
         if self._agent is None:

@@ -85,7 +85,7 @@ class BrowserChannel(Model):
     auth: str
 
     def _validate(self) -> None:
-        if not validation.is_text(self.endpoint) or not self.endpoint.startswith("https://"):
+        if not validation.is_text(self.endpoint) or not _is_safe(self.endpoint):
             raise ConfigurationError(
                 "browser channel: its endpoint must be an https:// URL", _AS_THE_BROWSER_GIVES_IT
             )
@@ -129,6 +129,18 @@ class BrowserChannel(Model):
             ConfigurationError: a part is missing or of the wrong kind.
         """
         return cls(**_parts_of_subscription(value))
+
+
+def _is_safe(endpoint: str) -> bool:
+    """Whether what is sent to an endpoint is encrypted on its way, or stays on this machine."""
+    if not endpoint.startswith("http://"):
+        return endpoint.startswith("https://")
+    from nhagent.loopback import is_loopback
+
+    try:
+        return is_loopback(endpoint)
+    except ValueError:  # brackets that hold no address
+        return False
 
 
 PushChannel: TypeAlias = str | BrowserChannel

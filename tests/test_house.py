@@ -25,6 +25,9 @@ FLOORS = [
         "visible",
         "validation",
         "absolute_uri",
+        "addresses",
+        "ca_bundle",
+        "loopback",
         "handle_validation",
         "template_expressions",
         "template_validation",
@@ -44,7 +47,7 @@ FLOORS = [
     ["hub", "device", "channels"],
     ["registrars", "session", "retry"],
     ["reconcile"],
-    ["agent", "aio", "bridge"],
+    ["agent", "aio", "bridge", "feed"],
     ["commands", "testing", "__main__"],
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
@@ -52,7 +55,7 @@ THIRD_PARTIES = {
     "requests": {"hub.adapter", "hub.transport"},
     "appdirs": {"device.paths"},
     "keyring": {"device.key_ring", "device.key_ring_calls", "device.vault"},
-    "cryptography": {"device.vault_entries", "emulator.tls"},
+    "cryptography": {"channels.encryption", "device.vault_entries", "emulator.tls"},
     "pytest": {"testing"},
 }
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
@@ -157,7 +160,7 @@ OF_EVERY_START = [
     "device/machine.py",
     "device/paths.py",
     "device/secret_file.py",
-    "hub/ca_bundle.py",
+    "ca_bundle.py",
 ]
 
 

@@ -61,13 +61,14 @@ def test_commands_and_variables_that_it_names_exist(capsys: pytest.CaptureFixtur
 
 
 def test_keys_that_its_table_names_are_the_keys_that_are_read() -> None:
-    from nhagent.commands import config
+    from nhagent.commands import channel_tables, config
 
     rows = dict(re.findall(r"^\| `\[(\w+)[^`]*` \| (.*) \|$", README, re.MULTILINE))
     known = {
         "hub": config._HUB,
         "device": config._DEVICE,
-        "channel": config._CHANNEL,
+        "channel": channel_tables.CHANNEL,
+        "receive": channel_tables.RECEIVE,
         "templates": config._TEMPLATE,
         "tiles": config._TILE,
         "refresh": config._REFRESH,

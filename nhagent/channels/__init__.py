@@ -6,16 +6,33 @@ its JSON text); or None, where the platform has issued none yet. It should be qu
 every start and again and again in the background. It may raise `nhagent.errors.ChannelError`; any other
 exception counts as a failure of the source. Either way the device keeps the channel that it had.
 
-The names below make channel sources. They are imported when they are first used.
+Some sources can do more: `WebPushChannel` obtains a push channel by itself, where no platform gives one, and
+receives what is sent to it. A source may say its ``platform``, and have ``receive(on_message, stop)``.
+
+The names below are imported when they are first used.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from nhagent.channels.simple import from_command, from_credential, from_environment, from_file
+    from typing import Final
 
-__all__ = ["from_command", "from_credential", "from_environment", "from_file"]
+    from nhagent.channels.messages import Message
+    from nhagent.channels.simple import from_command, from_credential, from_environment, from_file
+    from nhagent.channels.webpush import WebPushChannel
+
+__all__ = [
+    "Message",
+    "WebPushChannel",
+    "from_command",
+    "from_credential",
+    "from_environment",
+    "from_file",
+]
+
+_HOMES: Final = {"Message": "messages", "WebPushChannel": "webpush"}
+"""The modules of the names that are not in ``simple``."""
 
 
 def __getattr__(name: str) -> object:
@@ -23,7 +40,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'nhagent.channels' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module("nhagent.channels.simple"), name)
+    return getattr(import_module(f"nhagent.channels.{_HOMES.get(name, 'simple')}"), name)
 
 
 def __dir__() -> list[str]:

@@ -136,7 +136,7 @@ def from_command(
     for argument in arguments:
         validation.check_setting("channel command", argument)
     name = f"channel command {arguments[0]!r}"
-    variables = _checked_variables(pass_environment)
+    variables = checked_variables(pass_environment)
 
     def run() -> RawChannel:
         from nhagent.channels import child
@@ -191,7 +191,7 @@ def from_plugin(reference: str) -> ChannelSource:
     return call
 
 
-def _checked_variables(names: Iterable[str]) -> tuple[str, ...]:
+def checked_variables(names: Iterable[str]) -> tuple[str, ...]:
     """Give the names of the variables that a program gets.
 
     Raises:

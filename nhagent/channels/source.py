@@ -21,11 +21,28 @@ ChannelSource: TypeAlias = "Callable[[], RawChannel]"
 
 _deadline: Final[ContextVar[float | None]] = ContextVar("deadline of the channel source", default=None)
 
+_looks: Final[ContextVar[bool]] = ContextVar("whether channel sources change nothing", default=False)
+
 
 def seconds_left() -> float | None:
     """Give the seconds that are left to the channel source that is being asked; None: as many as it likes."""
     deadline = _deadline.get()
     return None if deadline is None else max(0.0, deadline - monotonic())
+
+
+def is_only_looking() -> bool:
+    """Tell the channel source that is being asked whether it must change nothing, here or elsewhere."""
+    return _looks.get()
+
+
+class only_looking:  # noqa: N801 - a context manager; contextlib would cost every start its import
+    """Ask channel sources, in a ``with`` block, without letting them obtain a push channel."""
+
+    def __enter__(self) -> None:
+        self._before = _looks.set(True)
+
+    def __exit__(self, *_: object) -> None:
+        _looks.reset(self._before)
 
 
 def followed(source: ChannelSource, path: str) -> ChannelSource:

@@ -100,6 +100,21 @@ def run(options: argparse.Namespace) -> Result:
     return Result(OK, {"error": None}, "")
 
 
+def receive(options: argparse.Namespace) -> Result:
+    """Print what arrives until a signal ends it."""
+    from nhagent.commands.receive import receive
+
+    receive(options.config, as_json=bool(options.json))
+    return Result(OK, None, "")  # each message was an object of its own
+
+
+def make_vapid_pair(_: argparse.Namespace) -> Result:
+    """Make a VAPID pair."""
+    from nhagent.commands import vapid
+
+    return Result(OK, *vapid.make_pair())
+
+
 def examine(options: argparse.Namespace) -> Result:
     """Look for what is wrong."""
     from nhagent.commands import doctor
@@ -155,6 +170,8 @@ ACTIONS: Final[dict[str, Callable[[argparse.Namespace], Result]]] = {
     "login": log_in,
     "logout": log_out,
     "doctor": examine,
+    "receive": receive,
+    "vapid": make_vapid_pair,
     "vault init": make_vault,
 }
 """What each command does, by its name."""
@@ -166,6 +183,7 @@ _FAILURE_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "enable": ("state",),
     "logout": ("removed_from",),
     "doctor": ("healthy", "checks"),
+    "vapid": ("vapid_public_key", "vapid_private_key"),
     "vault init": ("key_file",),
 }
 

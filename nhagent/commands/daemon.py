@@ -19,10 +19,12 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
 from nhagent.commands import systemd
+from nhagent.commands.listening import Listening
 from nhagent.commands.setup import Setup, read_setup
 from nhagent.commands.stop import Stopped, StopSignals
 from nhagent.device import credential_sources
 from nhagent.errors import HubError, NhagentError, StateError
+from nhagent.reconcile.declaration import PRIMARY
 from nhagent.redaction import in_prose
 from nhagent.report import Report, Verification, counted
 from nhagent.retry.state import uptime
@@ -86,6 +88,7 @@ class Daemon:
         self._listening, self._calling = os.pipe()
         self._watchdog = systemd.watchdog_seconds()
         self._went_well = True
+        self._listening_to: Listening | None = None
         self._channel_errors: dict[str, str] = {}  # those that were logged, by channel
         self._looks_at_state_after = self._elapsed()
 
@@ -98,8 +101,9 @@ class Daemon:
             while True:
                 try:
                     agent = self._setup.agent
+                    self._listen()
                     agent._live(  # noqa: SLF001 - it is the agent's own background, in this very thread
-                        wait=self._wait, lived=self._elapsed, told=self._tell
+                        wait=self._wait, lived=self._elapsed, told=self._tell, wake=self._poke
                     )
                 except _Reloaded:
                     continue
@@ -116,6 +120,28 @@ class Daemon:
         self._files_seen = self._look_at_files()
         self._memory_seen = _look(setup.memory.files)
 
+    def _listen(self) -> None:
+        """Begin to receive what arrives on the device's push channel, if that is to go anywhere."""
+        setup, former = self._setup, self._listening_to
+        if former is not None:
+            former.stop()
+            self._listening_to = None
+        source = setup.sources[PRIMARY]
+        if setup.receive is not None:
+            self._listening_to = Listening(source, setup.receive)
+            self._listening_to.start()
+        elif hasattr(source, "receive"):
+            _log.warning(
+                "nothing is received: %s has no [receive] command, and a push service forgets a device that "
+                "it does not hear of for 60 days",
+                setup.path,
+            )
+
+    def _poke(self) -> None:
+        """Look at once whether something has changed; from any thread."""
+        self._wants_pass = True
+        self._end_wait()
+
     def _handle_signals(self) -> None:
         if sys.platform != "win32":
             # A signal must end a wait at once: it is written into a pipe that the wait listens to.
@@ -126,8 +152,7 @@ class Daemon:
                 self._end_wait()
 
             def poke(_: int, __: FrameType | None) -> None:
-                self._wants_pass = True
-                self._end_wait()
+                self._poke()
 
             signal.signal(signal.SIGHUP, reload)
             signal.signal(signal.SIGUSR1, poke)

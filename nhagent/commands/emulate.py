@@ -11,7 +11,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from nhagent.errors import ConfigurationError
-from nhagent.hub.connection import is_loopback
+from nhagent.loopback import is_loopback
 
 if TYPE_CHECKING:
     from nhagent.emulator import Emulator

@@ -58,6 +58,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     _add_command(commands, "logout", "take the connection string out of the key ring")
     _add_command(commands, "doctor", "look for what is wrong, and say what to do next", _add_doctor_options)
+    _add_command(commands, "receive", "print what arrives on this device's push channel, and keep it fresh")
+    _add_command(commands, "vapid", "make the pair of keys by which a push service knows the hub")
     commands.add_parser("vault", fill=_add_vault_commands, help="a key ring for machines without one")
     return parser
 

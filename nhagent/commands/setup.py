@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nhagent.agent import Agent
-from nhagent.channels.source import as_source, ask
+from nhagent.channels.source import as_source, ask, only_looking
 from nhagent.commands.config import ConfigurationFile
 from nhagent.commands.memory import Memory
 from nhagent.errors import (
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from nhagent.channels.source import ChannelSource
+    from nhagent.commands.channel_tables import ReceiveCommand
     from nhagent.hub.operations import HubOperations
     from nhagent.models import PushChannel
 
@@ -53,6 +54,7 @@ class Setup:
         declared: what the file declares.
         sources: the channel sources, by name.
         channel_files: the files that some of them read, by name.
+        receive: what is done with messages that arrive; None: nothing.
     """
 
     path: str
@@ -65,6 +67,7 @@ class Setup:
     declared: Declaration
     sources: Mapping[str, ChannelSource]
     channel_files: Mapping[str, str]
+    receive: ReceiveCommand | None
 
     def ask_source(self, name: str) -> PushChannel | None:
         """Ask one of the channel sources once.
@@ -78,7 +81,8 @@ class Setup:
         Raises:
             ChannelError: the source failed, or gave something that is not a push channel of this platform.
         """
-        return ask(self.sources[name], self.platform, name)
+        with only_looking():
+            return ask(self.sources[name], self.platform, name)
 
 
 def read_setup(given: str | None, **world: Any) -> Setup:
@@ -99,7 +103,8 @@ def read_setup(given: str | None, **world: Any) -> Setup:
     try:
         arguments = file.agent_arguments()
         agent = Agent(**arguments, **world)
-        platform = Platform.parse(arguments["platform"])
+        own = getattr(arguments["channel"], "platform", None)
+        platform = Platform.parse(arguments["platform"] or own)
         channels = {_channel_name(None): arguments["channel"]}
         for tile_id, tile in arguments["secondary_tiles"].items():
             channels[_channel_name(tile_id)] = tile.channel
@@ -116,6 +121,7 @@ def read_setup(given: str | None, **world: Any) -> Setup:
             ),
             sources={name: as_source(platform, channel, name) for name, channel in channels.items()},
             channel_files={_channel_name(tile_id): path for tile_id, path in file.channel_files()},
+            receive=file.receive_command(arguments["channel"]),
         )
     except ConfigurationError as error:
         raise file.located(error) from error.__cause__

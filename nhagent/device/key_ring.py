@@ -62,7 +62,34 @@ def all_in_keyrings(app: str, hub: str, *, seconds: float = KEYRING_SECONDS) -> 
         KeyringLocked: none was found, and one is locked.
         CredentialError: there is no key ring here, one fails, or none holds a connection string.
     """
-    users, failure, is_found = _users(app, hub), None, False
+    is_found = False
+    for found in _all_kept(_users(app, hub, ""), seconds):
+        is_found = True
+        yield found
+    if not is_found:
+        raise _nothing_found(app, hub)
+
+
+def kept_in_keyring(app: str, hub: str, purpose: str, *, seconds: float = KEYRING_SECONDS) -> str | None:
+    """Give what a key ring keeps for another purpose; None where none keeps it.
+
+    Args:
+        app: the app's name.
+        hub: the hub's name.
+        purpose: what it is for; see `_users`.
+        seconds: as for `all_in_keyrings`.
+
+    Raises:
+        KeyringLocked: none was found, and one is locked.
+        CredentialError: every key ring here must not hold a secret, or one fails.
+    """
+    found = next(_all_kept(_users(app, hub, purpose), seconds), None)
+    return None if found is None else found.text
+
+
+def _all_kept(users: list[str], seconds: float) -> Iterator[FoundCredential]:
+    """Find what the key rings hold under these names; where that is nothing, the first failure is raised."""
+    failure, is_found = None, False
     deadline = monotonic() + seconds
     for backend in _accepted_backends(seconds):
 
@@ -79,11 +106,13 @@ def all_in_keyrings(app: str, hub: str, *, seconds: float = KEYRING_SECONDS) -> 
             if text:
                 is_found = True
                 yield FoundCredential(text, f"key ring entry {KEYRING_SERVICE!r}, {user!r}")
-    if not is_found:
-        raise failure or _nothing_found(app, hub)
+    if failure is not None and not is_found:
+        raise failure
 
 
-def store_in_keyring(app: str, hub: str, text: str, *, seconds: float = KEYRING_SECONDS) -> str:
+def store_in_keyring(
+    app: str, hub: str, text: str, *, seconds: float = KEYRING_SECONDS, purpose: str = ""
+) -> str:
     """Store the connection string in the first key ring, and read it back: some backends keep nothing.
 
     A key ring that was never set up is passed over. A locked one is not: what it may hold would hide what
@@ -94,6 +123,7 @@ def store_in_keyring(app: str, hub: str, text: str, *, seconds: float = KEYRING_
         hub: the hub's name.
         text: the connection string.
         seconds: how long a key ring may take.
+        purpose: what else than a connection string it is; see `_users`.
 
     Returns:
         The name of the key ring.
@@ -102,7 +132,7 @@ def store_in_keyring(app: str, hub: str, text: str, *, seconds: float = KEYRING_
         KeyringLocked: it is locked.
         CredentialError: there is no key ring here, or it did not keep what was stored.
     """
-    user, failure, backends = _users(app, hub)[0], None, _accepted_backends(seconds)
+    user, failure, backends = _users(app, hub, purpose)[0], None, _accepted_backends(seconds)
     from keyring.errors import InitError
 
     for backend in backends:
@@ -129,13 +159,16 @@ def store_in_keyring(app: str, hub: str, text: str, *, seconds: float = KEYRING_
     )
 
 
-def remove_from_keyring(app: str, hub: str, *, seconds: float = KEYRING_SECONDS) -> list[str]:
+def remove_from_keyring(
+    app: str, hub: str, *, seconds: float = KEYRING_SECONDS, purpose: str = ""
+) -> list[str]:
     """Remove the connection string from every key ring that holds it, also where one of them fails.
 
     Args:
         app: the app's name.
         hub: the hub's name.
         seconds: how long a key ring may take.
+        purpose: what else than a connection string it is; see `_users`.
 
     Returns:
         The names of the key rings that held it.
@@ -145,7 +178,7 @@ def remove_from_keyring(app: str, hub: str, *, seconds: float = KEYRING_SECONDS)
         CredentialError: one fails, and may still hold it.
     """
     failures: dict[str, CredentialError] = {}
-    users, removed, backends = _users(app, hub), list[str](), _accepted_backends(seconds)
+    users, removed, backends = _users(app, hub, purpose), list[str](), _accepted_backends(seconds)
     from keyring.errors import InitError
 
     for backend in backends:
@@ -194,13 +227,16 @@ def hide_key_ring() -> Callable[[], None]:
     return lambda: keyring.set_keyring(before)
 
 
-def _users(app: str, hub: str) -> list[str]:
+def _users(app: str, hub: str, purpose: str) -> list[str]:
     """Name the users of the entries of an app at a hub: the one that is written, then the one of old.
 
-    The case of a hub's name makes no difference, but older versions stored it as it was written.
+    The case of a hub's name makes no difference, but older versions stored it as it was written. The entry
+    of another purpose has that after a ``#``, which no hub's name holds.
     """
     # A hub's name may be a path, so an app's own slash must not look like the one between the two.
     name = app.replace("%", "%25").replace("/", "%2F")
+    if purpose:
+        return [f"{name}/{hub.lower()}#{purpose}"]
     return list(dict.fromkeys((f"{name}/{hub.lower()}", f"{name}/{hub}")))
 
 

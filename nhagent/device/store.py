@@ -33,10 +33,14 @@ if TYPE_CHECKING:
 IDENTITY: Final = "identity.json"
 STATE: Final = "state.json"
 LOCK: Final = "lock"
+CHANNEL: Final = "channel.json"
+MESSAGES: Final = "messages.json"
+"""The files of a push channel of nhagent's own; see `nhagent.device.channel_store`."""
 MAX_FILE_BYTES: Final = 8 * 1024 * 1024
 """The most that is read from a file, and so the most that is written to one."""
 MAX_ASIDES: Final = 3
 """How many files are kept under dated names, the newest: a disk that damages files must not fill up."""
+_KEPT_ASIDE: Final = frozenset({IDENTITY, STATE, CHANNEL, MESSAGES})
 _TAKES_NO_MORE: Final = {errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 _HAS_NO_LOCKS: Final = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 """What shares over a network say of a lock, where their server has none."""
@@ -75,6 +79,10 @@ class Store:
         folder: its absolute path; made at the first write.
         sleep: waits some seconds while another process holds the lock.
         disk: the file system.
+
+    Attributes:
+        folder: the same.
+        disk: the file system.
     """
 
     def __init__(
@@ -82,14 +90,14 @@ class Store:
     ) -> None:
         self.folder = folder
         self._sleep = sleep
-        self._disk = disk or Disk()
+        self.disk = disk or Disk()
         self._unsaved: tuple[Memory, State] | None = None
         self._parsed: tuple[tuple[bytes | None, bytes | None], Memory] = ((None, None), Memory())
 
     @property
     def is_begun(self) -> bool:
         """Whether the folder is there: something was written, or was about to be."""
-        return self._disk.is_folder(self.folder)
+        return self.disk.is_folder(self.folder)
 
     def load(self) -> Memory:
         """Read what is on disk; absent is not unreadable.
@@ -169,15 +177,15 @@ class Store:
         try:
             content = self._content_to_keep(name)
             if content is not None:
-                write_durably(self._disk, os.path.join(self.folder, aside), content)
-            folder = self._disk.open_folder(self.folder)
+                write_durably(self.disk, os.path.join(self.folder, aside), content)
+            folder = self.disk.open_folder(self.folder)
             try:
                 if content is None:  # a file cannot take a folder's place, and a FIFO has no content to keep
-                    self._disk.replace(folder, aside, name)
+                    self.disk.replace(folder, aside, name)
                 self._remove_oldest_asides(folder)
-                self._disk.sync_folder(folder)
+                self.disk.sync_folder(folder)
             finally:
-                self._disk.close_folder(folder)
+                self.disk.close_folder(folder)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -199,9 +207,9 @@ class Store:
             raise self._is_link()
         with ExitStack() as stack:
             try:
-                make_folders(self._disk, self.folder)
+                make_folders(self.disk, self.folder)
                 lock = os.path.join(self.folder, LOCK)
-                stack.enter_context(locked(self._disk, lock, timeout, self._sleep))
+                stack.enter_context(locked(self.disk, lock, timeout, self._sleep))
             except BlockingIOError:
                 raise StateLocked(
                     f"state folder {self.folder!r}: another process of this app is at work on it and did not "
@@ -227,7 +235,7 @@ class Store:
             raise self._is_link()
         contents: list[bytes | None] = [None, None]
         try:
-            folder = self._disk.open_folder(self.folder)
+            folder = self.disk.open_folder(self.folder)
         except (FileNotFoundError, NotADirectoryError):
             return None, None
         except OSError as error:
@@ -235,7 +243,7 @@ class Store:
         try:
             for index, name in enumerate((IDENTITY, STATE)):
                 try:
-                    content = self._disk.read(folder, name, MAX_FILE_BYTES + 1)
+                    content = self.disk.read(folder, name, MAX_FILE_BYTES + 1)
                     contents[index] = content if len(content) <= MAX_FILE_BYTES else b""
                 except FileNotFoundError:
                     pass
@@ -244,13 +252,13 @@ class Store:
                 except OSError:
                     contents[index] = b""
         finally:
-            self._disk.close_folder(folder)
+            self.disk.close_folder(folder)
         return contents[0], contents[1]
 
     def _content_to_keep(self, name: str) -> bytes | None:
         """Read a file that is set aside; None for a folder, FIFO, socket, device or link, which is moved."""
         try:
-            return read_whole(self._disk, os.path.join(self.folder, name), MAX_FILE_BYTES)
+            return read_whole(self.disk, os.path.join(self.folder, name), MAX_FILE_BYTES)
         except (IsADirectoryError, NotARegularFile):
             return None
         except OSError as error:
@@ -263,15 +271,15 @@ class Store:
         try:
             if len(content) > MAX_FILE_BYTES:  # it could not be read back
                 raise OSError(errno.EFBIG, f"{name} would be larger than {MAX_FILE_BYTES} bytes")  # noqa: TRY301
-            write_durably(self._disk, os.path.join(self.folder, name), content)
+            write_durably(self.disk, os.path.join(self.folder, name), content)
         except OSError as error:
             raise self._unwritable(error) from error
 
     def _remove_oldest_asides(self, folder: Folder) -> None:
-        names = [name for name in self._disk.names(folder) if _is_aside(name)]
+        names = [name for name in self.disk.names(folder) if _is_aside(name)]
         for name in sorted(names, key=_date_of_aside)[:-MAX_ASIDES]:
             try:
-                self._disk.remove(folder, name)
+                self.disk.remove(folder, name)
             except IsADirectoryError:  # a folder that stood where a file belongs, and may hold anything
                 pass
 
@@ -294,7 +302,7 @@ class Store:
 def _is_aside(name: str) -> bool:
     """Whether a file was set aside; see `Store.keep_aside`."""
     stem, date, suffix = (*name.split("."), "", "", "")[:3]
-    return f"{stem}.{suffix}" in {IDENTITY, STATE} and date.replace("T", "").isdigit()
+    return f"{stem}.{suffix}" in _KEPT_ASIDE and date.replace("T", "").isdigit()
 
 
 def _date_of_aside(name: str) -> str:

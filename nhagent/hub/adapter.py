@@ -16,9 +16,9 @@ from typing import Any, Final
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidProxyURL
 
+from nhagent.addresses import Address, addresses_of, in_turn
+from nhagent.ca_bundle import check_usual_bundle, read_ca_bundle, unusable
 from nhagent.errors import ConfigurationError
-from nhagent.hub.addresses import Address, addresses_of, in_turn
-from nhagent.hub.ca_bundle import check_usual_bundle, read_ca_bundle, unusable
 from nhagent.hub.causes import cause_of
 
 CONNECT_SECONDS: Final = 10.0

@@ -8,7 +8,7 @@ from ssl import SSLError
 from time import gmtime, strftime
 from typing import Final
 
-from nhagent.hub.ca_bundle import UnusableBundle
+from nhagent.ca_bundle import UnusableBundle
 
 MAX_CAUSE_CHARACTERS: Final = 200
 

@@ -38,9 +38,6 @@ _IN_NAMES: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 """Names in other scripts are written as the DNS has them, with ``xn--``."""
 _IN_IPV6: Final = frozenset("0123456789abcdef:")
 """Without the ``%`` of a zone, which no certificate is for, and the dot of an IPv4 address in it."""
-_LOOPBACK_NETWORK: Final = "127"
-_PARTS_OF_IPV4: Final = 4
-_OCTETS: Final = frozenset(map(str, range(256)))
 _AROUND: Final = (
     " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008"
     "\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -232,10 +229,13 @@ def read_endpoint(text: str, name: str) -> str:
         raise _not_an_address(name)
     if host in _SCHEMES:  # what a tool left of one that took its // for an odd path
         raise _not_an_address(name)
-    if parts.scheme == "http" and not is_loopback(text):
-        raise ConfigurationError(
-            f"{name} http://{host}: plain http is for loopback alone", "use sb:// or https://"
-        )
+    if parts.scheme == "http":
+        from nhagent.loopback import is_loopback
+
+        if not is_loopback(text):
+            raise ConfigurationError(
+                f"{name} http://{host}: plain http is for loopback alone", "use sb:// or https://"
+            )
     # What no resolver takes would be asked for again and again.
     labels = host.removesuffix(".").split(".")
     is_name = _IN_NAMES.issuperset(host) and "" not in labels and len(host) <= MAX_HOST_CHARACTERS
@@ -258,12 +258,3 @@ def _not_an_address(name: str) -> ConfigurationError:
 def namespace_of(endpoint: str) -> str:
     """Give the host of a base URL, with the port where one is given, in lower case."""
     return urlsplit(endpoint).netloc.lower()
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether a URL points at this machine itself."""
-    host = urlsplit(url).hostname or ""
-    parts = host.split(".")
-    # Others, as 127.0.0.256 or 127.0.0.08, are names, which the DNS resolves to whatever it likes.
-    is_address = len(parts) == _PARTS_OF_IPV4 and parts[0] == _LOOPBACK_NETWORK and _OCTETS.issuperset(parts)
-    return is_address or host in {"localhost", "::1"}

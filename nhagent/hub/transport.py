@@ -21,12 +21,13 @@ from urllib.parse import urlsplit
 
 import requests
 
+from nhagent.ca_bundle import UnusableBundle, check_usual_bundle
 from nhagent.errors import HubUnavailable
 from nhagent.hub.adapter import CONNECT_SECONDS, Adapter, tls_context
-from nhagent.hub.ca_bundle import UnusableBundle, check_usual_bundle
 from nhagent.hub.causes import cause_of, cause_of_tls_failure, hint_for
-from nhagent.hub.connection import EXCHANGE_SECONDS, is_loopback
+from nhagent.hub.connection import EXCHANGE_SECONDS
 from nhagent.logs import Log
+from nhagent.loopback import is_loopback
 from nhagent.secret import NO_LOCALS
 from nhagent.values import Value
 

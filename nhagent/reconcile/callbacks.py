@@ -27,6 +27,9 @@ class Callbacks:
         on_registered: called with the report whenever the hub has accepted something new.
         on_error: called with the error whenever a run ends with one, or a channel source fails.
         is_cut: tells whether this thread was stopped: it calls nobody any more.
+
+    Attributes:
+        followed: is told of each run before the app is, or None: what the channel source itself must know.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class Callbacks:
         on_error: Callable[[NhagentError], object] | None,
         is_cut: Callable[[], bool],
     ) -> None:
+        self.followed: Callable[[Report], None] | None = None
         self._on_registered = on_registered
         self._on_error = on_error
         self._is_cut = is_cut
@@ -48,6 +52,8 @@ class Callbacks:
         """
         if logs:
             _log_line(report)
+        if self.followed is not None and not self._is_cut():
+            self.followed(report)
         if report.error is not None:
             self.failed(report.error)
         elif report.outcome in _NEWS:

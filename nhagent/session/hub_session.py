@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from threading import current_thread
 
+from nhagent.ca_bundle import read_ca_bundle
 from nhagent.errors import Forbidden, HubUnavailable, Unauthorized, refuses_key
-from nhagent.hub.ca_bundle import read_ca_bundle
 from nhagent.interruption import check
 from nhagent.session.hub_clock import HubClock
 

@@ -14,7 +14,14 @@ from nhagent.errors import ChannelError, ConfigurationError
 
 
 def test_names_are_there_and_no_others() -> None:
-    assert channels.__all__ == ["from_command", "from_credential", "from_environment", "from_file"]
+    assert channels.__all__ == [
+        "Message",
+        "WebPushChannel",
+        "from_command",
+        "from_credential",
+        "from_environment",
+        "from_file",
+    ]
     for name in channels.__all__:
         assert callable(getattr(channels, name))
         assert name in dir(channels)

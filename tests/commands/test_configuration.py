@@ -9,7 +9,8 @@ import pytest
 
 from nhagent import errors
 from nhagent.commands.cli import main
-from nhagent.commands.config import read_agent, read_duration
+from nhagent.commands.config import read_agent
+from nhagent.commands.durations import read_duration
 from nhagent.emulator import Emulator
 from tests.commands.command import CONFIG, Command
 from tests.subscriptions import AUTH, P256DH

@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from nhagent import HubClient, Installation, Platform
+from nhagent.ca_bundle import MAX_BUNDLE_BYTES
 from nhagent.emulator import Emulator
 from nhagent.errors import ConfigurationError, HubError, HubUnavailable
-from nhagent.hub.ca_bundle import MAX_BUNDLE_BYTES
 from nhagent.hub.markup import parse
 from tests.events import comes_back
 from tests.serving import saying, serving

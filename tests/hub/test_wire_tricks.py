@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from nhagent import HubClient, Installation, Platform, errors
+from nhagent.addresses import Address, in_turn
 from nhagent.emulator import Emulator
 from nhagent.hub.adapter import Adapter, tls_context
-from nhagent.hub.addresses import Address, in_turn
 from tests.events import HANG_SECONDS, HELD_SECONDS, comes_back, happens
 
 DEVICE = Installation("device", Platform.GCM, "handle")

@@ -7,9 +7,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from nhagent.addresses import addresses_of
 from nhagent.commands.doctor.findings import Unchecked, Wrong, reason_of
 from nhagent.errors import HubUnavailable
-from nhagent.hub.addresses import addresses_of
 
 if TYPE_CHECKING:
     from nhagent.commands.doctor.findings import Findings

@@ -1,0 +1,296 @@
+"""Connect to a push service, subscribe there, and give back what is not wanted any more.
+
+Whatever is asked of the push service is on disk before, and what it has given before anybody uses it. The
+former subscription stays until the hub has accepted the new one, and is then written down to be dropped.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from threading import RLock
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+from nhagent.channels.autopush import Connection, Refused
+from nhagent.channels.dialing import DIAL_SECONDS, Dial
+from nhagent.channels.losses import Cause, Lost
+from nhagent.channels.store import CHANNEL
+from nhagent.channels.subscription import Subscription, Subscriptions
+from nhagent.channels.web_socket import opened
+from nhagent.errors import ChannelError, ConfigurationError
+from nhagent.interruption import acquired
+from nhagent.logs import Log
+from nhagent.push_channels import BrowserChannel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nhagent.channels.pace import Pace
+    from nhagent.channels.store import Home
+
+CONFLICT: Final = 409
+"""The status of a push service that knows a channel id already, as somebody else's."""
+_WITHOUT_KEY: Final = "/wpush/v1/"
+"""In the address of a subscription for which the push service has not taken a VAPID key."""
+
+_log = Log(__name__)
+
+
+class Subscriber:
+    """A device's way to its push service. Any thread may use it.
+
+    Args:
+        server: the push service's address.
+        vapid: the VAPID public key.
+        ca_bundle: PEM file of a certificate authority to trust beside the usual ones, or None.
+        home: where it belongs.
+    """
+
+    def __init__(self, server: str, vapid: str, ca_bundle: str | None, home: Home) -> None:
+        self.server = server
+        self._vapid = vapid
+        self._ca_bundle = ca_bundle
+        self._home = home
+        self._lock = RLock()  # of what is kept
+        self._network = RLock()  # one connection of this process at a time
+        self._holding = 0
+        self._held = ExitStack()
+        self._dial: Dial | None = None
+        self._live: Connection | None = None
+        self.kept = Subscriptions()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from the push service, in a ``with`` block; blocks may lie in each other.
+
+        Raises:
+            StateLocked: another process is connected.
+            StateUnwritable: the state folder cannot be used.
+        """
+        with self._lock:
+            if not self._holding:
+                self._held.enter_context(self._home.store.hold())
+            self._holding += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holding -= 1
+                if not self._holding:
+                    self._held.close()
+
+    def current(self) -> Subscription | None:
+        """Give the subscription in use, or None; reads one file."""
+        kept = Subscriptions.read(self._home.store.load(CHANNEL) or {}, None)
+        self.has_leftovers = bool(kept.leftovers)
+        is_wanted = kept.current is not None and kept.current.is_for(self.server, self._vapid)
+        return kept.current if is_wanted else None
+
+    has_leftovers = False
+    """Whether there are former subscriptions, as far as was seen."""
+
+    @contextmanager
+    def connected(self, pace: Pace, seconds: float = DIAL_SECONDS) -> Iterator[Connection]:
+        """Connect, say who we are, and subscribe where there is no subscription, in a ``with`` block.
+
+        Args:
+            pace: by what time is told.
+            seconds: how long it may take until the push service has answered.
+
+        Raises:
+            Lost: there is no connection.
+            ChannelError: the push service refuses, or gives what is no subscription.
+            ConfigurationError: a setting is wrong, or websocket-client is missing.
+            NhagentError: what is kept cannot be read or written.
+        """
+        with self._alone(seconds), self.held():
+            self._read()
+            with self._greeted(self.server, pace, seconds) as connection:
+                if self._is_subscription_missing():
+                    self._subscribe(connection)
+                self._live = connection
+                try:
+                    yield connection
+                finally:
+                    self._live = None
+
+    def drop_former(self, pace: Pace, seconds: float = DIAL_SECONDS) -> None:
+        """Give back every subscription that is written down for it, through whatever connection there is.
+
+        Raises:
+            Lost: a push service does not answer; what it knows stays written down.
+            NhagentError: as `connected`.
+        """
+        live = self._live
+        if live is not None:
+            self._drop(live, self.server)
+            return
+        with self._alone(seconds), self.held():
+            self._read()
+            self._keep(self.kept.without_old(self._home.clock()))
+            failure: Lost | None = None
+            for server in dict.fromkeys(each.server for each in self.kept.leftovers if each.is_dropped):
+                try:
+                    with self._greeted(server, pace, seconds) as connection:
+                        self._drop(connection, server)
+                except Lost as lost:  # the others are given back all the same
+                    failure = lost
+            if failure is not None:
+                raise failure
+
+    def accepted(self) -> None:
+        """Write down that the hub has accepted the subscription in use: the former ones are to be dropped."""
+        with self.held(), self._lock:
+            self._read()
+            self._keep(self.kept.former_dropped())
+
+    def unwanted(self) -> None:
+        """Write down that no subscription is wanted any more."""
+        with self.held(), self._lock:
+            self._read()
+            self._keep(self.kept.all_dropped())
+
+    def stop(self) -> None:
+        """End whatever it waits for, in whichever thread."""
+        dial, live = self._dial, self._live
+        if live is not None:
+            live.close()
+        if dial is not None:
+            dial.stop()
+
+    @contextmanager
+    def _alone(self, seconds: float) -> Iterator[None]:
+        """Keep other threads from connecting.
+
+        Raises:
+            Lost: another one is at it for longer.
+        """
+        if not acquired(self._network, seconds):
+            raise Lost(Cause.UNREACHABLE, "another thread is still connecting")
+        try:
+            yield
+        finally:
+            self._network.release()
+
+    @contextmanager
+    def _greeted(self, server: str, pace: Pace, seconds: float) -> Iterator[Connection]:
+        """Connect to a push service and say who we are; where it has forgotten us, all there is lost."""
+        uaid = self.kept.uaids.get(server)
+        if uaid is None and server != self.server:  # nobody knows any more who we were
+            self._keep(self.kept.without_server(server))
+            raise Lost(Cause.REFUSED, f"{server}: who this device was there is lost")
+        self._dial = dial = Dial(server, self._ca_bundle, seconds)
+        pace.check()
+        try:
+            connection = Connection(opened(server, dial), wait=pace.wait_for, lived=pace.lived)
+            try:
+                try:
+                    given = connection.hello(uaid)
+                except Refused as refused:
+                    raise Lost(Cause.REFUSED, f"{server}: {refused}") from None
+                if given != uaid:
+                    self._take_name(server, uaid, given)
+                yield connection
+            finally:
+                connection.close()
+        finally:
+            self._dial = None
+
+    def _take_name(self, server: str, former: str | None, given: str) -> None:
+        with self._lock:
+            if former is not None:
+                _log.warning(
+                    "the push service %s has forgotten this device, and every message for it", server
+                )
+                self.kept = self.kept.without_server(server)
+            self.kept = self.kept.changed(uaids={**self.kept.uaids, server: given})
+            if former is not None:
+                self._write()
+
+    def _is_subscription_missing(self) -> bool:
+        current = self.kept.current
+        return current is None or not current.is_for(self.server, self._vapid)
+
+    def _subscribe(self, connection: Connection) -> None:
+        """Ask for a subscription: its id and keys are on disk before, its address right after."""
+        pending = self.kept.pending
+        if pending is None or not pending.is_for(self.server, self._vapid):
+            self._prepare()
+        with self._lock:
+            self._write()
+            pending = self.kept.pending
+        assert pending is not None
+        try:
+            endpoint = connection.register(pending.channel_id, self._vapid)
+        except Refused as refused:
+            if refused.status == CONFLICT:  # another time under another id
+                self._keep(self.kept.changed(pending=None))
+            raise ChannelError(
+                f"push service {self.server}: gives no subscription ({refused})",
+                "check vapid_public_key; nhagent tries again",
+                pending=refused.status >= 500,  # noqa: PLR2004
+            ) from None
+        self._check(endpoint, pending)
+        self._keep(self.kept.with_endpoint(endpoint))
+        self.has_leftovers = bool(self.kept.leftovers)
+
+    def _prepare(self) -> None:
+        from nhagent.channels.encryption import new_keys
+
+        keys = new_keys()
+        subscription = Subscription(
+            channel_id=str(uuid4()),
+            server=self.server,
+            vapid=self._vapid,
+            p256dh=keys.p256dh,
+            auth=keys.auth,
+            since=self._home.clock().isoformat(),
+        )
+        with self._lock:
+            self.kept = self.kept.with_new(subscription, keys.private)
+
+    def _check(self, endpoint: str, pending: Subscription) -> None:
+        """Check what the push service gave as an address: senders will send there."""
+        try:
+            BrowserChannel(endpoint, pending.p256dh, pending.auth)
+        except ConfigurationError as error:
+            raise ChannelError(
+                f"push service {self.server}: {error.fact}", "use another push service"
+            ) from None
+        if _WITHOUT_KEY in endpoint:
+            raise ChannelError(
+                f"push service {self.server}: took no VAPID key, so that anybody could send",
+                "use a push service that takes one",
+            )
+
+    def _drop(self, connection: Connection, server: str) -> None:
+        """Give back what is to be dropped at one push service, each struck out when that has answered."""
+        for each in self.kept.leftovers:
+            if each.is_dropped and each.server == server:
+                try:
+                    connection.unregister(each.channel_id)
+                except Refused as refused:  # it does not know it, or never will
+                    _log.info("push service %s: %s to giving a subscription back", server, refused)
+                self._keep(self.kept.without(each.channel_id))
+        self.has_leftovers = bool(self.kept.leftovers)
+
+    def _read(self) -> None:
+        """Read what is kept, with its secrets; without these its subscriptions are of no use."""
+        store = self._home.store
+        with self._lock:
+            document = store.load(CHANNEL) or {}
+            secrets = store.secrets_of(document)
+            self.kept = Subscriptions.read(document, secrets)
+            if self.kept.all and secrets is None:
+                _log.warning("the keys of this device's push channel are lost: it gets another one")
+                self.kept = Subscriptions()
+
+    def _keep(self, kept: Subscriptions) -> None:
+        """Take over what is kept from now on, and write it where it is not what was."""
+        with self._lock:
+            before, self.kept = self.kept, kept
+            if kept != before:
+                self._write()
+
+    def _write(self) -> None:
+        self._home.store.save(CHANNEL, self.kept.to_document(), self.kept.to_secrets())
