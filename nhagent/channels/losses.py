@@ -15,6 +15,8 @@ SPREAD_LEAST_SECONDS: Final = 5.0
 """Shortest delay after a push service has ended a connection."""
 SPREAD_SECONDS: Final = 360.0
 """First range within which a fleet comes back."""
+YOUNG_SECONDS: Final = 30.0
+"""The same for a connection that had just begun: it grows with its age, since a fleet's are hours old."""
 FAULT_SECONDS: Final = 5.0
 """First delay where no connection came about."""
 LIMIT_SECONDS: Final = 1800.0
@@ -51,19 +53,24 @@ class Lost(Exception):
         self.fact = fact
 
 
-def pause_after(cause: Cause, failures: int, random: float, *, was_ended: bool = False) -> float:
+def pause_after(
+    cause: Cause, failures: int, random: float, *, age: float = SPREAD_SECONDS, was_ended: bool = False
+) -> float:
     """Give the seconds to wait before the next connection.
 
     Args:
         cause: why there is none.
         failures: how many attempts before have failed since the last connection that was of use.
         random: a number from 0 to 1, drawn for this wait.
-        was_ended: the push service had ended that connection: the whole fleet is under way.
+        age: how many seconds the connection had lasted.
+        was_ended: the push service had ended the last one that was of use: the whole fleet is under way.
     """
     if cause is Cause.AWAY:
         return AWAY_SECONDS * (0.5 + random)
-    if cause in {Cause.ENDED, Cause.REFUSED} or was_ended:
+    if was_ended or cause is Cause.REFUSED:
         return SPREAD_LEAST_SECONDS + _doubled(SPREAD_SECONDS, failures) * random
+    if cause is Cause.ENDED:
+        return SPREAD_LEAST_SECONDS + _doubled(min(SPREAD_SECONDS, YOUNG_SECONDS + age), failures) * random
     if cause is Cause.UNREACHABLE:
         return _doubled(FAULT_SECONDS, failures) * (0.5 + random)
     return _doubled(SOON_SECONDS, failures) * (0.5 + random)

@@ -164,7 +164,7 @@ class Receiver:
     def _pause_after(self, lost: Lost, lasted: float) -> float:
         if lasted >= USEFUL_SECONDS:
             self._failures, self._was_ended = 0, False
-        pause = pause_after(lost.cause, self._failures, self._random(), was_ended=self._was_ended)
+        pause = pause_after(lost.cause, self._failures, self._random(), age=lasted, was_ended=self._was_ended)
         self._was_ended |= lost.cause is Cause.ENDED
         if lost.cause is not Cause.RENEWED:
             log = _log.warning if self._failures == 0 else _log.debug

@@ -6,6 +6,7 @@ nothing of what is said in its trace output, which any part of the program may s
 
 from __future__ import annotations
 
+import errno
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,7 @@ CLOSE_SECONDS: Final = 1.0
 """How long the farewell may take."""
 FRAME_SECONDS: Final = 20.0
 """How long the rest of a message may take whose beginning is there."""
+_NO_NETWORK: Final = {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ETIMEDOUT}
 _TLS_BYTES: Final = 16 * 1024
 
 _SWITCHED: Final = 101
@@ -116,7 +118,7 @@ class WebSocket:
         try:
             self._send_frame(self._library.ABNF.create_frame(text, self._library.ABNF.OPCODE_TEXT))
         except (self._library.WebSocketException, OSError, ValueError) as error:
-            raise Lost(Cause.ENDED, f"nothing can be sent ({type(error).__name__})") from None
+            raise _broken(error, "nothing can be sent") from None
 
     def receive(self) -> str | None:
         """Read the next frame, whose beginning must be there; pings are answered.
@@ -131,7 +133,7 @@ class WebSocket:
             with self._lock:
                 return self._received()
         except (self._library.WebSocketException, OSError, ValueError) as error:
-            raise Lost(Cause.ENDED, f"the connection broke ({type(error).__name__})") from None
+            raise _broken(error, "the connection broke") from None
 
     def is_ready(self, seconds: float, wait: Callable[[socket.socket, float], bool] = wait_for) -> bool:
         """Wait until something can be read, or so many seconds; tell which.
@@ -205,6 +207,12 @@ class WebSocket:
             return Lost(Cause.AWAY, f"it asks to be left alone (close code {code})")
         named = "without a code" if code is None else f"with code {code}"
         return Lost(Cause.ENDED, f"the push service ended the connection {named}")
+
+
+def _broken(error: Exception, what: str) -> Lost:
+    """Tell whether it is this device that has no network, or the push service that has ended it."""
+    is_ours = isinstance(error, OSError) and error.errno in _NO_NETWORK
+    return Lost(Cause.SILENT if is_ours else Cause.ENDED, f"{what} ({type(error).__name__})")
 
 
 def opened(url: str, dial: Dial) -> WebSocket:

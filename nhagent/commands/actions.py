@@ -144,7 +144,7 @@ def emulate(options: argparse.Namespace) -> Result:
         rate=options.rate,
         lenient=options.lenient,
     )
-    serve(settings, as_json=options.json)
+    serve(settings, as_json=options.json, push_service=options.push_service)
     return Result(OK, None, "")  # the line that said it was ready is the one object
 
 

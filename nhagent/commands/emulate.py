@@ -45,12 +45,13 @@ class EmulatorOptions:
     lenient: bool
 
 
-def serve(options: EmulatorOptions, *, as_json: bool) -> None:
+def serve(options: EmulatorOptions, *, as_json: bool, push_service: bool = False) -> None:
     """Serve until SIGTERM or SIGINT; print on stdout how to reach the hub.
 
     Args:
         options: what the emulator is started with.
         as_json: print one line of JSON rather than lines for people.
+        push_service: run a push service too.
 
     Raises:
         ConfigurationError: it cannot listen there, or not use the data file.
@@ -67,25 +68,28 @@ def serve(options: EmulatorOptions, *, as_json: bool) -> None:
             f"emulator at {options.host}:{options.port}: cannot be started: {error}", "correct what it names"
         ) from error
     try:
-        _tell(emulator, as_json=as_json)
+        _tell(emulator, as_json=as_json, push_service=push_service)
         while not ended.wait(LOOK_SECONDS):
             pass
     finally:
         emulator.close()
 
 
-def _tell(emulator: Emulator, *, as_json: bool) -> None:
-    facts = {
+def _tell(emulator: Emulator, *, as_json: bool, push_service: bool) -> None:
+    facts: dict[str, str | None] = {
         "endpoint": emulator.endpoint,
         "hub": emulator.hub,
         "listen": emulator.listen,
         "full": emulator.full,
         "ca": emulator.ca,
     }
+    if push_service:
+        facts |= {"push": emulator.push, "vapid_public_key": emulator.vapid_public_key}
     if as_json:
         print(json.dumps(facts), flush=True)
     else:
-        print("\n".join(f"{name + ':':<10}{fact}" for name, fact in facts.items() if fact), flush=True)
+        width = 2 + max(map(len, facts))
+        print("\n".join(f"{name + ':':<{width}}{fact}" for name, fact in facts.items() if fact), flush=True)
     if emulator.ca is None and not is_loopback(emulator.endpoint):
         print(
             f"nhagent emulator: {emulator.endpoint} is plain http, which nhagent takes "

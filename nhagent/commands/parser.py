@@ -139,6 +139,9 @@ def _add_emulator_options(parser: Parser) -> None:
         default="good",
         help="with --tls, what is wrong with it (default %(default)s)",
     )
+    parser.add_argument(
+        "--push-service", action="store_true", help="run a push service too, to which devices can subscribe"
+    )
     parser.add_argument("--lenient", action="store_true", help="take much that the service refuses")
     parser.add_argument("--rate", type=float, metavar="N", help="answer 429 above N requests a second")
 

@@ -17,9 +17,15 @@ from nhagent.emulator.http_messages import Refused, Reply, Request
 from nhagent.emulator.hub.hub import Hub
 from nhagent.emulator.json_text import NotJson, read_json
 from nhagent.emulator.log import Log
+from nhagent.emulator.push.face import subscription_in
+from nhagent.emulator.push.front import PushFront
 from nhagent.emulator.rest.address import segments, within_hub
 
 PREFIX = "/_emulator"
+_CLOSE_CODES = range(1000, 5000)
+"""Of a WebSocket."""
+_REFUSALS = range(300, 600)
+"""HTTP statuses with which a connection can be refused."""
 
 Json = dict[str, Any]
 
@@ -33,11 +39,19 @@ class Control:
         log: the requests so far.
         faults: the queue of ordered faults.
         scheme: ``http`` or ``https``, by which the routes are reached.
+        push: the push service; None: there is none.
     """
 
     def __init__(
-        self, hub: Hub, clock: Clock, log: Log, faults: Faults, scheme: Literal["http", "https"] = "http"
+        self,
+        hub: Hub,
+        clock: Clock,
+        log: Log,
+        faults: Faults,
+        scheme: Literal["http", "https"] = "http",
+        push: PushFront | None = None,
     ) -> None:
+        self._push = push
         self._hub = hub
         self._clock = clock
         self._log = log
@@ -77,12 +91,63 @@ class Control:
                 return self._present_hub().contents()
             case "GET", ["hubs", *name]:
                 raise _Failed(404, f"There is no hub '{'/'.join(name)}' here.")
+            case "POST", ["push"]:
+                return self._send_push(_object(request))
+            case _, ["push-service", *rest] if self._push is not None and self._push.is_used:
+                return self._control_push(request, rest)
             case "DELETE", ["faults"]:
                 self._faults.clear()
             case "POST", [name] if name in orders:
                 orders[name](_object(request))
-            case _, ["log" | "faults" | "forget" | "expire" | "clock"] | ["hubs", *_]:
+            case _, ["log" | "faults" | "forget" | "expire" | "clock" | "push"] | ["hubs", *_]:
                 raise _Failed(405, f"{request.method} is not for this route.")
+            case _:
+                raise _Failed(404, "There is no such control route.")
+        return {"ok": True}
+
+    def _send_push(self, given: Json) -> Json:
+        _refuse_others(given, "installation", "body", "ttl")
+        installation, body, ttl = given.get("installation"), given.get("body"), given.get("ttl", 3600)
+        if not isinstance(installation, str) or not isinstance(body, str) or not _is_whole(ttl):
+            raise _Failed(400, "'installation' is an id, 'body' is text, 'ttl' a number of seconds.")
+        if self._push is None:
+            raise _Failed(404, "There is no push service.")
+        try:
+            subscription = subscription_in(self._present_hub().installations, installation)
+            posted = self._push.send(subscription, body, ttl)
+        except KeyError as error:
+            raise _Failed(404, f"There is no installation '{installation}'.") from error
+        except ValueError as error:
+            raise _Failed(400, f"Nothing was sent: {error}") from error
+        except OSError as error:
+            raise _Failed(502, f"The push service does not answer: {error}") from error
+        return {"status": posted.status, "answer": posted.body}
+
+    def _control_push(self, request: Request, rest: list[str]) -> Json:
+        """Look into the push service, or make it go wrong."""
+        assert self._push is not None
+        service = self._push.service
+        match request.method, rest:
+            case "GET", []:
+                return {"users": service.state(), "posts": service.posts}
+            case "POST", ["drop"]:
+                given = _object(request) if request.body else {}
+                _refuse_others(given, "uaid")
+                service.drop(_text_or_none(given, "uaid"))
+            case "POST", ["close"]:
+                given = _object(request) if request.body else {}
+                _refuse_others(given, "uaid", "code")
+                code = given.get("code", 1001)
+                if code is not None and not (_is_whole(code) and code in _CLOSE_CODES):
+                    raise _Failed(400, "'code' is a close code, or null for none.")
+                service.close(code, _text_or_none(given, "uaid"))
+            case "POST", ["refuse"]:
+                given = _object(request)
+                _refuse_others(given, "status")
+                status = given.get("status")
+                if status is not None and not (_is_whole(status) and status in _REFUSALS):
+                    raise _Failed(400, "'status' is an HTTP status from 300 on, or null.")
+                service.refuses = status
             case _:
                 raise _Failed(404, "There is no such control route.")
         return {"ok": True}
@@ -168,6 +233,13 @@ def _refuse_others(given: Json, *known: str) -> None:
     for name in given:
         if name not in known:
             raise _Failed(400, f"'{name}' is not known here; known: {', '.join(known)}.")
+
+
+def _text_or_none(given: Json, name: str) -> str | None:
+    value = given.get(name)
+    if value is not None and not isinstance(value, str):
+        raise _Failed(400, f"'{name}' is text.")
+    return value
 
 
 def _is_text(value: Any) -> bool:

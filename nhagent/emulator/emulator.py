@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -17,19 +16,17 @@ from nhagent.emulator.faults import Fault, Faults
 from nhagent.emulator.http_messages import Refused, Request
 from nhagent.emulator.hub.hub import Hub
 from nhagent.emulator.log import Log, LogEntry
+from nhagent.emulator.options import check_options
+from nhagent.emulator.push.face import WithPushService, subscription_in
+from nhagent.emulator.push.front import PushFront
 from nhagent.emulator.reply_delivery import Answer
 from nhagent.emulator.rest.gateway import Gateway, TokenBucket
 from nhagent.emulator.sas import FULL_RULE, LISTEN_RULE, new_rules
 from nhagent.emulator.server import Server
 from nhagent.emulator.storage import Storage
 
-CERTIFICATES = ("good", "expired", "early", "wrong-name", "self-signed")
-"""The kinds of certificate that the emulator can show."""
 
-_HUB_NAME = re.compile(r"[A-Za-z][-A-Za-z0-9._/]{0,259}")
-
-
-class Emulator:
+class Emulator(WithPushService):
     """A notification hub on a port of this machine, from `start` to `close` or through a ``with`` block.
 
     Closed and started again it listens on the same port with the same keys; its contents are kept only if
@@ -75,16 +72,7 @@ class Emulator:
         max_devices: int | None = None,
         rules: Mapping[str, Iterable[str]] | None = None,
     ) -> None:
-        if not _HUB_NAME.fullmatch(hub) or "" in hub.split("/"):
-            raise ValueError(f"{hub!r} is not a valid name for a hub.")
-        if certificate not in CERTIFICATES:
-            raise ValueError(f"The certificate is one of {', '.join(CERTIFICATES)}, not {certificate!r}.")
-        if certificate != "good" and not tls:
-            raise ValueError(f"The certificate {certificate!r} is shown with TLS only.")
-        if rate is not None and not 0 < rate < float("inf"):
-            raise ValueError(f"The rate is a number of requests a second above 0, not {rate}.")
-        if max_devices is not None and max_devices < 0:
-            raise ValueError(f"A hub holds 0 devices or more, not {max_devices}.")
+        check_options(hub, certificate, tls=tls, rate=rate, max_devices=max_devices)
         self.hub = hub
         self._host = host
         self._port = port
@@ -305,19 +293,28 @@ class Emulator:
         hub = Hub(self.hub, storage, lenient=self._lenient, max_devices=self._max_devices)
         bucket = None if self._rate is None else TokenBucket(self._rate)
         gateway = Gateway(hub, self._rules, self._clock, self._log, self._faults, bucket)
-        control = Control(hub, self._clock, self._log, self._faults, "https" if self._tls else "http")
+        push = PushFront(storage, self._clock, lambda: self.endpoint, ca)
+        scheme: Literal["http", "https"] = "https" if self._tls else "http"
+        control = Control(hub, self._clock, self._log, self._faults, scheme, push)
 
         def answer(request: Request) -> Answer:
             if control.concerns(request.path):
                 return Answer(control.answer(request))
-            return gateway.answer(request)
+            return push.answer(request) or gateway.answer(request)
 
         server = Server(self._host, self._port, answer, context)
         resources.callback(server.close)
+        resources.callback(push.close)
         server.start()
         # Started again, it listens at the address that clients know.
         self._port = server.port
-        return _Running(hub, server, ca, resources.pop_all())
+        return _Running(hub, server, ca, push, resources.pop_all())
+
+    def _push_front(self) -> PushFront:
+        return self._running.push
+
+    def _subscription_of(self, installation: str) -> dict[str, Any]:
+        return subscription_in(self._hub_now().installations, installation)
 
     def _hub_now(self) -> Hub:
         """Return the hub without what has expired."""
@@ -347,4 +344,5 @@ class _Running:
     hub: Hub
     server: Server
     ca: str | None
+    push: PushFront
     resources: ExitStack

@@ -6,9 +6,10 @@ body → padding → compression → chunks → head before it → cut → drip
 from __future__ import annotations
 
 import math
+import socket
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,10 +31,12 @@ class Answer:
     Attributes:
         reply: the reply.
         fault: `NO_FAULT` for a reply that is sent whole and at once.
+        takes_over: uses the connection in place of the reply, until its end; None: the reply is sent.
     """
 
     reply: Reply
     fault: Fault = NO_FAULT
+    takes_over: Callable[[socket.socket], None] | None = None
 
 
 def pieces_of(answer: Answer, *, bodiless: bool, in_chunks: bool, last: bool) -> Iterator[bytes]:

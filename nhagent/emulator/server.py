@@ -222,6 +222,10 @@ class Exchange(BaseHTTPRequestHandler):
         """No-op: the emulator has its own log."""
 
     def _send(self, answer: Answer) -> None:
+        if answer.takes_over is not None:
+            self.close_connection = True
+            answer.takes_over(self.connection)
+            return
         fault, closing, pause = answer.fault, self.server.closing, self.server.pause
         in_chunks = self.request_version == "HTTP/1.1"
         if fault.delay:

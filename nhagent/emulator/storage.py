@@ -33,6 +33,7 @@ class Storage:
 
     Attributes:
         lock: held by a caller for several reads that must agree.
+        database: the database, for tables of other parts of the emulator; used with ``lock`` held.
         registrations: the table of registrations.
 
     Raises:
@@ -45,18 +46,18 @@ class Storage:
         if data != ":memory:":
             with suppress(FileExistsError):
                 os.close(os.open(data, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        self._database = sqlite3.connect(data, isolation_level=None, check_same_thread=False)
-        self.registrations = RegistrationTable(self._database, self.lock)
+        self.database = sqlite3.connect(data, isolation_level=None, check_same_thread=False)
+        self.registrations = RegistrationTable(self.database, self.lock)
         try:
             self._prepare(data, hub, rules)
         except sqlite3.OperationalError:
-            self._database.close()
+            self.database.close()
             raise
         except sqlite3.DatabaseError as error:
-            self._database.close()
+            self.database.close()
             raise ValueError(f"{data} is not an emulator data file: {error}.") from error
         except BaseException:
-            self._database.close()
+            self.database.close()
             raise
 
     @contextmanager
@@ -66,34 +67,34 @@ class Storage:
         A nested one is part of the outer one.
         """
         with self.lock:
-            if self._database.in_transaction:
+            if self.database.in_transaction:
                 yield
                 return
-            self._database.execute("BEGIN IMMEDIATE")
+            self.database.execute("BEGIN IMMEDIATE")
             try:
                 yield
             except BaseException:
-                self._database.execute("ROLLBACK")
+                self.database.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
+            self.database.execute("COMMIT")
 
     def rules(self) -> dict[str, AccessRule]:
         """Return every access rule by its name."""
         with self.lock:
-            rows = self._database.execute("SELECT name, key, rights FROM rules ORDER BY rowid").fetchall()
+            rows = self.database.execute("SELECT name, key, rights FROM rules ORDER BY rowid").fetchall()
         return {name: AccessRule(key, frozenset(rights.split())) for name, key, rights in rows}
 
     def installation(self, installation_id: str) -> str | None:
         """Return an installation's JSON; None when there is no such installation."""
         with self.lock:
             query = "SELECT json FROM installations WHERE id = ?"
-            row = self._database.execute(query, (installation_id,)).fetchone()
+            row = self.database.execute(query, (installation_id,)).fetchone()
         return None if row is None else str(row[0])
 
     def installations(self) -> list[str]:
         """Return the JSON of every installation, in the order of creation."""
         with self.lock:
-            return [row[0] for row in self._database.execute("SELECT json FROM installations ORDER BY rowid")]
+            return [row[0] for row in self.database.execute("SELECT json FROM installations ORDER BY rowid")]
 
     def put_installation(self, installation_id: str, json: str, expiration: str) -> None:
         """Store an installation's JSON and the time when it expires, or replace both."""
@@ -102,13 +103,13 @@ class Storage:
             " ON CONFLICT (id) DO UPDATE SET json = excluded.json, expiration = excluded.expiration"
         )
         with self.lock:
-            self._database.execute(query, (installation_id, json, expiration))
+            self.database.execute(query, (installation_id, json, expiration))
 
     def delete_installation(self, installation_id: str) -> bool:
         """Delete an installation, and return whether there was one. Its registrations stay."""
         with self.lock:
             query = "DELETE FROM installations WHERE id = ?"
-            return self._database.execute(query, (installation_id,)).rowcount > 0
+            return self.database.execute(query, (installation_id,)).rowcount > 0
 
     def delete_expired(self, now: str) -> None:
         """Delete the installations and registrations whose time has come.
@@ -119,38 +120,38 @@ class Storage:
         with self.lock:
             # Mostly there is none, and a DELETE would take the database's write lock to find that out.
             query = "SELECT 1 FROM installations WHERE expiration <= ? LIMIT 1"
-            if self._database.execute(query, (now,)).fetchone() is not None:
-                self._database.execute("DELETE FROM installations WHERE expiration <= ?", (now,))
+            if self.database.execute(query, (now,)).fetchone() is not None:
+                self.database.execute("DELETE FROM installations WHERE expiration <= ?", (now,))
             self.registrations.delete_expired(now)
 
     def close(self) -> None:
         """Close the database."""
         with self.lock:
-            self._database.close()
+            self.database.close()
 
     def _prepare(self, data: str, hub: str, rules: Mapping[str, AccessRule]) -> None:
         # An answered write must survive a kill of the emulator, though not a power failure.
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")
-        self._database.execute("PRAGMA foreign_keys = ON")
+        self.database.execute("PRAGMA journal_mode = WAL")
+        self.database.execute("PRAGMA synchronous = NORMAL")
+        self.database.execute("PRAGMA foreign_keys = ON")
         # A file for a large sort could not be opened where descriptors are short.
-        self._database.execute("PRAGMA temp_store = MEMORY")
-        version = self._database.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0 and not self._database.execute("SELECT 1 FROM sqlite_schema").fetchone():
-            self._database.execute("BEGIN")
+        self.database.execute("PRAGMA temp_store = MEMORY")
+        version = self.database.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0 and not self.database.execute("SELECT 1 FROM sqlite_schema").fetchone():
+            self.database.execute("BEGIN")
             for statement in _SCHEMA:
-                self._database.execute(statement)
-            self._database.execute("INSERT INTO hub VALUES (?)", (hub,))
-            self._database.execute("COMMIT")
+                self.database.execute(statement)
+            self.database.execute("INSERT INTO hub VALUES (?)", (hub,))
+            self.database.execute("COMMIT")
         elif version != _SCHEMA_VERSION:
             raise ValueError(
                 f"{data} is not a data file of this version of the emulator (format {version} instead of "
                 f"{_SCHEMA_VERSION}): name a new one."
             )
-        (known,) = self._database.execute("SELECT name FROM hub").fetchone()
+        (known,) = self.database.execute("SELECT name FROM hub").fetchone()
         if known.lower() != hub.lower():
             raise ValueError(f"{data} holds the hub '{known}', not '{hub}'.")
-        self._database.executemany(
+        self.database.executemany(
             "INSERT INTO rules VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET rights = excluded.rights",
             [(name, rule.key, " ".join(sorted(rule.rights))) for name, rule in rules.items()],
         )

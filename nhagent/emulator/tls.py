@@ -39,7 +39,7 @@ def server_context(
     Args:
         host: the name or address that the emulator listens on.
         folder: an existing folder that only its owner may enter.
-        kind: what is wrong with the certificate, one of `nhagent.emulator.emulator.CERTIFICATES`.
+        kind: what is wrong with the certificate, one of `nhagent.emulator.options.CERTIFICATES`.
         names: further names or addresses that it is valid for.
     """
     authority_key = ec.generate_private_key(ec.SECP256R1())

@@ -88,7 +88,7 @@ def test_emulator_that_others_cannot_use_without_tls_says_so() -> None:
 
 def test_emulator_shows_every_certificate_that_it_has() -> None:
     from nhagent.commands.parser import make_parser
-    from nhagent.emulator.emulator import CERTIFICATES
+    from nhagent.emulator.options import CERTIFICATES
 
     for kind in CERTIFICATES:
         assert make_parser().parse_args(["emulator", "--certificate", kind]).certificate == kind

@@ -111,7 +111,7 @@ def test_a_channel_is_found_without_reading_the_other_registrations(tmp_path: Pa
     storage = Storage(data, "my-hub", {})
     try:
         asked: list[str] = []
-        storage._database.set_trace_callback(asked.append)
+        storage.database.set_trace_callback(asked.append)
         for text in (
             "ChannelUri eq 'c'",
             "DeviceToken eq 'c'",
@@ -121,8 +121,8 @@ def test_a_channel_is_found_without_reading_the_other_registrations(tmp_path: Pa
             storage.registrations.of_channel(read_filter(text, lenient=True), 0, 100)
         storage.registrations.of_tag("a", 0, 100)
         storage.delete_expired("2044")
-        storage._database.set_trace_callback(None)
-        found = plans(storage._database, asked)
+        storage.database.set_trace_callback(None)
+        found = plans(storage.database, asked)
     finally:
         storage.close()
     assert sum("registrations_by_handle (handle=? AND number>?)" in plan for plan in found) == 6
