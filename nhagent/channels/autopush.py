@@ -25,7 +25,7 @@ REPLY_SECONDS: Final = 10.0
 """How long a reply of the push service may take."""
 SILENCE_SECONDS: Final = 330.0
 """From here on a silent connection is a dead one: the service sends a ping every 300 s."""
-LOOK_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 30.0
 """Longest wait for something to arrive, after which time is looked at again."""
 MAX_EARLY: Final = 256
 """Most notifications that are kept while a reply is waited for; others come again."""

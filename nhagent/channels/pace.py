@@ -15,6 +15,10 @@ LONGEST_SECONDS: Final = 60.0
 """Longest single wait: a machine that slept is seen soon after."""
 
 
+REAL_SECONDS: Final = 0.001
+"""How long a socket is really waited for where waits take no time."""
+
+
 class Ended(Exception):
     """Nobody wants this any more."""
 
@@ -79,7 +83,7 @@ class Pace:
         """Wait until a socket can be read, or so many seconds; tell which."""
         if self._sleep is None:
             return wait_for(readable, seconds)
-        if wait_for(readable, 0.0):
+        if wait_for(readable, REAL_SECONDS):
             return True
         self._skip(seconds)
         return False

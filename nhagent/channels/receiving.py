@@ -70,6 +70,7 @@ class Receiver:
         self._failures = 0
         self._was_ended = False
         self._is_full = False
+        self._ending: BaseException | None = None
         self._reader = Thread(target=self._read_for_ever, name="nhagent push", daemon=True)
 
     def run(self, on_message: Callable[[Message], object], stop: Event | None) -> None:
@@ -77,7 +78,9 @@ class Receiver:
         self._reader.start()
         try:
             while stop is None or not stop.is_set():
-                if wait(self._woken, lambda: not self._spool.is_empty, LOOK_SECONDS):
+                if wait(self._woken, self._has_news, LOOK_SECONDS):
+                    if self._ending is not None:
+                        raise self._ending
                     self._hand_on(on_message, stop)
         finally:
             self._pace.end()
@@ -87,6 +90,9 @@ class Receiver:
     def wake(self) -> None:
         """Look at once whether a subscription is wanted again."""
         self._pace.wake()
+
+    def _has_news(self) -> bool:
+        return self._ending is not None or not self._spool.is_empty
 
     def _hand_on(self, on_message: Callable[[Message], object], stop: Event | None) -> None:
         """Hand on the message whose turn it is: until the app has taken it, or five times in vain."""
@@ -132,6 +138,10 @@ class Receiver:
             except Ended:
                 return
             except BaseException as fault:  # noqa: BLE001 - nothing may leave a device without its channel
+                if not is_failure(fault):
+                    self._ending = fault
+                    self._woken.put(None)
+                    return
                 _log.error("a fault in nhagent (%s); tried again", in_prose(fault))
                 try:
                     self._pace.rest(LOCAL_SECONDS)
@@ -142,11 +152,10 @@ class Receiver:
         """Connect, and listen until the connection is lost; give the seconds until the next one."""
         began = self._pace.lived()
         try:
-            former = self._subscriber.current()
             with self._subscriber.connected(self._pace) as connection:
                 began = self._pace.lived()
                 self._is_full = False
-                if self._subscriber.kept.current != former:
+                if self._subscriber.is_new:
                     self._on_channel()
                 self._drop_former()
                 _log.info("connected to the push service %s", self._subscriber.server)

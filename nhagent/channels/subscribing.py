@@ -44,6 +44,11 @@ class Subscriber:
         vapid: the VAPID public key.
         ca_bundle: PEM file of a certificate authority to trust beside the usual ones, or None.
         home: where it belongs.
+
+    Attributes:
+        server: as given.
+        kept: all that is kept, as last read or written.
+        is_new: whether the latest connection has brought a new subscription.
     """
 
     def __init__(self, server: str, vapid: str, ca_bundle: str | None, home: Home) -> None:
@@ -58,6 +63,7 @@ class Subscriber:
         self._dial: Dial | None = None
         self._live: Connection | None = None
         self.kept = Subscriptions()
+        self.is_new = False
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -79,16 +85,6 @@ class Subscriber:
                 if not self._holding:
                     self._held.close()
 
-    def current(self) -> Subscription | None:
-        """Give the subscription in use, or None; reads one file."""
-        kept = Subscriptions.read(self._home.store.load(CHANNEL) or {}, None)
-        self.has_leftovers = bool(kept.leftovers)
-        is_wanted = kept.current is not None and kept.current.is_for(self.server, self._vapid)
-        return kept.current if is_wanted else None
-
-    has_leftovers = False
-    """Whether there are former subscriptions, as far as was seen."""
-
     @contextmanager
     def connected(self, pace: Pace, seconds: float = DIAL_SECONDS) -> Iterator[Connection]:
         """Connect, say who we are, and subscribe where there is no subscription, in a ``with`` block.
@@ -106,8 +102,10 @@ class Subscriber:
         with self._alone(seconds), self.held():
             self._read()
             with self._greeted(self.server, pace, seconds) as connection:
-                if self._is_subscription_missing():
+                former = self.kept.current_for(self.server, self._vapid)
+                if former is None:
                     self._subscribe(connection)
+                self.is_new = former is None
                 self._live = connection
                 try:
                     yield connection
@@ -207,10 +205,6 @@ class Subscriber:
             if former is not None:
                 self._write()
 
-    def _is_subscription_missing(self) -> bool:
-        current = self.kept.current
-        return current is None or not current.is_for(self.server, self._vapid)
-
     def _subscribe(self, connection: Connection) -> None:
         """Ask for a subscription: its id and keys are on disk before, its address right after."""
         pending = self.kept.pending
@@ -232,7 +226,6 @@ class Subscriber:
             ) from None
         self._check(endpoint, pending)
         self._keep(self.kept.with_endpoint(endpoint))
-        self.has_leftovers = bool(self.kept.leftovers)
 
     def _prepare(self) -> None:
         from nhagent.channels.encryption import new_keys
@@ -272,7 +265,6 @@ class Subscriber:
                 except Refused as refused:  # it does not know it, or never will
                     _log.info("push service %s: %s to giving a subscription back", server, refused)
                 self._keep(self.kept.without(each.channel_id))
-        self.has_leftovers = bool(self.kept.leftovers)
 
     def _read(self) -> None:
         """Read what is kept, with its secrets; without these its subscriptions are of no use."""

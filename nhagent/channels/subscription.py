@@ -105,6 +105,11 @@ class Subscriptions(Value):
             "private": {name: key for name, key in self.private.items() if name in known},
         }
 
+    def current_for(self, server: str, vapid: str) -> Subscription | None:
+        """Give the one in use, if it is what these settings ask for."""
+        current = self.current
+        return current if current is not None and current.is_for(server, vapid) else None
+
     @property
     def all(self) -> tuple[Subscription, ...]:
         """Every subscription that the push services may know."""

@@ -88,6 +88,7 @@ class WebPushChannel:
         self._subscriber: Subscriber | None = None
         self._receiver: Receiver | None = None
         self._is_wanted = True
+        self._has_leftovers = False
 
     def __repr__(self) -> str:
         return f"<web push channel of {self._server}>"
@@ -113,8 +114,7 @@ class WebPushChannel:
         """
         from nhagent.channels.source import is_only_looking, seconds_left
 
-        subscriber = self._opened()
-        found = subscriber.current()
+        found = self._current()
         if found is None and is_only_looking():
             raise ChannelError(
                 "web push: there is no subscription yet", "the next start asks for one", pending=True
@@ -122,7 +122,7 @@ class WebPushChannel:
         self._is_wanted |= not is_only_looking()
         if found is None:
             left = seconds_left()
-            found = self._subscribed(subscriber, SUBSCRIBE_SECONDS if left is None else left)
+            found = self._subscribed(SUBSCRIBE_SECONDS if left is None else left)
             receiver = self._receiver
             if receiver is not None:
                 receiver.wake()
@@ -170,10 +170,10 @@ class WebPushChannel:
         """
         from nhagent.channels.losses import Lost
 
-        subscriber = self._opened()
         self._is_wanted = False
         if not self._belongs().store.is_begun:
             return
+        subscriber = self._opened()
         try:
             subscriber.unwanted()
             subscriber.drop_former(self._pace(), DROP_SECONDS)
@@ -194,24 +194,33 @@ class WebPushChannel:
         """
         from nhagent.channels.losses import Lost
 
-        subscriber = self._subscriber
-        if subscriber is None or not subscriber.has_leftovers:
+        if not self._has_leftovers:
             return
         try:
-            current = subscriber.current()
+            current = self._current()
             if current is None or fingerprint(_as_channel(current)) != held:
                 return
+            subscriber = self._opened()
             subscriber.accepted()
             subscriber.drop_former(self._pace(), DROP_SECONDS)
         except (Lost, NhagentError) as error:
             _log.info("a former subscription is given back later: %s", error)
 
-    def _subscribed(self, subscriber: Subscriber, seconds: float) -> Subscription:
+    def _current(self) -> Subscription | None:
+        """Give the subscription in use, or None; reads one file, and imports nothing that costs."""
+        from nhagent.channels.store import CHANNEL
+        from nhagent.channels.subscription import Subscriptions
+
+        kept = Subscriptions.read(self._belongs().store.load(CHANNEL) or {}, None)
+        self._has_leftovers = bool(kept.leftovers)
+        return kept.current_for(self._server, self._vapid)
+
+    def _subscribed(self, seconds: float) -> Subscription:
         from nhagent.channels.losses import Lost
 
         try:
-            with subscriber.connected(self._pace(), max(LEAST_SECONDS, seconds)):
-                found = subscriber.current()
+            with self._opened().connected(self._pace(), max(LEAST_SECONDS, seconds)):
+                found = self._current()
         except Lost as lost:
             raise ChannelError(
                 f"web push: there is no subscription yet, and {self._server} gives none now ({lost.fact})",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nhagent.channels.source import only_looking
 from nhagent.errors import StateError
 from nhagent.models import fingerprint
 from nhagent.reconcile.declaration import Declaration
@@ -67,7 +68,7 @@ def plan_without_changing(inspector: Inspector, retries: Retries) -> StartPlan:
     Raises:
         NhagentError: as a start.
     """
-    with NO_LOCALS, inspector.alone(LOCK_SECONDS):
+    with NO_LOCALS, only_looking(), inspector.alone(LOCK_SECONDS):
         try:
             plan = inspector.session.authorized(lambda: _plan(inspector, retries))
         finally:
