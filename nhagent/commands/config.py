@@ -159,7 +159,9 @@ def read_agent(given: str | None) -> Agent:
 
     file = ConfigurationFile(given)
     try:
-        return Agent(**file.agent_arguments())
+        arguments = file.agent_arguments()
+        file.receive_command(arguments["channel"])  # what is wrong in it is told by every command
+        return Agent(**arguments)
     except ConfigurationError as error:
         raise file.located(error) from error.__cause__
 
