@@ -19,6 +19,7 @@ from nhagent.addresses import addresses_of, in_turn
 from nhagent.ca_bundle import read_ca_bundle
 from nhagent.channels.losses import Cause, Lost
 from nhagent.loopback import is_loopback
+from nhagent.visible import in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,8 @@ DIAL_SECONDS: Final = 20.0
 """How long it may take until a socket is open."""
 LEAST_SECONDS: Final = 2.0
 """The least time that one of several addresses is given."""
+MAX_REASON_CHARACTERS: Final = 100
+"""How much is shown of what a proxy says."""
 _PORTS: Final = {"ws": 80, "wss": 443}
 
 
@@ -140,7 +143,9 @@ class Dial:
             return f"{way}: no answer in time"
         if isinstance(error, ssl.SSLCertVerificationError):
             return f"{way}: its certificate is not trusted ({error.verify_message})"
-        reason = error.strerror if isinstance(error, OSError) else None
+        reason = None
+        if isinstance(error, OSError):  # one without a number has words of ours, or of a proxy
+            reason = error.strerror or in_one_line(str(error))[:MAX_REASON_CHARACTERS]
         return f"{way}: {reason or type(error).__name__}"
 
 

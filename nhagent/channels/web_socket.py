@@ -104,8 +104,9 @@ class WebSocket:
             self._framed.connect(url, socket=_Capped(opened), redirect_limit=0, suppress_origin=True)
         except websocket.WebSocketBadStatusException as error:
             raise Lost(Cause.REFUSED, f"it answered with HTTP status {error.status_code}") from None
-        except (websocket.WebSocketException, OSError, ValueError) as error:
-            raise Lost(Cause.UNREACHABLE, f"it is no WebSocket ({type(error).__name__})") from None
+        except Exception as error:  # noqa: BLE001 - of an odd answer Debian's version makes an IndexError
+            if self._framed.status is None:
+                raise Lost(Cause.UNREACHABLE, f"it is no WebSocket ({type(error).__name__})") from None
         if self._framed.status != _SWITCHED:
             raise Lost(Cause.REFUSED, f"it answered with HTTP status {self._framed.status}")
 

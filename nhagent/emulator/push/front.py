@@ -105,7 +105,9 @@ class PushFront:
         if find_spec("wsproto") is None:
             return Answer(_text(501, _MISSING))
         if self.service.refuses is not None:
-            return Answer(_text(self.service.refuses, "The push service takes no connection now."))
+            # A redirect leads back here, so that whoever follows it is seen to.
+            where = {"Location": self.url}
+            return Answer(_text(self.service.refuses, "The push service takes no connection now.", where))
         head = acceptance(request)
         if head is None:
             return Answer(_text(400, "The request lacks the headers of a WebSocket."))
