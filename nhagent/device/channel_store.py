@@ -124,11 +124,11 @@ class DeviceChannelStore:
             KeyringLocked: the key ring may be unlocked later; nothing was written.
         """
         whole = dict(document)
-        whole.pop("secrets", None)
+        is_empty = secrets is not None and not any(secrets.values())
         if secrets is not None:
-            whole["secrets"] = _IN_KEY_RING if self._kept_in_key_ring(secrets) else dict(secrets)
-        elif "secrets" in document:
-            whole["secrets"] = document["secrets"]
+            is_in_key_ring = not is_empty and self._kept_in_key_ring(secrets)
+            whole["secrets"] = _IN_KEY_RING if is_in_key_ring else dict(secrets)
+        former = self.load(name) if is_empty else None
         fingerprint = self._machine()
         content = to_content(
             {
@@ -144,6 +144,8 @@ class DeviceChannelStore:
             write_durably(self._disk, os.path.join(self.folder, name), content)
         except OSError as error:
             raise self._unwritable(error) from error
+        if former is not None and former.get("secrets") == _IN_KEY_RING:
+            self._forget_secrets()
 
     def secrets_of(self, document: JsonObject) -> JsonObject | None:
         """Give the secrets that a document was saved with; None where they are lost.
@@ -160,13 +162,6 @@ class DeviceChannelStore:
         except (ValueError, RecursionError):
             return None
         return secrets if isinstance(secrets, dict) else None
-
-    def forget_secrets(self) -> None:
-        """Remove what key rings hold; one that cannot be opened keeps what is worth nothing any more."""
-        try:
-            remove_from_keyring(self._app, self._hub, seconds=self._key_ring_seconds, purpose=PURPOSE)
-        except CredentialError as error:
-            _log.info("what a key ring holds of a former push channel stays there: %s", error)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -193,6 +188,13 @@ class DeviceChannelStore:
             yield
         finally:
             lock.__exit__(None, None, None)
+
+    def _forget_secrets(self) -> None:
+        """Remove what key rings hold; one that cannot be opened keeps what is worth nothing any more."""
+        try:
+            remove_from_keyring(self._app, self._hub, seconds=self._key_ring_seconds, purpose=PURPOSE)
+        except CredentialError as error:
+            _log.info("what a key ring holds of a former push channel stays there: %s", error)
 
     def _kept_in_key_ring(self, secrets: Mapping[str, Any]) -> bool:
         """Store secrets in a key ring; False where there is none that keeps anything."""

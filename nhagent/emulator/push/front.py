@@ -99,6 +99,8 @@ class PushFront:
         from nhagent.emulator.push.session import Session
         from nhagent.emulator.push.web_socket import WebSocket, acceptance
 
+        if request.headers.get("Origin") == self.url:  # Firefox names the push service itself; no page can
+            del request.headers["Origin"]
         refusal = refusal_of(request, self.service.origin.partition(":")[0])
         if refusal is not None:
             return Answer(_text(403, refusal))
