@@ -4,9 +4,14 @@ Every device has one write to make. The hub takes so many a second and answers 4
 when to come back. What happens then is decided by each client's policy alone: ours is `nhagent.retry.backoff`
 itself, the others are those of the official clients, by their source.
 
+With ``--push`` it is the push service that restarts: every connection ends in the same second, and each
+device comes back as `nhagent.channels.losses` says. Where the service has forgotten them all, each gets a new
+push channel as it comes back, and must tell the hub.
+
     python fleet_simulation.py                        # 100,000 devices, hub at 1/300 of them a second
     python fleet_simulation.py --rate-divisor 60 --retry-after 10 --json
     python fleet_simulation.py --plot fleet.svg       # needs matplotlib
+    python fleet_simulation.py --push                 # the push service restarts
 """
 
 from __future__ import annotations
@@ -19,10 +24,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from nhagent.channels.losses import Cause, pause_after
 from nhagent.errors import HubUnavailable, Throttled
 from nhagent.retry import backoff
 
 BOOT_SECONDS = 20.0
+HOURS_SECONDS = 4 * 3600.0
+"""How old connections to a push service are when it restarts."""
+WINDOW_SECONDS = 300
+"""Over which the mean of connections is taken."""
+AWAY_SECONDS = (0.0, 30.0, 300.0, 3600.0)
+"""How long a push service is away when it restarts."""
 RETRIES = 3
 """Retries of each official client, after which it gives up."""
 
@@ -119,9 +131,18 @@ def simulate(
     """
     chance = Random(seed)  # noqa: S311 - nothing secret depends on it
     outcome = Outcome(devices, rate)
-    due = [(chance.uniform(0, BOOT_SECONDS), device) for device in range(devices)]
+    boots = [chance.uniform(0, BOOT_SECONDS) for _ in range(devices)]
+    return served(outcome, boots, policy, retry_after, chance)
+
+
+def served(
+    outcome: Outcome, begin: Sequence[float], policy: Policy, retry_after: float | None, chance: Random
+) -> Outcome:
+    """Let each device make its write from its own moment on, until the hub takes it or it gives up."""
+    rate = outcome.rate
+    due = [(at, device) for device, at in enumerate(begin)]
     heapq.heapify(due)
-    tries = [0] * devices
+    tries = [0] * len(due)
     left, then = rate, 0.0
     while due:
         now, device = heapq.heappop(due)
@@ -140,15 +161,72 @@ def simulate(
     return outcome
 
 
+def reconnections(devices: int, away: float, *, seed: int = 1) -> tuple[list[float], float]:
+    """Let a push service end every connection and be away for some time.
+
+    Args:
+        devices: how many are connected.
+        away: seconds until it takes connections again.
+        seed: of all chance.
+
+    Returns:
+        The seconds after which each device is back, in order, and how many attempts a device has made.
+    """
+    chance = Random(seed)  # noqa: S311 - nothing secret depends on it
+    back: list[float] = []
+    attempts = 0
+    for _ in range(devices):
+        at, failures = pause_after(Cause.ENDED, 0, chance.random(), age=HOURS_SECONDS), 1
+        attempts += 1
+        while at < away:
+            at += pause_after(Cause.UNREACHABLE, failures, chance.random(), was_ended=True)
+            failures += 1
+            attempts += 1
+        back.append(at)
+    return sorted(back), attempts / devices
+
+
+def told(arrivals: Sequence[float], rate: float, *, seed: int = 1) -> Outcome:
+    """Let each device tell the hub of its new channel as soon as it has it.
+
+    Args:
+        arrivals: when each has it.
+        rate: requests a second that the hub takes, and as many at once.
+        seed: of all chance.
+    """
+    chance = Random(seed)  # noqa: S311 - nothing secret depends on it
+    outcome = Outcome(len(arrivals), rate)
+    return served(outcome, list(arrivals), nhagent, None, chance)
+
+
+def push_numbers(devices: int, rate: float, seed: int) -> dict[str, dict[str, float | None]]:
+    """What a restart of the push service comes to, by how long it was away."""
+    numbers: dict[str, dict[str, float | None]] = {}
+    for away in AWAY_SECONDS:
+        back, attempts = reconnections(devices, away, seed=seed)
+        seconds: dict[int, int] = {}
+        for at in back:
+            seconds[int(at)] = seconds.get(int(at), 0) + 1
+        hub = told(back, rate, seed=seed).numbers()
+        numbers[f"{away:g} s"] = {
+            "peak_vs_mean": round(max(seconds.values()) / (devices / WINDOW_SECONDS), 2),
+            "attempts_per_device": round(attempts, 2),
+            "last_back_after_s": round(back[-1] - away),
+            "never_registered_pct": hub["never_registered_pct"],
+            "requests_per_device": hub["requests_per_device"],
+        }
+    return numbers
+
+
 def lone_device_retries_after(chance: float) -> float:
     """Seconds after which a device that is alone tries again, when a packet of it was lost."""
     return backoff.delay(HubUnavailable("no answer"), 0, chance)
 
 
-def table(numbers: dict[str, dict[str, float | None]]) -> str:
+def table(numbers: dict[str, dict[str, float | None]], what: str = "policy") -> str:
     """The numbers, for people."""
     columns = list(next(iter(numbers.values())))
-    lines = [f"{'policy':<12}" + "".join(f"{name:>23}" for name in columns)]
+    lines = [f"{what:<12}" + "".join(f"{name:>23}" for name in columns)]
     for policy, row in numbers.items():
         shown = ("never" if value is None else f"{value:g}" for value in row.values())
         lines.append(f"{policy:<12}" + "".join(f"{value:>23}" for value in shown))
@@ -200,11 +278,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=int, default=1, help="of all chance (default %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the numbers as one JSON object")
+    parser.add_argument("--push", action="store_true", help="let the push service restart")
     parser.add_argument("--plot", metavar="FILE", help="draw it (needs matplotlib)")
     options = parser.parse_args(arguments)
     if options.devices < 1 or options.rate_divisor <= 0:
         parser.error("give at least one device, and a rate above zero")
     rate = max(1.0, options.devices / options.rate_divisor)
+    if options.push:
+        numbers = push_numbers(options.devices, rate, options.seed)
+        if options.json:
+            print(json.dumps(numbers))
+        else:
+            print(
+                f"The push service ends {options.devices} connections at once, and is away for a while; it has"
+            )
+            print(f"forgotten all devices, and the hub takes {rate:.1f} requests a second\n")
+            print(table(numbers, "away for"))
+        return 0
     outcomes = {
         name: simulate(
             policy, options.devices, rate, retry_after=options.retry_after, seed=options.seed

@@ -59,6 +59,19 @@ def test_fleet_simulation_gives_the_figures_of_every_policy(
         assert numbers[name]["t999_vs_ideal"] is None
 
 
+@pytest.mark.slow
+def test_fleet_whose_push_service_restarts_comes_back_spread_and_is_registered(
+    run_simulation: Callable[..., str],
+) -> None:
+    numbers = json.loads(run_simulation("--devices", "100000", "--push", "--json"))
+    assert list(numbers) == ["0 s", "30 s", "300 s", "3600 s"]
+    for row in numbers.values():
+        assert row["peak_vs_mean"] <= 2
+        assert row["never_registered_pct"] == 0
+        assert row["requests_per_device"] <= 2.5
+    assert "away for" in run_simulation("--devices", "2000", "--push")
+
+
 def test_fleet_simulation_prints_a_table_for_any_fleet_and_hub(run_simulation: Callable[..., str]) -> None:
     for arguments in ((), ("--rate-divisor", "60"), ("--rate-divisor", "3000"), ("--retry-after", "10")):
         printed = run_simulation("--devices", "2000", *arguments)

@@ -68,7 +68,7 @@ def pause_after(
     if cause is Cause.AWAY:
         return AWAY_SECONDS * (0.5 + random)
     if was_ended or cause is Cause.REFUSED:
-        return SPREAD_LEAST_SECONDS + _doubled(SPREAD_SECONDS, failures) * random
+        return SPREAD_LEAST_SECONDS + _doubled(SPREAD_SECONDS, max(0, failures - 1)) * random
     if cause is Cause.ENDED:
         return SPREAD_LEAST_SECONDS + _doubled(min(SPREAD_SECONDS, YOUNG_SECONDS + age), failures) * random
     if cause is Cause.UNREACHABLE:

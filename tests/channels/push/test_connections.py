@@ -258,4 +258,5 @@ def test_pause_after_an_end_is_spread_over_minutes_for_all_that_were_connected_f
     pauses: list[Any] = [pause_after(Cause.ENDED, 0, number / 100) for number in range(101)]
     assert (pauses[0], pauses[-1]) == (5.0, 365.0)
     assert pause_after(Cause.ENDED, 0, 1.0, age=0.0) == 35.0
-    assert pause_after(Cause.UNREACHABLE, 1, 1.0, was_ended=True) == 725.0
+    assert pause_after(Cause.UNREACHABLE, 1, 1.0, was_ended=True) == 365.0
+    assert pause_after(Cause.UNREACHABLE, 2, 1.0, was_ended=True) == 725.0
