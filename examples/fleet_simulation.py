@@ -289,10 +289,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json:
             print(json.dumps(numbers))
         else:
-            print(
-                f"The push service ends {options.devices} connections at once, and is away for a while; it has"
-            )
-            print(f"forgotten all devices, and the hub takes {rate:.1f} requests a second\n")
+            print(f"The push service ends {options.devices} connections at once, is away for a while,")
+            print(f"and has forgotten all devices; the hub takes {rate:.1f} requests a second\n")
             print(table(numbers, "away for"))
         return 0
     outcomes = {

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nhagent.emulator import Emulator
-from tests.events import HANG_SECONDS
+from tests.events import HANG_SECONDS, happens
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -42,6 +42,41 @@ def test_every_example_is_run() -> None:
     source = Path(__file__).read_text()
     for path in EXAMPLES.glob("*.py"):
         assert f'"{path.name}"' in source
+
+
+def test_raspberry_pi_is_registered_and_reached(notification_hub: Emulator, tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "HUB": notification_hub.hub,
+        "VAPID_PUBLIC_KEY": notification_hub.vapid_public_key,
+        "PUSH_SERVICE": notification_hub.push,
+        "NHAGENT_CONNECTION_STRING": notification_hub.listen,
+        "NHAGENT_STATE_DIR": str(tmp_path / "state"),
+    }
+    given = [sys.executable, "-W", "error", str(EXAMPLES / "raspberry_pi.py")]
+    with subprocess.Popen(given, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert happens(lambda: notification_hub.contents()["installations"])
+            [held] = notification_hub.contents()["installations"]
+            assert notification_hub.send_push(held["installationId"], "switch on \x1b[2J").status == 201
+            assert process.stdout.readline() == "received: 'switch on \\x1b[2J'\n"
+        finally:
+            process.kill()
+    assert held["tags"] == ["attic"]
+
+
+def test_raspberry_pi_without_code_is_the_same_device(tmp_path: Path) -> None:
+    from nhagent.channels.encryption import new_pair
+    from nhagent.commands.setup import read_setup
+
+    text = (EXAMPLES / "raspberry_pi.toml").read_text().replace('"B…"', f'"{new_pair()[1]}"')
+    (tmp_path / "config.toml").write_text(text)
+    setup = read_setup(str(tmp_path / "config.toml"))
+    assert "'raspberry-pi'" in repr(setup.agent)
+    assert setup.platform == "browser"
+    assert setup.receive is not None
+    assert setup.receive.arguments == ("/usr/local/bin/on-message",)
 
 
 @pytest.mark.slow

@@ -2,8 +2,9 @@
 
 A device is registered as an installation, started again, given new push channels, lost by the hub, and has
 its disk wiped. Then another device is registered in the older style, where stale duplicates wait for it and
-the hub ends its registration. Every step shows the requests that the hub saw; the last shows what it holds.
-All of it is real: files in a temporary folder, TLS on loopback, a listen-only key.
+the hub ends its registration. A third one, without any platform, gets a push channel by itself and is sent
+something (`nhagent.commands.demo_push`). Every step shows the requests that the hub saw; the last shows what it
+holds. All of it is real: files in a temporary folder, TLS on loopback, a listen-only key.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from nhagent.agent import Agent
+from nhagent.commands import demo_push
 from nhagent.hub.client import HubClient
 from nhagent.models import Platform, Registration, SecondaryTile, Template
 
@@ -120,12 +122,12 @@ def run() -> tuple[dict[str, Any], str]:
             hub, Device(hub, "doorbell", REGISTRATION, f"{folder}/2", f"{push}/bell/1", None, story)
         )
         contents = hub.contents()
+        reached = demo_push.play(hub, f"{folder}/3")
         endpoint = hub.endpoint
     seconds = monotonic() - began
     holds = {kind: contents[kind] for kind in ("installations", "registrations")}
-    return {"steps": story, "holds": holds, "elapsed": seconds, "error": None}, _text(
-        endpoint, story, holds, seconds
-    )
+    document = {"steps": story, "push": reached, "holds": holds, "elapsed": seconds, "error": None}
+    return document, _text(endpoint, story, reached, holds, seconds)
 
 
 def _play_installation(hub: Emulator, device: Device) -> None:
@@ -152,9 +154,11 @@ def _play_registrations(hub: Emulator, device: Device) -> None:
     device.start("registration gone", "The hub has ended one of its ids (410): it takes a new one.")
 
 
-def _text(endpoint: str, story: list[dict[str, Any]], holds: dict[str, Any], seconds: float) -> str:
+def _text(
+    endpoint: str, story: list[dict[str, Any]], push: dict[str, Any], holds: dict[str, Any], seconds: float
+) -> str:
     lines = [
-        "Two devices and one notification hub, embedded in this process: nothing",
+        "Three devices and one notification hub, embedded in this process: nothing",
         f"leaves this machine. The hub listens on {endpoint} (TLS).",
     ]
     for number, step in enumerate(story, start=1):
@@ -162,7 +166,8 @@ def _text(endpoint: str, story: list[dict[str, Any]], holds: dict[str, Any], sec
         lines += [_line(seen) for seen in step["requests"]]
         if not step["requests"]:
             lines.append("   (no request)")
-    lines += ["", "What the hub holds now:", ""]
+    lines += ["", *demo_push.lines_of(push, len(story) + 1, HUB)]
+    lines += ["", "What the hub holds of the first two:", ""]
     lines += [f"   {line}" for line in json.dumps(holds, indent=2).splitlines()]
     requests = sum(len(step["requests"]) for step in story)
     lines += ["", f"{len(story)} starts, {requests} requests, {seconds:.1f} s."]

@@ -32,6 +32,7 @@ def test_demo_tells_the_story_in_80_columns(capsys: pytest.CaptureFixture[str]) 
             "the disk was wiped: updated",
             "registrations, first start: updated",
             "registration gone: recreated",
+            "a headless device gets a push channel by itself: registered",
         ),
         start=1,
     ):
@@ -49,6 +50,36 @@ def test_demo_tells_the_story_in_80_columns(capsys: pytest.CaptureFixture[str]) 
     rows = story["holds"]["registrations"]
     assert sorted(row.get("templateName", "native") for row in rows) == ["alert", "native"]
     assert 0 < story["elapsed"] <= took
+    push = story["push"]
+    assert [request["method"] for request in push["requests"]] == ["GET", "PUT"]
+    assert push["received"] == push["sent"] == "somebody is at the door"
+
+
+def test_demo_without_the_extras_says_what_it_left_out() -> None:
+    program = """
+import sys
+sys.modules["websocket"] = sys.modules["wsproto"] = None
+from nhagent.commands.cli import main
+sys.exit(main(["demo"]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "8. a headless device gets a push channel by itself: left out\n" in done.stdout
+    assert "pip install 'nhagent[webpush,emulator]'" in done.stdout
+
+
+def test_emulator_with_a_push_service_says_where_devices_connect() -> None:
+    arguments = [sys.executable, "-m", "nhagent", "emulator", "--push-service", "--json"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        assert list(ready) == ["endpoint", "hub", "listen", "full", "ca", "push", "vapid_public_key"]
+        with urlopen(Request(f"{ready['endpoint']}/_emulator/push-service")) as reply:
+            assert json.load(reply) == {"users": {}, "posts": 0}
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=HANG_SECONDS)
+    assert process.returncode == 0
+    assert ready["push"].startswith("ws://127.0.0.1:")
+    assert len(ready["vapid_public_key"]) == 87
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "tls"])
