@@ -1,7 +1,8 @@
 """A Raspberry Pi, registered with a notification hub and reached through it, by Python alone.
 
 It gets a Web Push subscription from Mozilla's push service, registers that, and does what it is told. The
-hub's owner has put a VAPID pair into the hub (``nhagent vapid`` makes one) and gives each device the public key.
+hub's owner has put a VAPID pair into the hub (``nhagent vapid`` makes one), and gives each device its public
+key.
 
     HUB=my-hub VAPID_PUBLIC_KEY=B… NHAGENT_CONNECTION_STRING=… python raspberry_pi.py
 

@@ -55,9 +55,20 @@ THIRD_PARTIES = {
     "requests": {"hub.adapter", "hub.transport"},
     "appdirs": {"device.paths"},
     "keyring": {"device.key_ring", "device.key_ring_calls", "device.vault"},
-    "cryptography": {"channels.encryption", "device.vault_entries", "emulator.tls"},
+    "cryptography": {
+        "channels.encryption",
+        "device.vault_entries",
+        "emulator.tls",
+        "emulator.push.sender",
+        "emulator.push.service",
+        "emulator.push.vapid",
+    },
+    "websocket": {"channels.web_socket"},
+    "wsproto": {"emulator.push.web_socket"},
     "pytest": {"testing"},
 }
+EXTRAS = {"websocket": "websocket-client", "wsproto": "wsproto"}
+"""The modules that an extra brings, and their packages."""
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 
@@ -118,7 +129,7 @@ def test_emulator_shares_no_code_with_the_library(path: Path) -> None:
         assert own_imports(path) <= {"emulator"}
     elif "emulator" in own_imports(path):
         # The package names it for type checkers alone.
-        assert name in {"commands.demo", "commands.emulate", "testing", "__init__"}
+        assert name in {"commands.demo", "commands.demo_push", "commands.emulate", "testing", "__init__"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -136,10 +147,15 @@ def test_third_parties_are_those_that_setup_cfg_declares() -> None:
     read.read(setup, "utf-8")
     declared = {line.split()[0] for line in read["options"]["install_requires"].split("\n") if line}
     assert declared == {"requests", "keyring", "appdirs", "cryptography"}
+    extras = " ".join(read["options.extras_require"][name] for name in ("webpush", "emulator"))
+    assert {word for word in extras.split() if word[0].isalpha()} == set(EXTRAS.values())
     for path in MODULES:
         imported = {name.split(".")[0] for name in imports_of(path)} - {"nhagent", "__future__"}
-        plugin_of = {"pytest"} if name_of(path) == "testing" else set()
-        assert imported <= {*sys.stdlib_module_names, *declared, *plugin_of}, name_of(path)
+        allowed = {*sys.stdlib_module_names, *declared}
+        if name_of(path) == "testing":
+            allowed.add("pytest")
+        allowed |= {module for module in EXTRAS if name_of(path) in THIRD_PARTIES[module]}
+        assert imported <= allowed, name_of(path)
         assert not any(name.startswith("requests.packages") for name in imports_of(path)), name_of(path)
 
 

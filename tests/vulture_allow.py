@@ -33,6 +33,7 @@ _allowed = (
     HubClient.registrations_by_tag,
     # Tests that use the emulator call them.
     Emulator.clear_faults,
+    Emulator.vapid_private_key,
     Emulator.set_clock,
     # pytest finds fixtures by name.
     testing.notification_hub,

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 AES128GCM: Final = "aes128gcm"
 AESGCM_OF_OLD: Final = "aesgcm"
-ENCODINGS: Final = (AES128GCM, AESGCM_OF_OLD)
 MAX_BYTES: Final = 16 * 1024
 """Longest encrypted body; push services take less than 6 KiB."""
 SALT_BYTES: Final = 16

@@ -36,6 +36,10 @@ _WITHOUT_KEY: Final = "/wpush/v1/"
 _log = Log(__name__)
 
 
+class Busy(Lost):
+    """Another thread of this process is connected."""
+
+
 class Subscriber:
     """A device's way to its push service. Any thread may use it.
 
@@ -86,20 +90,24 @@ class Subscriber:
                     self._held.close()
 
     @contextmanager
-    def connected(self, pace: Pace, seconds: float = DIAL_SECONDS) -> Iterator[Connection]:
+    def connected(
+        self, pace: Pace, seconds: float = DIAL_SECONDS, *, patience: float = DIAL_SECONDS
+    ) -> Iterator[Connection]:
         """Connect, say who we are, and subscribe where there is no subscription, in a ``with`` block.
 
         Args:
             pace: by what time is told.
             seconds: how long it may take until the push service has answered.
+            patience: how long to wait for another thread that is connected.
 
         Raises:
+            Busy: that thread still is: it may have brought what is wanted.
             Lost: there is no connection.
             ChannelError: the push service refuses, or gives what is no subscription.
             ConfigurationError: a setting is wrong, or websocket-client is missing.
             NhagentError: what is kept cannot be read or written.
         """
-        with self._alone(seconds), self.held():
+        with self._alone(patience), self.held():
             self._read()
             with self._greeted(self.server, pace, seconds) as connection:
                 former = self.kept.current_for(self.server, self._vapid)
@@ -161,10 +169,10 @@ class Subscriber:
         """Keep other threads from connecting.
 
         Raises:
-            Lost: another one is at it for longer.
+            Busy: another one is at it for longer.
         """
         if not acquired(self._network, seconds):
-            raise Lost(Cause.UNREACHABLE, "another thread is still connecting")
+            raise Busy(Cause.UNREACHABLE, "another thread is connected")
         try:
             yield
         finally:

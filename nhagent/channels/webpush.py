@@ -9,14 +9,14 @@ should ask Mozilla, or run autopush of its own.
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
-from nhagent import validation, web_push_keys
+from nhagent import validation
+from nhagent.channels.push_settings import MOZILLA, checked_public_key, checked_server
 from nhagent.channels.store import Home
 from nhagent.errors import ChannelError, ConfigurationError, NhagentError, StateLocked
 from nhagent.logs import Log
-from nhagent.loopback import is_loopback
 from nhagent.push_channels import BrowserChannel, Platform, fingerprint
 from nhagent.secret import hiding_arguments
 
@@ -31,15 +31,16 @@ if TYPE_CHECKING:
     from nhagent.channels.subscribing import Subscriber
     from nhagent.channels.subscription import Subscription
 
-MOZILLA: Final = "wss://push.services.mozilla.com/"
-"""Mozilla's push service."""
 SUBSCRIBE_SECONDS: Final = 20.0
 """How long a subscription may take where nobody says how long it may."""
 LEAST_SECONDS: Final = 5.0
 """The least time for a subscription, however little a start has left."""
+LOOK_SECONDS: Final = 0.1
+"""How often it is looked at whether another thread has brought a subscription."""
 DROP_SECONDS: Final = 10.0
 """How long it may take to give a subscription back."""
-PRIVATE_BYTES: Final = 32
+REACH_SECONDS: Final = 10.0
+"""How long it may take to reach the push service."""
 
 _log = Log(__name__)
 
@@ -75,7 +76,7 @@ class WebPushChannel:
         state_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         self._vapid = checked_public_key(vapid_public_key)
-        self._server = _checked_server(server)
+        self._server = checked_server(server)
         if ca_bundle is not None:
             validation.check_setting("ca_bundle", ca_bundle)
         if app is not None:
@@ -206,6 +207,29 @@ class WebPushChannel:
         except (Lost, NhagentError) as error:
             _log.info("a former subscription is given back later: %s", error)
 
+    def reach(self, seconds: float = REACH_SECONDS) -> None:
+        """See whether the push service takes a connection, and end that without a word.
+
+        Args:
+            seconds: how long it may take.
+
+        Raises:
+            ChannelError: it does not.
+            ConfigurationError: websocket-client is missing, or the CA bundle cannot be used.
+        """
+        from nhagent.channels.dialing import Dial
+        from nhagent.channels.losses import Lost
+        from nhagent.channels.web_socket import opened
+
+        try:
+            opened(self._server, Dial(self._server, self._ca_bundle, seconds)).close()
+        except Lost as lost:
+            raise ChannelError(
+                f"push service {self._server}: takes no connection ({lost.fact})",
+                "check the network, the proxy, and server in the configuration",
+                pending=True,
+            ) from None
+
     def _current(self) -> Subscription | None:
         """Give the subscription in use, or None; reads one file, and imports nothing that costs."""
         from nhagent.channels.store import CHANNEL
@@ -217,9 +241,16 @@ class WebPushChannel:
 
     def _subscribed(self, seconds: float) -> Subscription:
         from nhagent.channels.losses import Lost
+        from nhagent.channels.subscribing import Busy
 
+        found, until = None, monotonic() + max(LEAST_SECONDS, seconds)
         try:
-            with self._opened().connected(self._pace(), max(LEAST_SECONDS, seconds)):
+            while found is None and (left := until - monotonic()) > 0:
+                try:
+                    with self._opened().connected(self._pace(), left, patience=LOOK_SECONDS):
+                        pass
+                except Busy:  # whoever receives is at it, and brings the same
+                    pass
                 found = self._current()
         except Lost as lost:
             raise ChannelError(
@@ -231,7 +262,7 @@ class WebPushChannel:
             raise ChannelError(locked.fact, locked.hint, pending=True) from None
         if found is None:
             raise ChannelError(
-                "web push: the subscription was given back meanwhile", "it is asked for again", pending=True
+                "web push: there is no subscription yet", "it is asked for again", pending=True
             )
         return found
 
@@ -270,51 +301,3 @@ class WebPushChannel:
 
 def _as_channel(subscription: Subscription) -> BrowserChannel:
     return BrowserChannel(subscription.endpoint, subscription.p256dh, subscription.auth)
-
-
-def checked_public_key(key: object) -> str:
-    """Give a VAPID public key in base64url without padding.
-
-    Raises:
-        ConfigurationError: it is none.
-    """
-    found = web_push_keys.decoded(key)
-    if found is not None and web_push_keys.is_public_key(found):
-        return web_push_keys.encoded(found)
-    if found is not None and len(found) == PRIVATE_BYTES:
-        raise ConfigurationError(
-            "vapid_public_key: looks like the private key, which belongs into the hub alone",
-            "give the public one; where devices had this one, make another pair with nhagent vapid",
-        )
-    raise ConfigurationError(
-        "vapid_public_key: is not a public key, 65 bytes in base64url",
-        "copy it from the hub's browser credential, or make a pair with nhagent vapid",
-    )
-
-
-def _checked_server(server: object) -> str:
-    """Check the push service's address.
-
-    Raises:
-        ConfigurationError: it is none, or what is said there could be read on the way.
-    """
-    validation.check_setting("server", server)
-    text = str(server)
-    try:
-        parts = urlsplit(text)
-        is_address = parts.scheme in {"ws", "wss"} and parts.hostname and parts.port != 0
-        is_address = is_address and not (parts.query or parts.fragment or "@" in parts.netloc)
-        is_address = is_address and text.isascii() and text.isprintable() and " " not in text
-        is_safe = parts.scheme != "ws" or is_loopback(text)
-    except ValueError:
-        is_address = is_safe = False
-    if not is_address:
-        raise ConfigurationError(
-            f"server {validation.shown(server)}: is not a push service's address",
-            f"give one such as {MOZILLA}",
-        )
-    if not is_safe:
-        raise ConfigurationError(
-            f"server {validation.shown(server)}: ws:// is for loopback alone", "use wss://"
-        )
-    return text

@@ -111,7 +111,8 @@ class ChannelTables:
         return ReceiveCommand(tuple(command), seconds, variables)
 
     def _web_push(self, table: TomlTable) -> Callable[[], RawChannel]:
-        from nhagent.channels.webpush import MOZILLA, WebPushChannel
+        from nhagent.channels.push_settings import MOZILLA
+        from nhagent.channels.webpush import WebPushChannel
 
         try:
             return WebPushChannel(

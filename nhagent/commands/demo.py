@@ -3,8 +3,8 @@
 A device is registered as an installation, started again, given new push channels, lost by the hub, and has
 its disk wiped. Then another device is registered in the older style, where stale duplicates wait for it and
 the hub ends its registration. A third one, without any platform, gets a push channel by itself and is sent
-something (`nhagent.commands.demo_push`). Every step shows the requests that the hub saw; the last shows what it
-holds. All of it is real: files in a temporary folder, TLS on loopback, a listen-only key.
+something (`nhagent.commands.demo_push`). Every step shows the requests that the hub saw; the last shows what
+it holds. All of it is real: files in a temporary folder, TLS on loopback, a listen-only key.
 """
 
 from __future__ import annotations

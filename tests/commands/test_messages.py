@@ -248,6 +248,24 @@ def test_receive_beside_a_daemon_that_receives_says_so(station: Station) -> None
     assert "another process of this app is connected to the push service" in error["message"]
 
 
+def test_doctor_says_whether_the_push_service_can_be_reached(station: Station) -> None:
+    def examined() -> dict[str, Any]:
+        process = station.begin("doctor", "--json", stdout=subprocess.PIPE)
+        said, _ = process.communicate(timeout=HANG_SECONDS)
+        return {check["name"]: check for check in json.loads(said)["checks"]}
+
+    before = examined()
+    assert before["push service"]["ok"] is True
+    assert "there is no subscription yet" in before["channel"]["fact"]
+    assert station.hub.push_service.state() == {}
+    assert station.begin("register").wait(HANG_SECONDS) == 0
+    assert examined()["channel"]["ok"] is True
+    station.hub.push_service.refuses = 503
+    refused = examined()["push service"]
+    assert refused["ok"] is False
+    assert "takes no connection (it answered with HTTP status 503)" in refused["fact"]
+
+
 def test_vapid_makes_a_pair_that_devices_and_hubs_take(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["vapid", "--json"]) == 0
     pair = json.loads(capsys.readouterr().out)

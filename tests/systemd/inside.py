@@ -109,12 +109,13 @@ def journal(*arguments: str) -> list[tuple[int, str]]:
     return [(int(entry.get("PRIORITY", -1)), str(entry.get("MESSAGE"))) for entry in entries]
 
 
-def control(path: str, method: str = "GET") -> Any:
+def control(path: str, method: str = "GET", given: Any = None) -> Any:
     """Ask the emulator for what only tests may know."""
     trusted = ssl.create_default_context(cafile=str(CA))
-    with urlopen(
-        Request(f"https://localhost:{PORT}{path}", method=method), context=trusted, timeout=20
-    ) as reply:
+    body = None if given is None else json.dumps(given).encode()
+    headers = {} if given is None else {"Content-Type": "application/json"}
+    asked = Request(f"https://localhost:{PORT}{path}", body, headers, method=method)
+    with urlopen(asked, context=trusted, timeout=20) as reply:
         text = reply.read()
     return json.loads(text) if text else None
 
@@ -162,7 +163,8 @@ def hub_starts() -> Facts:
     out = Path("/run/hub.json")
     run(
         *("systemd-run", "--unit=hub", f"--property=StandardOutput=file:{out}", "--"),
-        *("/usr/bin/nhagent", "emulator", "--tls", "--json", "--hub", HUB, "--port", str(PORT)),
+        *("/usr/bin/nhagent", "emulator", "--tls", "--json", "--push-service"),
+        *("--hub", HUB, "--port", str(PORT)),
     )
     within(90, lambda: out.exists() and out.read_text().endswith("\n"))
     facts = json.loads(out.read_text())
@@ -427,6 +429,92 @@ def user_units() -> Facts:
     return facts
 
 
+PUSH_CONFIG_TEXT = """\
+app = "raspberry-pi"
+[hub]
+name = "{hub}"
+ca_bundle = "{ca}"
+[device]
+tags = ["push"]
+[channel]
+webpush = {{ vapid_public_key = "{key}", server = "{server}", ca_bundle = "{ca}" }}
+[receive]
+command = ["/usr/local/bin/on-message"]
+"""
+# Its folder is the one that the service may write to.
+ON_MESSAGE = """\
+#!/bin/sh
+cd /var/lib/nhagent && cat > began
+while test -e hold; do sleep 0.05; done
+cat began >> taken && echo >> taken
+"""
+
+
+def push_channel() -> Facts:
+    """A headless device gets its channel, is reached, and loses what there is to lose on the way."""
+    hub = json.loads(Path("/run/hub.json").read_text())
+    replace(Path("/usr/local/bin/on-message"), ON_MESSAGE, 0o755)
+    replace(CONFIG, PUSH_CONFIG_TEXT.format(hub=HUB, ca=CA, key=hub["vapid_public_key"], server=hub["push"]))
+    ctl("restart", SERVICE)
+    taken, hold = STATE / "taken", STATE / "hold"
+    sent: list[str] = []
+
+    def users() -> dict[str, Any]:
+        return dict(control("/_emulator/push-service")["users"])
+
+    def is_connected() -> bool:
+        return held_of("push") is not None and any(user["connected"] for user in users().values())
+
+    def push(text: str) -> None:
+        device = held_of("push")
+        assert device is not None
+        posted = control("/_emulator/push", "POST", {"installation": device["installationId"], "body": text})
+        assert posted["status"] == 201, posted
+        sent.append(text)
+
+    def all_taken() -> bool:
+        return taken.exists() and taken.read_text().splitlines()[-1:] == sent[-1:]
+
+    within(90, is_connected)
+    push("first")
+    push("second")
+    within(90, all_taken)
+
+    control("/_emulator/push-service/close", "POST", {"code": None})  # the connection is cut
+    push("while it is away")
+    within(200, all_taken)
+
+    hold.touch()
+    push("in the middle of it")
+    push("after it")
+    within(90, lambda: (STATE / "began").read_text() == "in the middle of it")
+    ctl("kill", "--signal=KILL", SERVICE)
+    hold.unlink()
+    ctl("restart", SERVICE)
+    within(90, all_taken)
+
+    before = held_of("push")
+    control("/_emulator/push-service/drop", "POST", {})  # the push service has forgotten the device
+    within(200, lambda: held_of("push") != before)
+    within(90, is_connected)
+    push("to the new one")
+    within(90, all_taken)
+    after = held_of("push")
+    facts = {
+        "sent": sent,
+        "taken": taken.read_text().splitlines(),
+        "is_new": before is not None and after is not None and before["pushChannel"] != after["pushChannel"],
+        "same_identity": before is not None
+        and after is not None
+        and before["installationId"] == after["installationId"],
+        "channels": [list(user["channels"]) for user in users().values()],
+        "modes": {path.name: oct(path.stat().st_mode & 0o7777) for path in STATE.rglob("*.json")},
+        "errors": [line for _, line in journal("--unit", SERVICE, "--identifier=nhagent", "--priority=err")],
+    }
+    ctl("stop", SERVICE)
+    return facts
+
+
 SCENARIOS: tuple[Callable[[], Facts], ...] = (
     boot_without_a_hub,
     hub_starts,
@@ -446,6 +534,7 @@ SCENARIOS: tuple[Callable[[], Facts], ...] = (
     encrypted_credential,
     instance,
     user_units,
+    push_channel,
 )
 
 

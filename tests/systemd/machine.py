@@ -21,7 +21,10 @@ mount -t tmpfs tmpfs /run
 mkdir /run/upper /run/work /run/root
 mount -t overlay overlay -o lowerdir=/,upperdir=/run/upper,workdir=/run/work /run/root
 """
-PYTHON_PACKAGES = "python3 python3-requests python3-keyring python3-appdirs python3-cryptography"
+PYTHON_PACKAGES = (
+    "python3 python3-requests python3-keyring python3-appdirs python3-cryptography "
+    "python3-websocket python3-wsproto"
+)
 PACKAGES = "systemd-container systemd-sysv dbus dbus-user-session libpam-systemd"
 
 # On the distribution's Python, which the user of a service may read and run.
@@ -70,7 +73,9 @@ def missing() -> str | None:
             return f"{program} is not installed: apt-get install {PACKAGES}"
     if not Path("/lib/systemd/systemd").exists():
         return f"systemd is not installed: apt-get install {PACKAGES}"
-    if not Path("/usr/bin/python3").exists() or not list(Path("/usr/lib/python3").glob("*/requests")):
+    if not Path("/usr/bin/python3").exists() or not all(
+        list(Path("/usr/lib/python3").glob(f"*/{name}")) for name in ("requests", "websocket", "wsproto")
+    ):
         return f"the distribution's Python is not complete: apt-get install {PYTHON_PACKAGES}"
     return None
 

@@ -193,3 +193,14 @@ def test_user_unit_follows_reloads_and_stops(told: Told) -> None:
 def test_every_scenario_is_read_by_a_test(told: Told) -> None:
     source = Path(__file__).read_text()
     assert all(f'told["{name}"]' in source for name in told._facts if told[name].keys() - {"took"})
+
+
+def test_headless_device_is_reached_through_cuts_kills_and_losses(told: Told) -> None:
+    facts = told["push_channel"]
+    # At least once, in order: the one in whose middle the daemon was killed may have been taken before, too.
+    assert list(dict.fromkeys(facts["taken"])) == facts["sent"]
+    assert len(facts["taken"]) <= len(facts["sent"]) + 1
+    assert facts["is_new"] and facts["same_identity"]
+    [[_]] = facts["channels"]
+    assert set(facts["modes"].values()) == {"0o600"}
+    assert not [line for line in facts["errors"] if "fault" in line]

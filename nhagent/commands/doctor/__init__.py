@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nhagent.commands.doctor import channels, credentials, hub, local, network
 from nhagent.commands.doctor.findings import Check, Findings
+from nhagent.reconcile.declaration import PRIMARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +66,8 @@ def _checks(findings: Findings, *, check_key: bool) -> Iterator[Check]:
         yield findings.check(name, partial(look, findings))
     if findings.has_setup:
         yield from local.checks_of_templates(findings)
+        if hasattr(findings.setup.sources[PRIMARY], "reach"):
+            yield findings.check("push service", partial(channels.check_push_service, findings))
         # These follow the hub's check, because only the hub's clock tells how old a channel is.
         for name in findings.setup.sources:
             yield findings.check(name, partial(channels.check_channel, findings, name))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from nhagent.commands.doctor.findings import Unchecked, Wrong, shown_time
+from nhagent.errors import NhagentError
 from nhagent.models import Platform, fingerprint, identity_of_channel
+from nhagent.reconcile.declaration import PRIMARY
 from nhagent.report import StartState
 
 if TYPE_CHECKING:
@@ -16,6 +18,16 @@ if TYPE_CHECKING:
 
 WNS_LIFE: Final = timedelta(days=30)
 """How long the platform keeps a WNS channel alive: apps ask for it again at each start."""
+
+
+def check_push_service(findings: Findings) -> str:
+    """Connect to the push service from which the device's channel comes, and end that without a word."""
+    source: Any = findings.setup.sources[PRIMARY]
+    try:
+        source.reach()
+    except NhagentError as error:
+        raise Wrong(error.fact, error.hint) from None
+    return f"{source!r} takes connections"
 
 
 def check_channel(findings: Findings, name: str) -> str:

@@ -123,14 +123,12 @@ class PushFront:
     def _begun(self) -> tuple[PushService, Pair]:
         with self._lock:
             if self._made is None:
-                from cryptography.fernet import Fernet
-
-                from nhagent.emulator.push.service import PushService
+                from nhagent.emulator.push.service import PushService, new_secret
                 from nhagent.emulator.push.users import Users
                 from nhagent.emulator.push.vapid import Pair
 
                 users = Users(self._storage.database, self._storage.lock)
-                secret = users.secret("endpoints", lambda: Fernet.generate_key().decode())
+                secret = users.secret("endpoints", new_secret)
                 pair = Pair(users.secret("vapid", lambda: Pair().private))
                 service = PushService(users, self._clock.now, secret.encode())
                 service.origin = self._origin()

@@ -166,6 +166,11 @@ class PushService:
             return self._changed.wait_for(lambda: is_so(self), seconds)
 
 
+def new_secret() -> str:
+    """Make what a service makes its endpoints with."""
+    return Fernet.generate_key().decode()
+
+
 def made_message(
     channel_id: str, body: bytes, headers: dict[str, str], ttl: int, now: float, topic: str | None
 ) -> Message:
