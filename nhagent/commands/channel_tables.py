@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from nhagent.models import RawChannel
 
 SOURCES: Final = ("file", "command", "env", "value", "credential", "plugin", "webpush")
+OF_A_PLATFORM: Final = frozenset({"webpush"})
+"""The sources that are of one platform."""
 CHANNEL: Final = (*SOURCES, "pass_environment")
 WEB_PUSH: Final = ("vapid_public_key", "server", "ca_bundle")
 RECEIVE: Final = ("command", "timeout", "pass_environment")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from nhagent import validation
-from nhagent.commands.channel_tables import CHANNEL, RECEIVE, WEB_PUSH, ChannelTables
+from nhagent.commands.channel_tables import CHANNEL, OF_A_PLATFORM, RECEIVE, WEB_PUSH, ChannelTables
 from nhagent.commands.toml_table import TomlTable, read_toml
 from nhagent.device import paths
 from nhagent.errors import ConfigurationError
@@ -94,7 +94,7 @@ class ConfigurationFile:
             "endpoint": hub.text("endpoint", None),
             "ca_bundle": self._channels.path_in(hub, "ca_bundle"),
             "allow_full_access": hub.boolean("allow_full_access", default=False),
-            "platform": device.text("platform", None),
+            "platform": self._platform(top, device),
             **_tags_of(device),
             "user_id": device.text("user_id", "") or None,
             "push_variables": device.text_map("push_variables"),
@@ -119,6 +119,12 @@ class ConfigurationFile:
         if "receive" not in self.top.given:
             return None
         return self._channels.receive(self.top.table("receive", RECEIVE), source)
+
+    @staticmethod
+    def _platform(top: TomlTable, device: TomlTable) -> str | None:
+        """Read the platform; None where the channel's source has its own."""
+        own = not OF_A_PLATFORM.isdisjoint(top.table("channel", CHANNEL, {}).given)
+        return None if own and "platform" not in device.given else device.text("platform")
 
     def channel_files(self) -> Iterator[tuple[str | None, str]]:
         """Give the files that push channels are read from.

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Final
 
+RECEIVE: Final = "receive"
 _CREDENTIAL: Final = (
     'the connection string is not kept here: store it with "nhagent login", or name a file that holds it and '
     "that only its owner can read in $NHAGENT_CONNECTION_STRING_FILE"
@@ -76,6 +77,8 @@ def place_of(tables: Mapping[str, tuple[str, ...]], table: str, key: str) -> str
     if table and bare in tables[""]:
         return f"write it as a table of its own, which begins with [{bare}]"
     for name, keys in tables.items():
+        if name == RECEIVE:  # its keys mean something else than those that are misplaced
+            continue
         meant = next((one for one in keys if one.replace("_", "") == bare), None)
         if name and meant is not None and not _is_in(table, name):
             return f"move it into [{name}]" if meant == key else f"write it as {meant} in [{name}]"

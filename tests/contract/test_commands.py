@@ -96,7 +96,11 @@ def told(document: dict[str, Any]) -> dict[str, Any]:
     if "checks" in document:
         assert all(check.keys() == {"name", "ok", "fact", "next"} for check in document["checks"])
         short["checks"] = {check["name"]: check["ok"] for check in document["checks"]}
-    for step in document.get("steps") or []:
+    acts = [document["push"]] if document.get("push") else []
+    for act in acts:
+        assert re.fullmatch(r"#[0-9a-f]{8}", act["channel"])
+        act["channel"] = "(fingerprint)"
+    for step in [*(document.get("steps") or []), *acts]:
         if "requests" in step:
             assert all(seen.keys() == {"method", "path", "status"} for seen in step["requests"])
             step["requests"] = ["{method} {path} {status}".format(**seen) for seen in step["requests"]]
