@@ -64,10 +64,15 @@ THIRD_PARTIES = {
         "emulator.push.vapid",
     },
     "websocket": {"channels.web_socket"},
+    "winrt": {"channels.wns"},
     "wsproto": {"emulator.push.web_socket"},
     "pytest": {"testing"},
 }
-EXTRAS = {"websocket": "websocket-client", "wsproto": "wsproto"}
+EXTRAS = {
+    "websocket": "websocket-client",
+    "winrt": "winrt-Windows.Networking.PushNotifications",
+    "wsproto": "wsproto",
+}
 """The modules that an extra brings, and their packages."""
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
@@ -147,8 +152,9 @@ def test_third_parties_are_those_that_setup_cfg_declares() -> None:
     read.read(setup, "utf-8")
     declared = {line.split()[0] for line in read["options"]["install_requires"].split("\n") if line}
     assert declared == {"requests", "keyring", "appdirs", "cryptography"}
-    extras = " ".join(read["options.extras_require"][name] for name in ("webpush", "emulator"))
-    assert {word for word in extras.split() if word[0].isalpha()} == set(EXTRAS.values())
+    extras = " ".join(read["options.extras_require"][name] for name in ("webpush", "emulator", "wns"))
+    packages = {word for word in extras.split() if word[0].isalpha() and word != "sys_platform"}
+    assert packages == set(EXTRAS.values())
     for path in MODULES:
         imported = {name.split(".")[0] for name in imports_of(path)} - {"nhagent", "__future__"}
         allowed = {*sys.stdlib_module_names, *declared}

@@ -21,17 +21,19 @@ if TYPE_CHECKING:
     from nhagent.channels.messages import Message
     from nhagent.channels.simple import from_command, from_credential, from_environment, from_file
     from nhagent.channels.webpush import WebPushChannel
+    from nhagent.channels.wns import WnsChannel
 
 __all__ = [
     "Message",
     "WebPushChannel",
+    "WnsChannel",
     "from_command",
     "from_credential",
     "from_environment",
     "from_file",
 ]
 
-_HOMES: Final = {"Message": "messages", "WebPushChannel": "webpush"}
+_HOMES: Final = {"Message": "messages", "WebPushChannel": "webpush", "WnsChannel": "wns"}
 """The modules of the names that are not in ``simple``."""
 
 

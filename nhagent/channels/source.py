@@ -6,21 +6,31 @@ from contextvars import ContextVar
 from time import monotonic
 
 from nhagent.errors import ChannelError, ConfigurationError, NhagentError, is_failure
+from nhagent.logs import Log
 from nhagent.models import BrowserChannel, read_channel
 from nhagent.validation import check_not_async
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from typing import Final, TypeAlias
 
     from nhagent.models import Platform, PushChannel, RawChannel
 
 ChannelSource: TypeAlias = "Callable[[], RawChannel]"
-"""Gives a push channel, or None where the platform has issued none yet."""
+"""Gives a push channel, or None where the platform has issued none yet.
+
+It may have attributes: ``platform``, the only one that it serves; ``expires_at``, when the push channel ends
+that it gave last, an aware datetime or seconds since 1970, before which it is asked again;
+``receive(on_message, stop)``, which hands on what arrives.
+"""
 
 _deadline: Final[ContextVar[float | None]] = ContextVar("deadline of the channel source", default=None)
 
+_warned: Final[list[object]] = []
+"""Sources whose ``expires_at`` was told to be wrong."""
+_log = Log(__name__)
 _looks: Final[ContextVar[bool]] = ContextVar("whether channel sources change nothing", default=False)
 
 
@@ -55,6 +65,32 @@ def file_of(source: object) -> str | None:
     """Give the file that a source reads; None where it reads none."""
     path = getattr(source, "path", None)
     return path if isinstance(path, str) else None
+
+
+def expiry_of(source: object) -> datetime | None:
+    """Give when the push channel ends that a source has given last; None where it does not say.
+
+    Args:
+        source: its attribute ``expires_at`` is an aware datetime, or seconds since 1970, or None.
+    """
+    moment = getattr(source, "expires_at", None)
+    if moment is None:
+        return None
+    from datetime import UTC, datetime
+
+    try:
+        if isinstance(moment, int | float) and not isinstance(moment, bool):
+            return datetime.fromtimestamp(moment, UTC)
+        if isinstance(moment, datetime) and moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    if not any(source is warned for warned in _warned):
+        _warned.append(source)
+        _log.warning(
+            "a channel source's expires_at is no moment: give an aware datetime, or seconds since 1970"
+        )
+    return None
 
 
 def as_source(platform: Platform, given: object, name: str) -> ChannelSource:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from nhagent.commands.toml_table import TomlTable
     from nhagent.models import RawChannel
 
-SOURCES: Final = ("file", "command", "env", "value", "credential", "plugin", "webpush")
-OF_A_PLATFORM: Final = frozenset({"webpush"})
+SOURCES: Final = ("file", "command", "env", "value", "credential", "plugin", "webpush", "wns")
+OF_A_PLATFORM: Final = frozenset({"webpush", "wns"})
 """The sources that are of one platform."""
 CHANNEL: Final = (*SOURCES, "pass_environment")
 WEB_PUSH: Final = ("vapid_public_key", "server", "ca_bundle")
@@ -85,6 +85,11 @@ class ChannelTables:
                 return simple.from_plugin(table.text("plugin"))
             case "webpush":
                 return self._web_push(table.table("webpush", WEB_PUSH))
+            case "wns":
+                from nhagent.channels.wns import WnsChannel
+
+                table.table("wns", ())
+                return WnsChannel()
             case _:
                 return table.channel("value")
 

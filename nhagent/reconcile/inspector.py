@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from os import getpid
 from threading import RLock
 
-from nhagent.channels.source import file_of
+from nhagent.channels.source import expiry_of, file_of
 from nhagent.device.document import Malformed
 from nhagent.device.state import State
 from nhagent.device.store import IDENTITY, STATE
@@ -147,10 +147,19 @@ class Inspector:
 
     def look_at_files(self) -> tuple[object, ...]:
         """Tell what the files look like that channels, and the connection string, come from."""
-        tiles = (self.settings.given.secondary_tiles or {}).values()
-        sources = (self.settings.source, *(tile.channel for tile in tiles))
-        paths = (*map(file_of, sources), *self.session.chain.files)
+        paths = (*map(file_of, self._sources()), *self.session.chain.files)
         return tuple(look_of(path) for path in paths if path is not None)
+
+    def seconds_until_expiry(self) -> float | None:
+        """Give the seconds until the first push channel of a source ends; None where none says."""
+        now = self.settings.clock()
+        moments = [moment for moment in map(expiry_of, self._sources()) if moment is not None]
+        return min([(moment - now).total_seconds() for moment in moments], default=None)
+
+    def _sources(self) -> list[object]:
+        """The sources of the device's own channel and of its tiles, or their channels as they were given."""
+        tiles = (self.settings.given.secondary_tiles or {}).values()
+        return [self.settings.source, *(tile.channel for tile in tiles)]
 
     @property
     def installation_id(self) -> str:

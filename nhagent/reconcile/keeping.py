@@ -66,5 +66,6 @@ def keep(
         interval=lambda: refresh_interval(inspector),
         refresh_first=not settings.refresh_every,
         told=told or (lambda _, __: None),
+        expires=inspector.seconds_until_expiry,
     )
     Endless(work, Time(settings.clock, wait, lived, settings.random), retries).run()

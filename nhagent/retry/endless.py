@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 SOON_SECONDS: Final = 1.0
 """Least time between two attempts in the background."""
+EXPIRY_MARGIN: Final = 0.1
+"""The part of what is left of a push channel's life at whose beginning its source is asked again."""
+MAX_EXPIRY_MARGIN_SECONDS: Final = 86400.0
+"""Longest such part."""
 IDLE_SECONDS: Final = 60.0
 """Least time between two attempts in the background after one that had nothing to send, whatever is due."""
 
@@ -42,6 +46,7 @@ class Work(Value):
         interval: gives the seconds after which a refresh is due by uptime alone, whatever the clock says.
         refresh_first: whether the first attempt is a refresh whatever the age.
         told: is given what each attempt and each look at the hub came to, and the seconds until the next.
+        expires: gives the seconds until a push channel that was given ends, or None.
     """
 
     attempt: Callable[[bool], Report]
@@ -49,6 +54,7 @@ class Work(Value):
     interval: Callable[[], float]
     refresh_first: bool
     told: Callable[[News, float], None]
+    expires: Callable[[], float | None] = lambda: None
 
 
 class Time(Value):
@@ -174,7 +180,7 @@ class Endless:
         Returns:
             Whether somebody poked.
         """
-        ask_at = self._time.lived() + backoff.LONGEST_WAIT_SECONDS
+        ask_at = self._time.lived() + self._seconds_until_asking()
         while True:
             if self._rest(min(max(least, self._left()), ask_at - self._time.lived())):
                 return True
@@ -185,6 +191,14 @@ class Endless:
                 return False
             if self._due is not None and self._time.clock() >= self._due:
                 return False
+
+    def _seconds_until_asking(self) -> float:
+        """Seconds until the channel sources are asked again: before a push channel that they gave ends."""
+        left = self._work.expires()
+        if left is None:
+            return backoff.LONGEST_WAIT_SECONDS
+        before = min(max(left * EXPIRY_MARGIN, IDLE_SECONDS), MAX_EXPIRY_MARGIN_SECONDS)
+        return min(max(left - before, IDLE_SECONDS), backoff.LONGEST_WAIT_SECONDS)
 
     def _left(self) -> float:
         """Seconds until something is due."""

@@ -17,6 +17,7 @@ def test_names_are_there_and_no_others() -> None:
     assert channels.__all__ == [
         "Message",
         "WebPushChannel",
+        "WnsChannel",
         "from_command",
         "from_credential",
         "from_environment",

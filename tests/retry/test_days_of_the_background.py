@@ -254,3 +254,70 @@ def test_channel_sources_are_asked_every_quarter_of_an_hour(device: Device) -> N
     assert max(pauses) <= timedelta(minutes=15)
     assert len(asked) > 90
     assert device.seen() == ["PUT", "GET"], "no request more than without it"
+
+
+NAIVE = datetime.fromisoformat("2026-01-01T00:00:00")
+
+
+class LeasedChannel:
+    """A channel source whose push channel ends, and that gives another when it is asked shortly before."""
+
+    def __init__(self, days: Days, life: float) -> None:
+        self._days, self._life = days, timedelta(seconds=life)
+        self.expires_at: Any = None
+        self.asked: list[datetime] = []
+        self.number = 0
+
+    def __call__(self) -> str:
+        now = self._days.now
+        self.asked.append(now)
+        if self.expires_at is None or self.expires_at - now <= self._life / 5:
+            self.number += 1
+            self.expires_at = now + self._life
+        return f"https://push.example/{self.number}"
+
+
+@pytest.mark.parametrize("life", [300.0, 600.0, 1800.0])
+def test_source_is_asked_again_before_its_channel_ends(device: Device, life: float) -> None:
+    days = Days(device.hub, 4 * 3600)
+    source = LeasedChannel(days, life)
+    ends: list[datetime] = []
+
+    def give() -> str:
+        if source.expires_at is not None:
+            ends.append(source.expires_at)
+        return source()
+
+    class Source:
+        expires_at = property(lambda _: source.expires_at)
+        __call__ = staticmethod(give)
+
+    days.live(device.agent(**PLAIN, channel=Source(), clock=days.clock, sleep=days.sleep))
+    assert source.number >= 4 * 3600 / life
+    assert all(asked <= end for asked, end in zip(source.asked[1:], ends, strict=True))
+
+
+def test_source_whose_channels_end_at_once_is_asked_once_a_minute(device: Device) -> None:
+    days = Days(device.hub, 3600)
+    source = LeasedChannel(days, 1.0)
+    days.live(device.agent(**PLAIN, channel=source, clock=days.clock, sleep=days.sleep))
+    assert 50 <= len(source.asked) <= 65
+
+
+@pytest.mark.parametrize("moment", ["tomorrow", NAIVE, float("nan"), 1e300, True, object()])
+def test_end_of_a_channel_that_is_no_moment_is_told_once_and_has_no_effect(
+    device: Device, moment: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    days = Days(device.hub, 4 * 3600)
+    asked: list[datetime] = []
+
+    class Source:
+        expires_at = moment
+
+        def __call__(self) -> str:
+            asked.append(days.now)
+            return "https://push.example/1"
+
+    days.live(device.agent(**PLAIN, channel=Source(), clock=days.clock, sleep=days.sleep))
+    assert 14 <= len(asked) <= 20
+    assert caplog.text.count("expires_at is no moment") == 1
