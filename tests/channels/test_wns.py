@@ -1,4 +1,4 @@
-"""Channels of Windows: asked for as its API wants, kept while they live, told in words where it gives none."""
+"""Channels of Windows: asked for as its API wants, kept while they live; in words where it gives none."""
 
 from __future__ import annotations
 
