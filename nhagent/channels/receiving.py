@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from threading import Event
 
-    from nhagent.channels.autopush import Connection, Notification
+    from nhagent.channels.autopush import Notification
     from nhagent.channels.encryption import Keys
     from nhagent.channels.messages import Spool
     from nhagent.channels.store import Home
-    from nhagent.channels.subscribing import Subscriber
+    from nhagent.channels.subscribed import Listening, Subscribing
 
 LIFE_SECONDS: Final = 20 * 3600.0
 """Shortest life of a connection: a push service forgets who has not said hello for 60 days."""
@@ -57,7 +57,7 @@ class Receiver:
     """
 
     def __init__(
-        self, subscriber: Subscriber, spool: Spool, home: Home, is_wanted: Callable[[], bool]
+        self, subscriber: Subscribing, spool: Spool, home: Home, is_wanted: Callable[[], bool]
     ) -> None:
         self._subscriber = subscriber
         self._spool = spool
@@ -188,7 +188,7 @@ class Receiver:
         except (Lost, StateError) as error:
             _log.debug("former subscriptions are given back later (%s)", error)
 
-    def _arrived(self, connection: Connection, notification: Notification) -> None:
+    def _arrived(self, connection: Listening, notification: Notification) -> None:
         """Take one message: on disk, then acknowledged. One that has come before is acknowledged again."""
         self._failures, self._was_ended = 0, False
         name = message_id(notification.channel_id, notification.version)

@@ -6,19 +6,15 @@ former subscription stays until the hub has accepted the new one, and is then wr
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
-from threading import RLock
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
-from uuid import uuid4
 
 from nhagent.channels.autopush import Connection, Refused
 from nhagent.channels.dialing import DIAL_SECONDS, Dial
+from nhagent.channels.keeping import Keeper
 from nhagent.channels.losses import Cause, Lost
-from nhagent.channels.store import CHANNEL
-from nhagent.channels.subscription import Subscription, Subscriptions
 from nhagent.channels.web_socket import opened
 from nhagent.errors import ChannelError, ConfigurationError
-from nhagent.interruption import acquired
 from nhagent.logs import Log
 from nhagent.push_channels import BrowserChannel
 
@@ -27,6 +23,7 @@ if TYPE_CHECKING:
 
     from nhagent.channels.pace import Pace
     from nhagent.channels.store import Home
+    from nhagent.channels.subscription import Subscription
 
 CONFLICT: Final = 409
 """The status of a push service that knows a channel id already, as somebody else's."""
@@ -36,11 +33,7 @@ _WITHOUT_KEY: Final = "/wpush/v1/"
 _log = Log(__name__)
 
 
-class Busy(Lost):
-    """Another thread of this process is connected."""
-
-
-class Subscriber:
+class Subscriber(Keeper):
     """A device's way to its push service. Any thread may use it.
 
     Args:
@@ -48,46 +41,13 @@ class Subscriber:
         vapid: the VAPID public key.
         ca_bundle: PEM file of a certificate authority to trust beside the usual ones, or None.
         home: where it belongs.
-
-    Attributes:
-        server: as given.
-        kept: all that is kept, as last read or written.
-        is_new: whether the latest connection has brought a new subscription.
     """
 
     def __init__(self, server: str, vapid: str, ca_bundle: str | None, home: Home) -> None:
-        self.server = server
-        self._vapid = vapid
+        super().__init__(server, vapid, home)
         self._ca_bundle = ca_bundle
-        self._home = home
-        self._lock = RLock()  # of what is kept
-        self._network = RLock()  # one connection of this process at a time
-        self._holding = 0
-        self._held = ExitStack()
         self._dial: Dial | None = None
         self._live: Connection | None = None
-        self.kept = Subscriptions()
-        self.is_new = False
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other processes from the push service, in a ``with`` block; blocks may lie in each other.
-
-        Raises:
-            StateLocked: another process is connected.
-            StateUnwritable: the state folder cannot be used.
-        """
-        with self._lock:
-            if not self._holding:
-                self._held.enter_context(self._home.store.hold())
-            self._holding += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._holding -= 1
-                if not self._holding:
-                    self._held.close()
 
     @contextmanager
     def connected(
@@ -144,18 +104,6 @@ class Subscriber:
             if failure is not None:
                 raise failure
 
-    def accepted(self) -> None:
-        """Write down that the hub has accepted the subscription in use: the former ones are to be dropped."""
-        with self.held(), self._lock:
-            self._read()
-            self._keep(self.kept.former_dropped())
-
-    def unwanted(self) -> None:
-        """Write down that no subscription is wanted any more."""
-        with self.held(), self._lock:
-            self._read()
-            self._keep(self.kept.all_dropped())
-
     def stop(self) -> None:
         """End whatever it waits for, in whichever thread."""
         dial, live = self._dial, self._live
@@ -163,20 +111,6 @@ class Subscriber:
             live.close()
         if dial is not None:
             dial.stop()
-
-    @contextmanager
-    def _alone(self, seconds: float) -> Iterator[None]:
-        """Keep other threads from connecting.
-
-        Raises:
-            Busy: another one is at it for longer.
-        """
-        if not acquired(self._network, seconds):
-            raise Busy(Cause.UNREACHABLE, "another thread is connected")
-        try:
-            yield
-        finally:
-            self._network.release()
 
     @contextmanager
     def _greeted(self, server: str, pace: Pace, seconds: float) -> Iterator[Connection]:
@@ -235,21 +169,6 @@ class Subscriber:
         self._check(endpoint, pending)
         self._keep(self.kept.with_endpoint(endpoint))
 
-    def _prepare(self) -> None:
-        from nhagent.channels.encryption import new_keys
-
-        keys = new_keys()
-        subscription = Subscription(
-            channel_id=str(uuid4()),
-            server=self.server,
-            vapid=self._vapid,
-            p256dh=keys.p256dh,
-            auth=keys.auth,
-            since=self._home.clock().isoformat(),
-        )
-        with self._lock:
-            self.kept = self.kept.with_new(subscription, keys.private)
-
     def _check(self, endpoint: str, pending: Subscription) -> None:
         """Check what the push service gave as an address: senders will send there."""
         try:
@@ -273,24 +192,3 @@ class Subscriber:
                 except Refused as refused:  # it does not know it, or never will
                     _log.info("push service %s: %s to giving a subscription back", server, refused)
                 self._keep(self.kept.without(each.channel_id))
-
-    def _read(self) -> None:
-        """Read what is kept, with its secrets; without these its subscriptions are of no use."""
-        store = self._home.store
-        with self._lock:
-            document = store.load(CHANNEL) or {}
-            secrets = store.secrets_of(document)
-            self.kept = Subscriptions.read(document, secrets)
-            if self.kept.all and secrets is None:
-                _log.warning("the keys of this device's push channel are lost: it gets another one")
-                self.kept = Subscriptions()
-
-    def _keep(self, kept: Subscriptions) -> None:
-        """Take over what is kept from now on, and write it where it is not what was."""
-        with self._lock:
-            before, self.kept = self.kept, kept
-            if kept != before:
-                self._write()
-
-    def _write(self) -> None:
-        self._home.store.save(CHANNEL, self.kept.to_document(), self.kept.to_secrets())
