@@ -63,11 +63,14 @@ THIRD_PARTIES = {
         "emulator.push.service",
         "emulator.push.vapid",
     },
+    "jeepney": {"channels.session_bus"},
     "websocket": {"channels.web_socket"},
     "winrt": {"channels.wns"},
     "wsproto": {"emulator.push.web_socket"},
     "pytest": {"testing"},
 }
+BROUGHT = {"jeepney"}
+"""What keyring brings on Linux; whoever has none is told."""
 EXTRAS = {
     "websocket": "websocket-client",
     "winrt": "winrt-Windows.Networking.PushNotifications",
@@ -160,7 +163,7 @@ def test_third_parties_are_those_that_setup_cfg_declares() -> None:
         allowed = {*sys.stdlib_module_names, *declared}
         if name_of(path) == "testing":
             allowed.add("pytest")
-        allowed |= {module for module in EXTRAS if name_of(path) in THIRD_PARTIES[module]}
+        allowed |= {module for module in (*EXTRAS, *BROUGHT) if name_of(path) in THIRD_PARTIES[module]}
         assert imported <= allowed, name_of(path)
         assert not any(name.startswith("requests.packages") for name in imports_of(path)), name_of(path)
 

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
     from nhagent.channels.messages import Message
     from nhagent.channels.simple import from_command, from_credential, from_environment, from_file
+    from nhagent.channels.unifiedpush import UnifiedPushChannel
     from nhagent.channels.webpush import WebPushChannel
     from nhagent.channels.wns import WnsChannel
 
 __all__ = [
     "Message",
+    "UnifiedPushChannel",
     "WebPushChannel",
     "WnsChannel",
     "from_command",
@@ -33,7 +35,12 @@ __all__ = [
     "from_file",
 ]
 
-_HOMES: Final = {"Message": "messages", "WebPushChannel": "webpush", "WnsChannel": "wns"}
+_HOMES: Final = {
+    "Message": "messages",
+    "UnifiedPushChannel": "unifiedpush",
+    "WebPushChannel": "webpush",
+    "WnsChannel": "wns",
+}
 """The modules of the names that are not in ``simple``."""
 
 

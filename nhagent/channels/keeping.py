@@ -35,13 +35,14 @@ class Keeper:
 
     Attributes:
         server: as given.
+        vapid: as given.
         kept: all that is kept, as last read or written.
         is_new: whether the latest connection has brought a new subscription.
     """
 
     def __init__(self, server: str, vapid: str, home: Home) -> None:
         self.server = server
-        self._vapid = vapid
+        self.vapid = vapid
         self._home = home
         self._lock = RLock()  # of what is kept
         self._network = RLock()  # one connection of this process at a time
@@ -103,7 +104,7 @@ class Keeper:
         subscription = Subscription(
             channel_id=str(uuid4()),
             server=self.server,
-            vapid=self._vapid,
+            vapid=self.vapid,
             p256dh=keys.p256dh,
             auth=keys.auth,
             since=self._home.clock().isoformat(),

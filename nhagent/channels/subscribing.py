@@ -70,7 +70,7 @@ class Subscriber(Keeper):
         with self._alone(patience), self.held():
             self._read()
             with self._greeted(self.server, pace, seconds) as connection:
-                former = self.kept.current_for(self.server, self._vapid)
+                former = self.kept.current_for(self.server, self.vapid)
                 if former is None:
                     self._subscribe(connection)
                 self.is_new = former is None
@@ -150,14 +150,14 @@ class Subscriber(Keeper):
     def _subscribe(self, connection: Connection) -> None:
         """Ask for a subscription: its id and keys are on disk before, its address right after."""
         pending = self.kept.pending
-        if pending is None or not pending.is_for(self.server, self._vapid):
+        if pending is None or not pending.is_for(self.server, self.vapid):
             self._prepare()
         with self._lock:
             self._write()
             pending = self.kept.pending
         assert pending is not None
         try:
-            endpoint = connection.register(pending.channel_id, self._vapid)
+            endpoint = connection.register(pending.channel_id, self.vapid)
         except Refused as refused:
             if refused.status == CONFLICT:  # another time under another id
                 self._keep(self.kept.changed(pending=None))

@@ -17,11 +17,16 @@ if TYPE_CHECKING:
     from nhagent.commands.toml_table import TomlTable
     from nhagent.models import RawChannel
 
-SOURCES: Final = ("file", "command", "env", "value", "credential", "plugin", "webpush", "wns")
-OF_A_PLATFORM: Final = frozenset({"webpush", "wns"})
-"""The sources that are of one platform."""
+SOURCES: Final = ("file", "command", "env", "value", "credential", "plugin", "webpush", "unifiedpush", "wns")
 CHANNEL: Final = (*SOURCES, "pass_environment")
 WEB_PUSH: Final = ("vapid_public_key", "server", "ca_bundle")
+UNIFIED_PUSH: Final = ("vapid_public_key", "service")
+OF_A_PLATFORM: Final[dict[str, tuple[str, ...]]] = {
+    "webpush": WEB_PUSH,
+    "unifiedpush": UNIFIED_PUSH,
+    "wns": (),
+}
+"""The sources that are of one platform, and the keys of their tables."""
 RECEIVE: Final = ("command", "timeout", "pass_environment")
 TIMEOUT: Final = "30s"
 """How long a command that takes a message may run by default."""
@@ -71,7 +76,10 @@ class ChannelTables:
                 f"{table.name}.pass_environment: there is no command beside it",
                 "remove it: it names what a command gets",
             )
-        match given[0]:
+        kind = given[0]
+        if kind in OF_A_PLATFORM:
+            return self._own(kind, table.table(kind, OF_A_PLATFORM[kind]))
+        match kind:
             case "file":
                 return simple.from_file(str(self.path_in(table, "file")))
             case "command":
@@ -83,13 +91,6 @@ class ChannelTables:
             case "plugin":
                 self._check_trust(table, None)
                 return simple.from_plugin(table.text("plugin"))
-            case "webpush":
-                return self._web_push(table.table("webpush", WEB_PUSH))
-            case "wns":
-                from nhagent.channels.wns import WnsChannel
-
-                table.table("wns", ())
-                return WnsChannel()
             case _:
                 return table.channel("value")
 
@@ -103,7 +104,7 @@ class ChannelTables:
         if getattr(source, "receive", None) is None:
             raise ConfigurationError(
                 f"{table.name}: nothing arrives on this channel here",
-                "remove it, or take a channel of nhagent's own: webpush",
+                "remove it, or take a channel of nhagent's own: webpush, unifiedpush",
             )
         from nhagent.commands.durations import read_duration
 
@@ -117,18 +118,21 @@ class ChannelTables:
             raise error.at(table.name) from None
         return ReceiveCommand(tuple(command), seconds, variables)
 
-    def _web_push(self, table: TomlTable) -> Callable[[], RawChannel]:
+    def _own(self, kind: str, table: TomlTable) -> Callable[[], RawChannel]:
+        """Make a source that obtains a push channel by itself."""
+        from nhagent import channels
         from nhagent.channels.push_settings import MOZILLA
-        from nhagent.channels.webpush import WebPushChannel
 
         try:
-            return WebPushChannel(
-                table.text("vapid_public_key"),
-                server=table.text("server", MOZILLA),
-                ca_bundle=self.path_in(table, "ca_bundle"),
-            )
+            if kind == "wns":
+                return channels.WnsChannel()
+            key = table.text("vapid_public_key")
+            if kind == "unifiedpush":
+                return channels.UnifiedPushChannel(key, table.text("service"))
+            server, ca_bundle = table.text("server", MOZILLA), self.path_in(table, "ca_bundle")
+            return channels.WebPushChannel(key, server=server, ca_bundle=ca_bundle)
         except ConfigurationError as error:
-            raise error.at(table.name) from None
+            raise error if table.name in error.fact else error.at(table.name) from None
 
     def _command(self, table: TomlTable) -> list[str]:
         """Read a command, whose program is a path where it has a slash, else found in $PATH."""

@@ -9,7 +9,14 @@ from __future__ import annotations
 import os
 
 from nhagent import validation
-from nhagent.commands.channel_tables import CHANNEL, OF_A_PLATFORM, RECEIVE, WEB_PUSH, ChannelTables
+from nhagent.commands.channel_tables import (
+    CHANNEL,
+    OF_A_PLATFORM,
+    RECEIVE,
+    UNIFIED_PUSH,
+    WEB_PUSH,
+    ChannelTables,
+)
 from nhagent.commands.toml_table import TomlTable, read_toml
 from nhagent.device import paths
 from nhagent.errors import ConfigurationError
@@ -46,6 +53,7 @@ _TABLES: Final = {
     "device": _DEVICE,
     "channel": CHANNEL,
     "channel.webpush": WEB_PUSH,
+    "channel.unifiedpush": UNIFIED_PUSH,
     "receive": RECEIVE,
     "refresh": _REFRESH,
     "templates.NAME": _TEMPLATE,
@@ -123,7 +131,7 @@ class ConfigurationFile:
     @staticmethod
     def _platform(top: TomlTable, device: TomlTable) -> str | None:
         """Read the platform; None where the channel's source has its own."""
-        own = not OF_A_PLATFORM.isdisjoint(top.table("channel", CHANNEL, {}).given)
+        own = any(key in OF_A_PLATFORM for key in top.table("channel", CHANNEL, {}).given)
         return None if own and "platform" not in device.given else device.text("platform")
 
     def channel_files(self) -> Iterator[tuple[str | None, str]]:

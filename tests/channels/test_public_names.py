@@ -16,6 +16,7 @@ from nhagent.errors import ChannelError, ConfigurationError
 def test_names_are_there_and_no_others() -> None:
     assert channels.__all__ == [
         "Message",
+        "UnifiedPushChannel",
         "WebPushChannel",
         "WnsChannel",
         "from_command",
