@@ -7,6 +7,7 @@ gets one. It receives what is sent there, and gives back what nobody needs any m
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
@@ -105,6 +106,7 @@ class SubscribedChannel(ABC):
         self._has_agent = False
         self._subscriber: Subscribing | None = None
         self._receiver: Receiver | None = None
+        self._opening = RLock()
         self._is_wanted = True
         self._has_leftovers = False
 
@@ -262,9 +264,10 @@ class SubscribedChannel(ABC):
         return Pace(self._belongs().lived, None)
 
     def _opened(self) -> Subscribing:
-        if self._subscriber is None:
-            self._subscriber = self._made(self._belongs())
-        return self._subscriber
+        with self._opening:  # two ways to one push service would keep each other from it
+            if self._subscriber is None:
+                self._subscriber = self._made(self._belongs())
+            return self._subscriber
 
     @abstractmethod
     def _made(self, home: Home) -> Subscribing:
@@ -284,6 +287,10 @@ class SubscribedChannel(ABC):
         Raises:
             ConfigurationError: it has no agent, and was given neither app nor state_dir.
         """
+        with self._opening:
+            return self._home_or_own()
+
+    def _home_or_own(self) -> Home:
         if self._home is None:
             if self._app is None and self._state_dir is None:
                 raise ConfigurationError(

@@ -90,8 +90,10 @@ class Subscriber(Keeper):
         live = self._live
         if live is not None:
             self._drop(live, self.server)
-            return
-        with self._alone(seconds), self.held():
+            if not any(each.is_dropped for each in self.kept.leftovers):
+                return
+        # What another push service knows must wait where a thread is connected to this one.
+        with self._alone(seconds if live is None else 0.0), self.held():
             self._read()
             self._keep(self.kept.without_old(self._home.clock()))
             failure: Lost | None = None

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from threading import Barrier, Thread
 from typing import Any
 
 import pytest
@@ -287,3 +288,32 @@ except Exception as error:
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("StateLocked")
     assert "another process of this app is connected to the push service" in done.stdout
+
+
+def test_threads_that_begin_at_once_share_one_way_to_the_push_service(headless: HeadlessDevice) -> None:
+    channel = headless.channel(app="sensor", state_dir=headless.folder)
+    together = Barrier(8)
+    found: list[object] = []
+
+    def open_it() -> None:
+        together.wait()
+        found.append(channel._opened())
+
+    threads = [Thread(target=open_it) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, found))) == 1
+
+
+def test_device_that_goes_to_another_push_service_gives_back_what_the_former_knows(
+    headless: HeadlessDevice,
+) -> None:
+    headless.agent().start()
+    with Emulator() as another:
+        moved = headless.channel(server=another.push, vapid_public_key=another.vapid_public_key)
+        headless.agent(channel=moved).start()
+        assert headless.held["pushChannel"]["endpoint"].startswith(another.endpoint)
+        assert len(another.push_service.state()) == 1
+        assert headless.subscriptions == []
