@@ -1,7 +1,8 @@
 """A Linux desktop app that is reached through the desktop's UnifiedPush distributor.
 
-The distributor (KDE's, or another) has the connection to a push service; apps share it over the session bus. The
-app's name on the bus is its own; the hub's owner gives the VAPID public key (``nhagent vapid`` makes a pair).
+The distributor (KDE's, or another) has the connection to a push service; apps share it over the session bus.
+The app has a name of its own on the bus. The hub's owner gives the VAPID public key; ``nhagent vapid`` makes
+the pair.
 
     HUB=my-hub VAPID_PUBLIC_KEY=B… NHAGENT_CONNECTION_STRING=… python desktop_push.py
 """

@@ -1,15 +1,14 @@
-"""EXPERIMENTAL: a push channel of Firebase Cloud Messaging (FCM) for a Linux program, and what arrives on it.
+"""EXPERIMENTAL: a Firebase (FCM) token for a Linux program, and what is sent to it.
 
-It may break any day. FCM has no client for Linux; the package firebase-messaging was written by watching Chrome,
-and tells Google that it is one. Its last release is of 2025 and reports of its faults are open, some of which
-are made up for below. Google is moving from such tokens to Firebase Installation IDs. Nothing here was tried
-against Google's services. Prefer raspberry_pi.py, which needs none of this.
+It may stop working any day. It rests on firebase-messaging, which speaks Google's protocols by reverse
+engineering and has had no release since May 2025; Google is moving from such tokens to installation ids. It
+was tried against fakes of Google's services alone. On Linux the channel to take is raspberry_pi.py's; this is
+for who must be sent to through Firebase.
 
     pip install nhagent[examples]
-    HUB=my-hub NHAGENT_CONNECTION_STRING=… FCM_PROJECT_ID=… FCM_APP_ID=… FCM_API_KEY=… FCM_SENDER_ID=… \
-        python fcm_channel.py
+    HUB=my-hub PROJECT_ID=… APP_ID=… API_KEY=… SENDER_ID=… NHAGENT_CONNECTION_STRING=… python fcm_channel.py
 
-The four are those of a web app in the Firebase console. What FCM gives is kept in $FCM_FILE, which only its
+The four are those of a web app in the Firebase console. What Google gives is kept in a file that only its
 owner may read: whoever has a copy is this device. Google and the hub can read every message.
 """
 
@@ -39,24 +38,19 @@ from nhagent import Agent, Platform
 from nhagent.channels import Message
 from nhagent.errors import ChannelError, ConfigurationError
 
-FIRST_PAUSE_SECONDS = 1.0
-"""The pause after a first failure. It doubles with each further one."""
-LONGEST_PAUSE_SECONDS = 1800.0
-HEALTHY_SECONDS = 60.0
-"""A connection that lasted so long was no failure."""
-REGISTER_SECONDS = 60.0
-"""How long Google may take to check in and register."""
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 1800.0
+"""The pause after a failure, before jitter. It doubles with each further one."""
+HEALTHY_SECONDS = REGISTER_SECONDS = 60.0
+"""A connection that lasted so long was no failure; Google may take so long to register."""
 CHECK_IN_SECONDS = 86400.0
 """How often Google is told that this client is still there."""
 SILENCE_SECONDS = 120.0
 """A connection on which nothing came for so long is dead: both sides send a heartbeat every 20 s."""
-LOOK_SECONDS = 0.5
-STOP_SECONDS = 10.0
+LOOK_SECONDS, STOP_SECONDS = 0.5, 10.0
 MAX_REFUSALS = 3
-"""After so many consecutive refused logins the credentials are given up, and a token is asked for again."""
-MAX_MESSAGES = 100
-"""How many messages may wait for the app; further ones stay with FCM."""
-MAX_SEEN = 256
+"""After so many consecutive refused logins another token is asked for."""
+MAX_MESSAGES, MAX_SEEN = 100, 256
+"""How many messages may wait for the app, further ones stay with FCM; and how many ids are remembered."""
 MAX_FAILURES = 5
 """How often a message is handed on in vain before it is dropped."""
 MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -71,87 +65,79 @@ class Memory:
     """
 
     def __init__(self, path: Path, project_id: str) -> None:
-        self._path, self._project_id = path, project_id
+        self._path = path
         self._changed = Condition()
-        document = self._read()
-        credentials = document.get("credentials")
-        self.credentials: dict[str, Any] | None = credentials if self._is_usable(credentials) else None
-        self.seen: list[str] = document.get("seen", [])
-        self._waiting: list[dict[str, Any]] = document.get("waiting", [])
+        self._document: dict[str, Any] = {"credentials": None, "seen": [], "waiting": []} | self._read()
+        if self.token is None or self._document["credentials"]["config"]["project_id"] != project_id:
+            self._document["credentials"] = None
+
+    @property
+    def credentials(self) -> dict[str, Any] | None:
+        return self._document["credentials"]  # type: ignore[no-any-return]
 
     @property
     def token(self) -> str | None:
         return _token_of(self.credentials)
 
     @property
+    def seen(self) -> list[str]:
+        return list(self._document["seen"])
+
+    @property
     def is_full(self) -> bool:
-        return len(self._waiting) >= MAX_MESSAGES
+        return len(self._document["waiting"]) >= MAX_MESSAGES
 
     def keep_credentials(self, credentials: dict[str, Any] | None) -> None:
         """Keep what FCM gave. The library hands on a registration that failed as if it were one."""
         if credentials is not None and _token_of(credentials) is None:
             raise ConnectionError("FCM gave no token")
         with self._changed:
-            self.credentials = credentials
-            self._write()
+            self._write(credentials=credentials)
 
     def add(self, name: str, data: bytes) -> None:
         with self._changed:
-            if name in self.seen:
-                return
-            waiting = {"id": name, "data": b64encode(data).decode(), "failures": 0}
-            before = list(self._waiting), list(self.seen)
-            self._waiting, self.seen = [*self._waiting, waiting], [*self.seen, name][-MAX_SEEN:]
-            try:
-                self._write()
-            except OSError:
-                self._waiting, self.seen = before
-                raise
-            self._changed.notify_all()
+            if self.is_full:
+                raise BufferError("too many messages wait for the app")
+            if name not in self._document["seen"]:
+                waiting = [*self._document["waiting"], [name, b64encode(data).decode()]]
+                self._write(waiting=waiting, seen=[*self._document["seen"], name][-MAX_SEEN:])
+                self._changed.notify_all()
 
     def first(self, seconds: float) -> Message | None:
         """Give the message whose turn it is; wait some seconds for one."""
         with self._changed:
-            if not self._waiting:
+            if not self._document["waiting"]:
                 self._changed.wait(seconds)
-            if not self._waiting:
-                return None
-            name = blake2b(self._waiting[0]["id"].encode(), digest_size=16).hexdigest()
-            return Message(name, b64decode(self._waiting[0]["data"]))
+            for name, data in self._document["waiting"][:1]:
+                return Message(blake2b(name.encode(), digest_size=16).hexdigest(), b64decode(data))
+            return None
 
     def done(self) -> None:
         """Strike out the message that `first` gave."""
         with self._changed:
-            del self._waiting[0]
-            self._write()
-
-    def failed(self) -> int:
-        """Count that it was handed on in vain; give how often it was."""
-        with self._changed:
-            self._waiting[0]["failures"] += 1
-            self._write()
-            return int(self._waiting[0]["failures"])
-
-    def _is_usable(self, credentials: Any) -> bool:
-        return _token_of(credentials) is not None and credentials["config"]["project_id"] == self._project_id
+            waiting = self._document["waiting"][1:]
+            try:
+                self._write(waiting=waiting)
+            except OSError as error:
+                log.warning("%s; a message that is done may come again after a restart", error)
+                self._document["waiting"] = waiting
 
     def _read(self) -> dict[str, Any]:
         try:
             with self._path.open("rb") as file:
-                document = json.loads(file.read(MAX_FILE_BYTES))
+                return dict(json.loads(file.read(MAX_FILE_BYTES)))
         except FileNotFoundError:
             return {}
-        except ValueError:
-            document = None
-        if isinstance(document, dict):
-            return document
-        aside = self._path.with_name(f"{self._path.name}.unreadable")
-        log.error("%s cannot be read; it is now %s", self._path, aside.name)
-        self._path.replace(aside)
-        return {}
+        except (TypeError, ValueError):  # corrupt is not absent: it is kept for whoever wants to look
+            aside = self._path.with_name(f"{self._path.name}.unreadable")
+            log.error("%s cannot be read; it is now %s", self._path, aside.name)  # noqa: TRY400
+            self._path.replace(aside)
+            return {}
 
-    def _write(self) -> None:
-        document = {"credentials": self.credentials, "seen": self.seen, "waiting": self._waiting}
+    def _write(self, **changes: Any) -> None:
+        """Write the whole, durably and for the owner alone; then it holds."""
+        document = self._document | changes
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, new = tempfile.mkstemp(dir=self._path.parent, prefix=f"{self._path.name}.")  # mode 0600
         try:
             with os.fdopen(descriptor, "w") as file:
@@ -161,6 +147,7 @@ class Memory:
             Path(new).replace(self._path)
         finally:
             Path(new).unlink(missing_ok=True)
+        self._document = document
 
 
 def _token_of(credentials: Any) -> str | None:
@@ -185,7 +172,7 @@ class Listener(FcmPushClient):
             project,
             memory.credentials,
             memory.keep_credentials,
-            received_persistent_ids=list(memory.seen),
+            received_persistent_ids=memory.seen,
             config=once,
             http_client_session=session,
         )
@@ -194,14 +181,11 @@ class Listener(FcmPushClient):
 
     @property
     def is_refused(self) -> bool:
-        """Whether FCM has refused the login."""
         return bool(self.sequential_error_counters.get(ErrorType.LOGIN))
 
     def _arrived(self, notification: dict[str, Any], name: str, _: object) -> None:
         body = notification.get("message")  # what is no JSON object, the library puts there
         try:
-            if self._memory.is_full:
-                raise BufferError("too many messages wait for the app")  # noqa: TRY301
             self._memory.add(name, body if isinstance(body, bytes) else json.dumps(notification).encode())
         except Exception as fault:
             self._fault = fault  # the library swallows what a callback raises, and acknowledges the message
@@ -218,27 +202,25 @@ class Listener(FcmPushClient):
 
 
 class Supervision:
-    """Keeps a connection to FCM, in a thread of its own: makes it again, with a growing pause, when it ends."""
+    """Keeps a connection to FCM, in a thread of its own. When it ends it is made again, ever more slowly."""
 
-    def __init__(self, memory: Memory, project: FcmRegisterConfig, on_token: Callable[[], object]) -> None:
-        self._memory, self._project, self._on_token = memory, project, on_token
+    def __init__(
+        self, memory: Memory, project: FcmRegisterConfig, silence: float, on_token: Callable[[], object]
+    ) -> None:
+        self._memory, self._project, self._silence, self._on_token = memory, project, silence, on_token
         self._checked_in_at: float | None = None
         self._refusals = 0
         self._task: asyncio.Task[Any] | None = None
         self._has_begun = Event()
-        self._thread = Thread(target=self._work, name="fcm", daemon=True)
-        self._thread.start()
-
-    @property
-    def is_alive(self) -> bool:
-        return self._thread.is_alive()
+        self.thread = Thread(target=self._work, name="fcm", daemon=True)
+        self.thread.start()
 
     def stop(self) -> None:
         self._has_begun.wait(STOP_SECONDS)
         with suppress(RuntimeError):  # it has ended
             if self._task is not None:
                 self._task.get_loop().call_soon_threadsafe(self._task.cancel)
-        self._thread.join(STOP_SECONDS)
+        self.thread.join(STOP_SECONDS)
 
     def _work(self) -> None:
         with suppress(asyncio.CancelledError):
@@ -249,7 +231,7 @@ class Supervision:
         self._has_begun.set()
         failures = 0
         while True:
-            while self._memory.is_full:
+            while self._memory.is_full:  # noqa: ASYNC110 - another thread makes room
                 await asyncio.sleep(LOOK_SECONDS)
             began = monotonic()
             try:
@@ -257,16 +239,15 @@ class Supervision:
             except Exception as error:  # noqa: BLE001 - the library raises whatever it meets
                 failures = 0 if monotonic() - began >= HEALTHY_SECONDS else failures + 1
                 pause = min(FIRST_PAUSE_SECONDS * 2 ** min(failures - 1, 16), LONGEST_PAUSE_SECONDS)
-                pause *= random.uniform(0.5, 1.5)
-                log.warning("%s; tried again in %.1f s", error or type(error).__name__, pause)
+                pause *= random.uniform(0.5, 1.5)  # noqa: S311 - it spreads requests, and guards nothing
+                log.warning("%s; tried again in %.1f s", str(error) or type(error).__name__, pause)
                 await asyncio.sleep(pause)
 
     async def _connection(self) -> None:
         """Check in, and register where that is needed; then listen until the connection ends."""
         async with ClientSession() as session:
             listener = Listener(self._memory, self._project, session)
-            if self._memory.token is None or self._is_check_in_due():
-                await self._check_in(listener)
+            await self._check_in(listener)
         await listener.start()
         try:
             await self._until_it_ends(listener)
@@ -277,11 +258,11 @@ class Supervision:
             await asyncio.wait(listener.tasks, timeout=STOP_SECONDS)
             self._count_refusal(listener)
 
-    def _is_check_in_due(self) -> bool:
-        return self._checked_in_at is None or monotonic() - self._checked_in_at >= CHECK_IN_SECONDS
-
     async def _check_in(self, listener: Listener) -> None:
         former = self._memory.token
+        is_fresh = self._checked_in_at is not None and monotonic() - self._checked_in_at < CHECK_IN_SECONDS
+        if former is not None and is_fresh:
+            return
         async with asyncio.timeout(REGISTER_SECONDS):
             token = await listener.checkin_or_register()
         self._checked_in_at = monotonic()
@@ -295,19 +276,16 @@ class Supervision:
                 listener.tasks, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
             if ended:
-                raise ConnectionError(
-                    "FCM refuses the login" if listener.is_refused else "FCM's listener died"
-                )
+                raise ConnectionError("FCM refuses us" if listener.is_refused else "FCM's listener died")
             if listener.last_message_time != heard:
                 heard, heard_at = listener.last_message_time, monotonic()
-            elif monotonic() - heard_at > SILENCE_SECONDS:
+            elif monotonic() - heard_at > self._silence:
                 raise TimeoutError("FCM is silent")
 
     def _count_refusal(self, listener: Listener) -> None:
-        if not listener.is_refused:
-            self._refusals = 0
-            return
-        self._refusals, self._checked_in_at = self._refusals + 1, None
+        self._refusals = self._refusals + 1 if listener.is_refused else 0
+        if listener.is_refused:
+            self._checked_in_at = None
         if self._refusals >= MAX_REFUSALS:
             log.warning("FCM has refused %d logins: another token is asked for", self._refusals)
             self._refusals = 0
@@ -320,6 +298,7 @@ class FcmChannel:
     Args:
         project: the Firebase project's web app.
         path: the file that it keeps; delete it for another token.
+        silence: seconds after which a connection is dead on which nothing came, no answer to a login either.
 
     Attributes:
         on_token: called when there is a token that the hub does not know: give it ``agent.poke``.
@@ -327,8 +306,8 @@ class FcmChannel:
 
     platform = Platform.FCMV1
 
-    def __init__(self, project: FcmRegisterConfig, path: Path) -> None:
-        self._project = project
+    def __init__(self, project: FcmRegisterConfig, path: Path, silence: float = SILENCE_SECONDS) -> None:
+        self._project, self._silence = project, silence
         self._memory = Memory(path, project.project_id)
         self._receiving = Lock()
         self.on_token: Callable[[], object] = lambda: None
@@ -344,10 +323,10 @@ class FcmChannel:
         """Hand on what arrives, in this thread, until ``stop`` is set. Blocks."""
         if not self._receiving.acquire(blocking=False):
             raise ConfigurationError("fcm: receives already", "receive in one thread")
-        supervision = Supervision(self._memory, self._project, lambda: self.on_token())
+        supervision = Supervision(self._memory, self._project, self._silence, lambda: self.on_token())
         try:
             while stop is None or not stop.is_set():
-                if not supervision.is_alive:
+                if not supervision.thread.is_alive():
                     raise ChannelError("fcm: the supervision has ended", "receive again")
                 if (message := self._memory.first(LOOK_SECONDS)) is not None:
                     self._hand(message, on_message, stop or Event())
@@ -356,13 +335,14 @@ class FcmChannel:
             self._receiving.release()
 
     def _hand(self, message: Message, on_message: Callable[[Message], object], stop: Event) -> None:
-        try:
-            on_message(message)
-        except Exception as error:  # noqa: BLE001 - the app's
-            if (failures := self._memory.failed()) < MAX_FAILURES:
-                stop.wait(failures)
-                return
-            log.warning("a message is dropped: it failed %d times (%s)", failures, type(error).__name__)
+        for failures in range(1, MAX_FAILURES + 1):
+            try:
+                on_message(message)
+                break
+            except Exception as error:  # noqa: BLE001 - the app's
+                log.warning("the app failed %d times at a message (%s)", failures, type(error).__name__)
+            if stop.wait(failures if failures < MAX_FAILURES else 0):
+                return  # it comes again
         self._memory.done()
 
 
@@ -373,10 +353,15 @@ def act(message: Message) -> None:
 
 def main() -> None:
     logging.basicConfig()
-    names = ("FCM_PROJECT_ID", "FCM_APP_ID", "FCM_API_KEY", "FCM_SENDER_ID")
-    project = FcmRegisterConfig(*(os.environ[name] for name in names))
-    channel = FcmChannel(project, Path(os.environ.get("FCM_FILE", "fcm-channel.json")))
-    agent = Agent(app="fcm-device", hub=os.environ["HUB"], channel=channel, tags=["attic"])
+    project = FcmRegisterConfig(
+        project_id=os.environ["PROJECT_ID"],
+        app_id=os.environ["APP_ID"],
+        api_key=os.environ["API_KEY"],
+        messaging_sender_id=os.environ["SENDER_ID"],
+    )
+    folder = Path(os.environ.get("NHAGENT_STATE_DIR", Path.home() / ".local/share/nhagent"))
+    channel = FcmChannel(project, folder / "fcm-credentials.json")
+    agent = Agent(app="fcm-example", hub=os.environ["HUB"], channel=channel, tags=["linux"])
     channel.on_token = agent.poke
     agent.receive(act)  # registers, keeps the registration fresh, and stays
 

@@ -117,6 +117,7 @@ class Distributor(Peer):
     def __init__(self, address: str, name: str = NAME) -> None:
         self.fails: str | None = None
         self.tells_address = True
+        self.program = CONNECTOR
         self.number = 0
         self.known: dict[str, Subscription] = {}
         self.registered: list[str] = []
@@ -146,7 +147,7 @@ class Distributor(Peer):
     def tell(self, token: str) -> Any:
         """Tell the address of a subscription."""
         given = {"token": ("s", token), "endpoint": ("s", self.known[token].endpoint)}
-        return self.call(CONNECTOR, "NewEndpoint", "a{sv}", (given,))
+        return self.call(self.program, "NewEndpoint", "a{sv}", (given,))
 
     def move(self, token: str, endpoint: str) -> None:
         """Give a subscription another address."""
@@ -156,16 +157,16 @@ class Distributor(Peer):
     def end(self, token: str) -> Any:
         """End a subscription."""
         self.known.pop(token, None)
-        return self.call(CONNECTOR, "Unregistered", "a{sv}", ({"token": ("s", token)},))
+        return self.call(self.program, "Unregistered", "a{sv}", ({"token": ("s", token)},))
 
     def send(self, token: str, content: bytes, name: str = "") -> Any:
-        return send_as(self, token, content, name)
+        return send_as(self, token, content, name, self.program)
 
 
-def send_as(peer: Peer, token: str, content: bytes, name: str = "") -> Any:
+def send_as(peer: Peer, token: str, content: bytes, name: str = "", program: Any = CONNECTOR) -> Any:
     """Call the program with a message."""
     given = {"token": ("s", token), "message": ("ay", content), "id": ("s", name)}
-    return peer.call(CONNECTOR, "Message", "a{sv}", (given,))
+    return peer.call(program, "Message", "a{sv}", (given,))
 
 
 @dataclass

@@ -14,9 +14,13 @@ if sys.platform == "win32":
 pytest.importorskip("jeepney", reason="jeepney is not installed")
 pytest.importorskip("http_ece", reason="http_ece is not installed")
 
+import os
+import subprocess
 import tempfile
 from contextlib import contextmanager
 from threading import Event, Thread
+
+import jeepney
 
 from nhagent import Agent, Outcome
 from nhagent.channels import Message, UnifiedPushChannel
@@ -267,6 +271,36 @@ def test_another_key_makes_another_subscription_and_the_old_one_is_given_back(
     assert distributor.known[second].vapid == OTHER
     assert desktop.agent(OTHER).unregister().outcome is Outcome.DISABLED
     assert distributor.known == {}
+
+
+def test_example_of_a_desktop_app_is_registered_and_reached(
+    notification_hub: Emulator, distributor: Distributor, tmp_path: Path
+) -> None:
+    example = Path(__file__).parents[3] / "examples" / "desktop_push.py"
+    environment = {
+        **os.environ,
+        "HUB": notification_hub.hub,
+        "VAPID_PUBLIC_KEY": PUBLIC,
+        "NHAGENT_CONNECTION_STRING": notification_hub.listen,
+        "NHAGENT_STATE_DIR": str(tmp_path / "state"),
+    }
+    address = jeepney.DBusAddress(
+        "/org/unifiedpush/Connector", "com.example.Weather", "org.unifiedpush.Connector2"
+    )
+    distributor.program = address
+    given = [sys.executable, "-W", "error", str(example)]
+    with subprocess.Popen(given, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline().startswith("registered: installation ")
+            assert happens(lambda: len(distributor.registered) == 2)
+            [token] = distributor.known
+            [held] = notification_hub.contents()["installations"]
+            sender = Encrypting(held["pushChannel"]["p256dh"], held["pushChannel"]["auth"])
+            distributor.send(token, sender.encrypted("rain"))
+            assert process.stdout.readline() == "received: 'rain'\n"
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(
