@@ -71,8 +71,11 @@ class Running:
         self._log = log
         self._input: IO[str] = process.stdin
         self._lines: SimpleQueue[str] = SimpleQueue()
-        output = process.stdout
-        Thread(target=lambda: [self._lines.put(line) for line in output], daemon=True).start()
+        Thread(target=self._read, args=[process.stdout], daemon=True).start()
+
+    def _read(self, output: IO[str]) -> None:
+        for line in output:
+            self._lines.put(line)
 
     @property
     def log(self) -> str:
@@ -162,6 +165,8 @@ def test_restart_keeps_the_token_and_repeats_nothing(
         assert happens(lambda: held_token(notification_hub) == google.token)
         google.push({"data": "first"}, "m-1")
         assert example.content() == {"data": "first"}
+        [path] = tmp_path.rglob("fcm-credentials.json")
+        assert happens(lambda: json.loads(path.read_text())["waiting"] == [])
         assert happens(lambda: "m-1" in google.acknowledged)
     del google.asked[:]
     writes = len(notification_hub.log())
