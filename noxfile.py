@@ -56,7 +56,7 @@ def bench(session: nox.Session) -> None:
         old.unlink()
     session.run("python", "-m", "tests.wheel", str(folder), silent=True)
     [wheel] = folder.glob("nhagent-*.whl")
-    session.install("--compile", str(wheel))
+    session.install("--compile", f"{wheel}[webpush]")
     # pip takes a wheel of a version that is there for installed already.
     session.install("--compile", "--force-reinstall", "--no-deps", str(wheel))
     session.run("python", "-m", "tests.benchmarks", "--python", f"{session.bin}/python", *session.posargs)

@@ -49,6 +49,16 @@ channel = { value = "handle" }
 name = "h"
 """
 
+WEB_PUSH = """
+app = "a"
+device = {{ tags = [] }}
+channel = {{ webpush = {{ vapid_public_key = "{key}", server = "{server}", ca_bundle = "{ca}" }} }}
+receive = {{ command = ["true"] }}
+[hub]
+name = "h"
+ca_bundle = "{ca}"
+"""
+
 FIRST = """
 import sys, tempfile, uuid
 from nhagent import Agent
@@ -187,6 +197,38 @@ def resident(process: subprocess.Popen[bytes]) -> float:
     return int(line.split()[1]) / 1024
 
 
+def receiving(python: str) -> None:
+    """Memory of the daemon with a Web Push connection open, against the same."""
+    idle = subprocess.Popen([python, "-P", "-c", "import requests, time; time.sleep(60)"])
+    with Emulator("h", tls=True) as hub, tempfile.TemporaryDirectory() as folder:
+        config = os.path.join(folder, "config.toml")
+        with open(config, "w") as file:
+            file.write(WEB_PUSH.format(key=hub.vapid_public_key, server=hub.push, ca=hub.ca))
+        os.environ |= {"NHAGENT_CONNECTION_STRING": hub.listen, "NHAGENT_STATE_DIR": folder}
+        for what in ("just registered", "registered long ago", "after a message"):
+            command = [python, "-P", "-m", "nhagent", "run", "--config", config]
+            process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            try:
+                for _ in range(100):  # a busy machine takes longer
+                    time.sleep(0.3)
+                    if any(user["connected"] for user in hub.push_service.state().values()):
+                        break
+                time.sleep(3)
+                if what == "after a message":
+                    [held] = hub.contents()["installations"]
+                    assert hub.send_push(held["installationId"], "hello").status == 201
+                    time.sleep(1)
+                    assert hub.push_service.log()[-1]["messageType"] == "ack"
+                used, bare = resident(process), resident(idle)
+            finally:
+                process.kill()
+                process.wait()
+            name = f"connection open, {what}"
+            print(f"{name:<38}{used:6.1f} MB {used / bare:6.2f} x import requests")
+    idle.terminate()
+    idle.wait()
+
+
 def daemon(python: str) -> None:
     """Memory of the daemon at rest, against a process that imported requests and does nothing."""
     idle = subprocess.Popen([python, "-P", "-c", "import requests, time; time.sleep(60)"])
@@ -270,7 +312,7 @@ def run(python: str) -> None:
     """Run every benchmark with an interpreter."""
     asked = [python, "-P", "-c", "import nhagent; print(nhagent.__file__)"]
     print(f"measured: {subprocess.check_output(asked, text=True).strip()}\n")
-    benchmarks: list[Callable[[str], None]] = [starts, first_starts, daemon, emulator]
+    benchmarks: list[Callable[[str], None]] = [starts, first_starts, daemon, receiving, emulator]
     for benchmark in benchmarks:
         print((benchmark.__doc__ or "").splitlines()[0])
         benchmark(python)

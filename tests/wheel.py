@@ -35,12 +35,12 @@ def build(folder: Path) -> Path:
 
 
 def environment(folder: Path) -> str:
-    """Make a virtual environment with the wheel and what it depends on, and give its interpreter."""
+    """Make a virtual environment with the wheel and what it and Web Push depend on; give its interpreter."""
     wheel = build(folder)
     place = folder / "environment"
     venv.create(place, with_pip=True)
     python = str(place / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
-    _pip(python, "install", "--compile", str(wheel))
+    _pip(python, "install", "--compile", f"{wheel}[webpush]")
     return python
 
 

@@ -6,7 +6,6 @@ limit on what a proxy says.
 
 from __future__ import annotations
 
-import http.client
 import os
 import socket
 import ssl
@@ -67,7 +66,7 @@ class Dial:
                     return plain
                 self._socket = context.wrap_socket(plain, server_hostname=self._host)
                 return self._socket
-        except (OSError, http.client.HTTPException) as error:
+        except OSError as error:
             why = self._why(error)
             self.stop()
             raise Lost(Cause.UNREACHABLE, why) from None
@@ -112,6 +111,8 @@ class Dial:
 
     def _through_proxy(self) -> socket.socket:
         """Ask the proxy of the environment for a tunnel."""
+        import http.client  # it takes 2 MB, and few devices have a proxy
+
         assert self._proxy is not None
         parts = urlsplit(self._proxy if "//" in self._proxy else f"//{self._proxy}")
         if not parts.hostname or parts.scheme not in {"", "http"}:
@@ -127,7 +128,10 @@ class Dial:
         connection.set_tunnel(self._host, self._port, headers)
         tunnel = self._connected(parts.hostname, parts.port or 80)
         connection.sock = tunnel
-        connection._tunnel()  # type: ignore[attr-defined]  # noqa: SLF001 - what its connect() does next
+        try:
+            connection._tunnel()  # type: ignore[attr-defined]  # noqa: SLF001 - what its connect() does next
+        except http.client.HTTPException as error:
+            raise OSError(f"the proxy's answer is none ({type(error).__name__})") from None
         connection.sock = None
         return tunnel
 
@@ -137,15 +141,14 @@ class Dial:
             raise TimeoutError("it took too long")
         return left
 
-    def _why(self, error: Exception) -> str:
+    def _why(self, error: OSError) -> str:
         way = f"{self._host}:{self._port}" + (" through a proxy" if self._proxy else "")
         if self.is_stopped:
             return f"{way}: no answer in time"
         if isinstance(error, ssl.SSLCertVerificationError):
             return f"{way}: its certificate is not trusted ({error.verify_message})"
-        reason = None
-        if isinstance(error, OSError):  # one without a number has words of ours, or of a proxy
-            reason = error.strerror or in_one_line(str(error))[:MAX_REASON_CHARACTERS]
+        # One without a number has words of ours, or of a proxy.
+        reason = error.strerror or in_one_line(str(error))[:MAX_REASON_CHARACTERS]
         return f"{way}: {reason or type(error).__name__}"
 
 

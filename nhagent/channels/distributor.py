@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from nhagent.channels.autopush import Notification
 from nhagent.channels.keeping import Keeper
 from nhagent.channels.losses import Cause, Lost
-from nhagent.channels.session_bus import BUS, Incoming, Refusal, SessionBus
+from nhagent.channels.session_bus import BUS, Incoming, Refusal, SessionBus, values_in
 from nhagent.errors import ChannelError, ConfigurationError
 from nhagent.logs import Log
 from nhagent.push_channels import BrowserChannel
@@ -229,7 +229,7 @@ class DistributorConnection:
             ) from None
         if sender != self._owner:
             raise Lost(Cause.ENDED, "somebody else has answered in the place of the distributor")
-        self._check(_values(body))
+        self._check(values_in(body))
         until = self._pace.lived() + seconds
         while subscriber.kept.current_for(subscriber.server, subscriber.vapid) is None:
             if self._pace.lived() > until:
@@ -259,7 +259,7 @@ class DistributorConnection:
         """Answer the call that brought a message."""
         call = self._calls.pop(notification.version, None)
         if call is not None:
-            told = _values(call.body).get("id")
+            told = values_in(call.body).get("id")
             self._bus.answer(call, {"id": ("s", told)} if isinstance(told, str) else {})
 
     def discard(self, channel_id: str) -> None:
@@ -285,7 +285,7 @@ class DistributorConnection:
             )
             self._bus.refuse(incoming, _DENIED, "only the distributor may call this")
         else:
-            self._take_call(incoming, _values(incoming.body))
+            self._take_call(incoming, values_in(incoming.body))
 
     def _take_call(self, incoming: Incoming, given: Mapping[str, Any]) -> None:
         token = given.get("token")
@@ -343,11 +343,3 @@ def found_distributor(bus: SessionBus) -> str:
     if not names:
         raise Lost(Cause.UNREACHABLE, "there is no UnifiedPush distributor on the session bus")
     return names[0]
-
-
-def _values(body: tuple[Any, ...]) -> dict[str, Any]:
-    """Give the values of a mapping of variants; what is none holds nothing."""
-    given = body[0] if body else {}
-    if not isinstance(given, dict):
-        return {}
-    return {str(name): item[1] for name, item in given.items() if isinstance(item, tuple) and len(item) == 2}  # noqa: PLR2004

@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -187,7 +187,9 @@ def _known(key: str) -> bytes:
 
 
 def _point_of(public: ec.EllipticCurvePublicKey) -> bytes:
-    return public.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+    """Write a point without compression, by hand: the library's module for it takes 2 MB."""
+    numbers = public.public_numbers()
+    return b"\x04" + b"".join(number.to_bytes(PRIVATE_BYTES, "big") for number in (numbers.x, numbers.y))
 
 
 def _derived(material: bytes, salt: bytes, info: bytes, length: int) -> bytes:

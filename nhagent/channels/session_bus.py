@@ -28,6 +28,8 @@ MAX_WAITING: Final = 256
 BUS: Final = "org.freedesktop.DBus"
 _BUS_PATH: Final = "/org/freedesktop/DBus"
 _DO_NOT_QUEUE: Final = 4
+_VARIANT: Final = 2
+"""A variant is its signature and its value."""
 _OWNED: Final = frozenset({1, 4})
 """What a bus answers where the name is ours: from now on, or already."""
 
@@ -231,3 +233,15 @@ class SessionBus:
             raise Lost(Cause.UNREACHABLE, "the session bus is gone")
         parser.add_data(data, [])
         return parser.get_next_message()
+
+
+def values_in(body: tuple[Any, ...]) -> dict[str, Any]:
+    """Give the values of a mapping of variants, the first thing in a body; what is none holds nothing."""
+    given = body[0] if body else {}
+    if not isinstance(given, dict):
+        return {}
+    return {
+        str(name): item[1]
+        for name, item in given.items()
+        if isinstance(item, tuple) and len(item) == _VARIANT
+    }

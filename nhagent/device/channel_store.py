@@ -23,7 +23,7 @@ from nhagent.device.document import (
     take_fields,
     to_content,
 )
-from nhagent.device.key_ring import kept_in_keyring, remove_from_keyring, store_in_keyring
+from nhagent.device.key_ring import kept_in_keyring, may_be_there, remove_from_keyring, store_in_keyring
 from nhagent.device.machine import Fingerprint
 from nhagent.device.store import CHANNEL, Store
 from nhagent.errors import CredentialError, KeyringLocked, StateLocked, StateUnwritable
@@ -198,6 +198,8 @@ class DeviceChannelStore:
 
     def _kept_in_key_ring(self, secrets: Mapping[str, Any]) -> bool:
         """Store secrets in a key ring; False where there is none that keeps anything."""
+        if not may_be_there():
+            return False
         try:
             store_in_keyring(
                 self._app, self._hub, json.dumps(secrets), seconds=self._key_ring_seconds, purpose=PURPOSE

@@ -14,7 +14,8 @@ from time import monotonic
 
 from nhagent.device.credential_sources import SYSTEMD_CREDENTIAL, FoundCredential
 from nhagent.device.key_ring_calls import as_credential_error, attempt, called, in_short, name_of, still_hangs
-from nhagent.errors import CredentialError, KeyringLocked
+from nhagent.device.paths import vault_key_file
+from nhagent.errors import ConfigurationError, CredentialError, KeyringLocked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -209,6 +210,24 @@ def _not_removed(failures: Mapping[str, CredentialError], removed: list[str]) ->
     return type(first)(
         first.fact, f"{first.hint}; {gone}what {' and '.join(failures)} may hold of it remains"
     )
+
+
+def may_be_there(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether there may be a key ring here; looking for one takes keyring, and that 24 MB.
+
+    On Linux there is none without a session bus, a vault's key, or a backend that somebody has chosen.
+    """
+    if sys.platform != "linux" or environ.get("DBUS_SESSION_BUS_ADDRESS"):
+        return True
+    if environ.get("PYTHON_KEYRING_BACKEND") or "keyring" in sys.modules:
+        return True
+    home = environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    if os.path.exists(os.path.join(home, "python_keyring", "keyringrc.cfg")):
+        return True
+    try:
+        return os.path.exists(vault_key_file(environ))
+    except ConfigurationError:
+        return False
 
 
 def hide_key_ring() -> Callable[[], None]:
