@@ -35,6 +35,7 @@ ENDPOINT_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 30.0
 """Longest wait for something to arrive, after which time is looked at again."""
 MAX_MESSAGE_BYTES: Final = 4096
+MAX_UNANSWERED: Final = 256
 MAX_TEXT: Final = 2048
 _DENIED: Final = "org.freedesktop.DBus.Error.AccessDenied"
 _UNKNOWN: Final = "org.freedesktop.DBus.Error.UnknownMethod"
@@ -306,16 +307,18 @@ class DistributorConnection:
             self._bus.refuse(incoming, _UNKNOWN, "there is no such method")
 
     def _take_message(self, incoming: Incoming, token: str, given: Mapping[str, Any]) -> None:
-        content, told = given.get("message"), given.get("id")
+        content = given.get("message")
         if isinstance(content, list):
             content = bytes(content)
         if not isinstance(content, bytes) or len(content) > MAX_MESSAGE_BYTES:
             self._bus.answer(incoming, {})
             return
-        # The id may be missing; the same content is never encrypted to the same bytes twice.
-        version = told if isinstance(told, str) and told else blake2b(content, digest_size=16).hexdigest()
+        # The id may be missing, or another message's; no content is encrypted to the same bytes twice.
+        version = blake2b(content, digest_size=16).hexdigest()
         data = urlsafe_b64encode(content).decode()
         self._calls[version] = incoming
+        if len(self._calls) > MAX_UNANSWERED:  # the app has no room: whoever waited for these has given up
+            del self._calls[next(iter(self._calls))]
         self._early.append(Notification(token, version, data, {"encoding": "aes128gcm"}))
 
     def _take_signal(self, incoming: Incoming) -> None:

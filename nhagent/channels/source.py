@@ -73,17 +73,17 @@ def expiry_of(source: object) -> datetime | None:
     Args:
         source: its attribute ``expires_at`` is an aware datetime, or seconds since 1970, or None.
     """
-    moment = getattr(source, "expires_at", None)
-    if moment is None:
-        return None
     from datetime import UTC, datetime
 
     try:
+        moment = getattr(source, "expires_at", None)
+        if moment is None:
+            return None
         if isinstance(moment, int | float) and not isinstance(moment, bool):
             return datetime.fromtimestamp(moment, UTC)
         if isinstance(moment, datetime) and moment.tzinfo is not None:
             return moment.astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
+    except Exception:  # noqa: BLE001, S110 - a property of the app's own, or a zone, may raise anything
         pass
     if not any(source is warned for warned in _warned):
         _warned.append(source)

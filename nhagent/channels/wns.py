@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from nhagent import validation
 from nhagent.errors import ChannelError
+from nhagent.logs import Log
 from nhagent.push_channels import Platform
 
 if TYPE_CHECKING:
@@ -23,14 +24,31 @@ LEAST_SECONDS: Final = 2.0
 """The least time for Windows, however little a start has left."""
 RENEWED: Final = 0.1
 """Windows is asked for another channel when this part of a channel's life is left, or less."""
+_UNREACHABLE: Final = "cannot reach its push service"
 PASSING: Final = {
-    0x880403E8: "the notification platform is not ready yet",
-    0x880403E9: "the notification platform is not connected",
-    0x880403FE: "the notification platform was started again",
+    0x880403E8: "is not connected to its push service",
+    0x880403E9: "is connecting to its push service again",
+    0x880403FE: "has trouble with its push service",
+    0x803E0101: "did not complete the request",
+    0x803E0103: "is at work on another request of this app",
+    0x803E0105: "has no notification platform at the moment",
+    0x803E011A: "cannot sign in to its push service",
+    0x803E011B: "has no push service at the moment",
+    # The network's own: no answer in time, no such name, no connection, connection lost, no route.
+    **dict.fromkeys((0x800705B4, 0x80072EE2, 0x80072EE7, 0x80072EFD, 0x80072EFE, 0x80072EFF), _UNREACHABLE),
+    **dict.fromkeys((0x80072AF9, 0x80072750, 0x80072751, 0x8007274C), _UNREACHABLE),
 }
-"""What Windows says where trying again in some minutes helps, by its number."""
+"""What is so where trying again in some minutes helps, by Windows' number."""
+TO_CHANGE: Final = {
+    0x803E0109: ("has turned cloud notifications off", "turn notifications on in its settings or policies"),
+    0x803E0110: ("finds no cloud notifications in the app's manifest", "declare them there"),
+    0x803E0113: ("finds no access to the Internet in the app's manifest", "declare internetClient there"),
+}
+"""What is so, and what to do, where somebody must do something."""
 NO_IDENTITY: Final = frozenset({0x80073D54, 0x80070490})
 """What Windows says to a program that belongs to no package."""
+
+_log = Log(__name__)
 
 
 class PushChannel(Protocol):
@@ -65,6 +83,7 @@ class WnsChannel:
     Args:
         tile_id: the secondary tile whose channel it is; None: the app's own.
         manager: gives winrt's manager; for tests.
+        clock: gives the time, aware; for tests.
 
     Attributes:
         expires_at: when the channel ends that it gave last, aware; None before.
@@ -75,11 +94,18 @@ class WnsChannel:
 
     platform: Final = Platform.WNS
 
-    def __init__(self, tile_id: str | None = None, *, manager: Callable[[], Manager] | None = None) -> None:
+    def __init__(
+        self,
+        tile_id: str | None = None,
+        *,
+        manager: Callable[[], Manager] | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         if tile_id is not None:
             validation.check_name("tile_id", tile_id)
         self._tile_id = tile_id
         self._manager = manager or _manager_of_windows
+        self._clock = clock
         self._uri: str | None = None
         self._renewed_from = datetime.min.replace(tzinfo=UTC)
         self.expires_at: datetime | None = None
@@ -87,18 +113,26 @@ class WnsChannel:
     def __call__(self) -> str:
         """Give the channel; Windows is asked where there is none yet, or it nears its end.
 
+        A failure that may pass is told only where there is no channel that still lives.
+
         Raises:
             ChannelError: Windows gives none.
         """
         from nhagent.channels.source import is_only_looking, seconds_left
 
-        now = datetime.now(UTC)
+        now = self._clock()
         if self._uri is not None and (now < self._renewed_from or is_only_looking()):
             return self._uri
         if is_only_looking():
             raise ChannelError("wns: Windows was not asked yet", "the next start asks it", pending=True)
         left = seconds_left()
-        channel = self._asked(SECONDS if left is None else max(LEAST_SECONDS, left))
+        try:
+            channel = self._asked(SECONDS if left is None else max(LEAST_SECONDS, left))
+        except ChannelError as error:
+            if not error.pending or self._uri is None or self.expires_at is None or now >= self.expires_at:
+                raise
+            _log.info("%s; the former channel holds until %s", error, self.expires_at)
+            return self._uri
         expires_at = channel.expiration_time.astimezone(UTC)
         self._uri, self.expires_at = channel.uri, expires_at
         self._renewed_from = expires_at - (expires_at - now) * RENEWED
@@ -157,8 +191,13 @@ def _as_channel_error(error: BaseException, seconds: float) -> ChannelError:
     number = (getattr(error, "winerror", None) or error.errno or 0) & 0xFFFFFFFF
     if number in PASSING:
         return ChannelError(
-            f"wns: {PASSING[number]} (0x{number:08X})", "it is asked again in some minutes", pending=True
+            f"wns: Windows {PASSING[number]} (0x{number:08X})",
+            "it is asked again in some minutes",
+            pending=True,
         )
+    if number in TO_CHANGE:
+        fact, hint = TO_CHANGE[number]
+        return ChannelError(f"wns: Windows {fact} (0x{number:08X})", hint)
     if number in NO_IDENTITY:
         return ChannelError(
             f"wns: this program belongs to no package (0x{number:08X})",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from nhagent import AsyncAgent, ConnectionString, Report, SecondaryTile, channels
 from nhagent.errors import ConfigurationError, NhagentError, Unauthorized
 from tests.device_under_test import TOAST, Device
+from tests.retry.days import Days
 
 from .device import async_agent, happens_here, played, threads_of_nhagent
 
@@ -224,6 +225,32 @@ def test_background_registers_follows_and_ends_at_once(device: Device) -> None:
 
     played(play)
     assert device.held()[0]["pushChannel"] == "https://push.example/2"
+
+
+def test_source_that_runs_in_the_loop_is_asked_again_before_its_channel_ends(device: Device) -> None:
+    days = Days(device.hub, 3600)
+
+    class Source:
+        expires_at: datetime | None = None
+        number = 0
+
+        async def __call__(self) -> str:
+            if self.expires_at is None or self.expires_at - days.now <= timedelta(seconds=60):
+                assert self.expires_at is None or days.now <= self.expires_at
+                self.expires_at = days.now + timedelta(seconds=300)
+                self.number += 1
+            return f"https://push.example/{self.number}"
+
+    async def play() -> int:
+        source = Source()
+        given = async_agent(device, channel=source, clock=days.clock, sleep=days.sleep)
+        async with given as agent, agent.keep_fresh():
+            assert await happens_here(days.ended.is_set)
+            days.let_go()
+        return source.number
+
+    assert played(play) >= 3600 / 300
+    assert device.held()[0]["pushChannel"] != "https://push.example/1"
 
 
 def test_settings_are_checked_when_it_is_entered(device: Device) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,6 +37,7 @@ class Windows:
     life: timedelta = timedelta(days=30)
     fails: BaseException | None = None
     hangs: bool = False
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     asked: list[str] = field(default_factory=list)
 
     def create_push_notification_channel_for_application_async(self) -> Awaitable[Given]:
@@ -51,7 +52,7 @@ class Windows:
             await asyncio.sleep(600)
         if self.fails is not None:
             raise self.fails
-        return Given(f"{URI}{what}{len(self.asked)}", datetime.now(UTC) + self.life)
+        return Given(f"{URI}{what}{len(self.asked)}", self.clock() + self.life)
 
 
 def hresult(number: int) -> OSError:
@@ -90,12 +91,42 @@ def test_channel_is_asked_for_again_when_it_nears_its_end() -> None:
     assert short() != short()
 
 
+def test_channel_that_still_lives_is_given_while_windows_is_offline() -> None:
+    now = [datetime(2026, 1, 1, tzinfo=UTC)]
+    windows = Windows(clock=lambda: now[0])
+    source = WnsChannel(manager=lambda: windows, clock=lambda: now[0])
+    assert source() == f"{URI}app1"
+    now[0] += timedelta(days=26)
+    assert source() == f"{URI}app1"
+    assert windows.asked == ["app"]
+    now[0] += timedelta(days=1)  # a tenth of its life is left
+    windows.fails = hresult(0x80072EE7)
+    assert source() == f"{URI}app1"
+    assert windows.asked == ["app"] * 2
+    windows.fails = hresult(0x803E0109)  # somebody must act, which must not be hidden
+    with pytest.raises(ChannelError, match="turned cloud notifications off"):
+        source()
+    windows.fails = hresult(0x80072EE7)
+    now[0] += timedelta(days=3)
+    with pytest.raises(ChannelError, match="cannot reach its push service") as caught:
+        source()
+    assert caught.value.pending
+    windows.fails = None
+    assert source() == f"{URI}app5"
+    assert source.expires_at == now[0] + timedelta(days=30)
+
+
 @pytest.mark.parametrize(
     ("error", "words", "pending"),
     [
-        (hresult(0x880403E8), "not ready yet (0x880403E8)", True),
-        (hresult(0x880403E9), "not connected (0x880403E9)", True),
-        (hresult(0x880403FE), "was started again (0x880403FE)", True),
+        (hresult(0x880403E8), "is not connected to its push service (0x880403E8)", True),
+        (hresult(0x880403E9), "is connecting to its push service again (0x880403E9)", True),
+        (hresult(0x880403FE), "has trouble with its push service (0x880403FE)", True),
+        (hresult(0x803E0103), "is at work on another request of this app (0x803E0103)", True),
+        (hresult(0x80072EE7), "cannot reach its push service (0x80072EE7)", True),
+        (hresult(0x8007274C), "cannot reach its push service (0x8007274C)", True),
+        (hresult(0x803E0109), "has turned cloud notifications off (0x803E0109)", False),
+        (hresult(0x803E0110), "finds no cloud notifications in the app's manifest (0x803E0110)", False),
         (hresult(0x80073D54), "belongs to no package (0x80073D54)", False),
         (hresult(0x80070005), "gave no channel (0x80070005)", False),
         (OSError("no number"), "gave no channel (0x00000000)", False),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nhagent import Report, SecondaryTile
-from nhagent.errors import NhagentError, Unauthorized
+from nhagent.errors import ChannelError, NhagentError, Unauthorized
 from nhagent.retry import backoff
 from tests.device_under_test import PLAIN, TOAST, Device
 from tests.events import happens
@@ -321,3 +321,70 @@ def test_end_of_a_channel_that_is_no_moment_is_told_once_and_has_no_effect(
     days.live(device.agent(**PLAIN, channel=Source(), clock=days.clock, sleep=days.sleep))
     assert 14 <= len(asked) <= 20
     assert caplog.text.count("expires_at is no moment") == 1
+
+
+def test_end_of_a_channel_that_a_source_fails_to_tell_is_no_fault_of_the_background(
+    device: Device, caplog: pytest.LogCaptureFixture
+) -> None:
+    days = Days(device.hub, 4 * 3600)
+    asked: list[datetime] = []
+
+    class Source:
+        @property
+        def expires_at(self) -> datetime:
+            raise LookupError("not known")
+
+        def __call__(self) -> str:
+            asked.append(days.now)
+            return "https://push.example/1"
+
+    days.live(device.agent(**PLAIN, channel=Source(), clock=days.clock, sleep=days.sleep))
+    assert 14 <= len(asked) <= 20
+    assert caplog.text.count("expires_at is no moment") == 1
+    assert "a fault" not in caplog.text
+
+
+def test_source_of_a_tile_is_asked_again_before_its_channel_ends(device: Device) -> None:
+    days = Days(device.hub, 2 * 3600)
+    source = LeasedChannel(days, 300.0)
+    ends: list[datetime] = []
+
+    class Source:
+        expires_at = property(lambda _: source.expires_at.timestamp())  # the seconds since 1970
+
+        def __call__(self) -> str:
+            if source.expires_at is not None:
+                ends.append(source.expires_at)
+            return source()
+
+    tiles = {"weather": SecondaryTile(channel=Source(), templates={"w": TOAST})}
+    device.channel = "https://push.example/app"
+    days.live(device.agent(templates={}, secondary_tiles=tiles, clock=days.clock, sleep=days.sleep))
+    assert source.number >= 2 * 3600 / 300
+    assert all(asked <= end for asked, end in zip(source.asked[1:], ends, strict=True))
+    [held] = device.held()
+    assert held["secondaryTiles"]["weather"]["pushChannel"] == f"https://push.example/{source.number}"
+
+
+@pytest.mark.parametrize("is_pending", [True, False])
+def test_source_that_fails_when_its_channel_ends_is_asked_once_a_minute_at_most(
+    device: Device, is_pending: bool
+) -> None:
+    days = Days(device.hub, 3600)
+    asked: list[datetime] = []
+
+    class Source:
+        expires_at: datetime | None = None
+
+        def __call__(self) -> str:
+            asked.append(days.now)
+            if self.expires_at is not None:
+                raise ChannelError("channel: offline", "wait", pending=is_pending)
+            self.expires_at = days.now + timedelta(seconds=300)
+            return "https://push.example/1"
+
+    days.live(device.agent(**PLAIN, channel=Source(), clock=days.clock, sleep=days.sleep))
+    pauses = [after - before for before, after in pairwise(asked)]
+    assert len(pauses) > 5
+    assert min(pauses) >= timedelta(seconds=59)
+    assert device.seen() == ["PUT", "GET"]

@@ -140,8 +140,10 @@ def test_message_of_the_distributor_is_decrypted_handed_on_and_answered_with_its
         assert distributor.send(token, sender.encrypted("without an id")) == {"id": ("s", "")}
         again = sender.encrypted("twice")
         assert distributor.send(token, again, "m-2") == distributor.send(token, again, "m-2")
-        assert happens(lambda: len(desktop.received) == 3)
-    assert desktop.received == ["hello ☂", "without an id", "twice"]
+        other = sender.encrypted("with an id that another had")
+        assert distributor.send(token, other, "m-2") == {"id": ("s", "m-2")}
+        assert happens(lambda: len(desktop.received) == 4)
+    assert desktop.received == ["hello ☂", "without an id", "twice", "with an id that another had"]
 
 
 def test_stranger_on_the_bus_is_refused_whatever_he_calls(
