@@ -63,8 +63,13 @@ class ChannelTables:
         path = table.text(key, None)
         return None if path is None else self._whole(path, table.path(key))
 
-    def source(self, table: TomlTable) -> RawChannel | Callable[[], RawChannel]:
-        """Read the one source that is given."""
+    def source(self, table: TomlTable, tile_id: str | None = None) -> RawChannel | Callable[[], RawChannel]:
+        """Read the one source that is given.
+
+        Args:
+            table: the table ``channel``.
+            tile_id: the secondary tile whose channel it is; None: the device's own.
+        """
         given = [key for key in table.given if key in SOURCES]
         if len(given) != 1:
             said = " and ".join(given) or "nothing"
@@ -78,7 +83,11 @@ class ChannelTables:
             )
         kind = given[0]
         if kind in OF_A_PLATFORM:
-            return self._own(kind, table.table(kind, OF_A_PLATFORM[kind]))
+            if tile_id is not None and kind != "wns":
+                raise ConfigurationError(
+                    f"{table.path(kind)}: a tile has no such channel", "take another source for the tile"
+                )
+            return self._own(kind, table.table(kind, OF_A_PLATFORM[kind]), tile_id)
         match kind:
             case "file":
                 return simple.from_file(str(self.path_in(table, "file")))
@@ -118,14 +127,14 @@ class ChannelTables:
             raise error.at(table.name) from None
         return ReceiveCommand(tuple(command), seconds, variables)
 
-    def _own(self, kind: str, table: TomlTable) -> Callable[[], RawChannel]:
+    def _own(self, kind: str, table: TomlTable, tile_id: str | None) -> Callable[[], RawChannel]:
         """Make a source that obtains a push channel by itself."""
         from nhagent import channels
         from nhagent.channels.push_settings import MOZILLA
 
         try:
             if kind == "wns":
-                return channels.WnsChannel()
+                return channels.WnsChannel(tile_id)
             key = table.text("vapid_public_key")
             if kind == "unifiedpush":
                 return channels.UnifiedPushChannel(key, table.text("service"))

@@ -112,7 +112,7 @@ class ConfigurationFile:
             "channel": self._channels.source(top.table("channel", CHANNEL)),
             "templates": _templates(top),
             "secondary_tiles": {
-                tile_id: self._tile(tile) for tile_id, tile in top.tables("tiles", _TILE).items()
+                tile_id: self._tile(tile_id, tile) for tile_id, tile in top.tables("tiles", _TILE).items()
             },
             "refresh_every": _duration(refresh, "every", "1d"),
             "startup_spread": _duration(refresh, "startup_spread", "0s"),
@@ -147,8 +147,8 @@ class ConfigurationFile:
             if path is not None:
                 yield tile_id, path
 
-    def _tile(self, table: TomlTable) -> SecondaryTile:
-        channel = self._channels.source(table.table("channel", CHANNEL))
+    def _tile(self, tile_id: str, table: TomlTable) -> SecondaryTile:
+        channel = self._channels.source(table.table("channel", CHANNEL), tile_id)
         if not isinstance(channel, str) and not callable(channel):
             raise ConfigurationError(
                 f"{table.name}.channel.value: is a table", "give the push channel as text"

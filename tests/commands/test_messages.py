@@ -18,6 +18,7 @@ import pytest
 from nhagent.channels.encryption import new_pair
 from nhagent.commands.cli import main
 from nhagent.commands.config import read_agent
+from nhagent.commands.setup import read_setup
 from nhagent.emulator import Emulator
 from nhagent.errors import ConfigurationError
 from tests.events import HANG_SECONDS, happens
@@ -312,3 +313,22 @@ def test_configuration_that_cannot_be_meant_is_refused(
     with pytest.raises(ConfigurationError) as caught:
         read_agent(path)
     assert words in str(caught.value)
+
+
+def test_channels_of_windows_are_those_of_the_app_and_of_each_tile(
+    write_config: Callable[[str], str],
+) -> None:
+    text = 'app = "a"\n[hub]\nname = "h"\n[device]\ntags = []\n[channel]\nwns = {}\n'
+    text += "[tiles.weather]\nchannel = { wns = {} }\n"
+    setup = read_setup(write_config(text))
+    assert setup.platform == "wns"
+    assert [getattr(source, "_tile_id", "none") for source in setup.sources.values()] == [None, "weather"]
+
+
+def test_tile_with_a_channel_of_another_platform_is_refused(write_config: Callable[[str], str]) -> None:
+    text = 'app = "a"\n[hub]\nname = "h"\n[device]\nplatform = "wns"\n[channel]\nvalue = "https://push.example/1"\n'
+    text += f"[tiles.weather.channel]\n{WEB_PUSH}\n"
+    with pytest.raises(
+        ConfigurationError, match=r"tiles\.weather\.channel\.webpush: a tile has no such channel"
+    ):
+        read_agent(write_config(text))
