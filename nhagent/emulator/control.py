@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from nhagent.emulator.callers import is_labelled_as_json, refusal_of
 from nhagent.emulator.clock import Clock
@@ -21,9 +21,12 @@ from nhagent.emulator.push.face import subscription_in
 from nhagent.emulator.push.front import PushFront
 from nhagent.emulator.rest.address import segments, within_hub
 
+if TYPE_CHECKING:
+    from nhagent.emulator.push.service import PushService
+
 PREFIX = "/_emulator"
-_CLOSE_CODES = range(1000, 5000)
-"""Of a WebSocket."""
+_LONGEST_SECONDS = 86400
+"""Longest time that the push service can be told to wait."""
 _REFUSALS = range(300, 600)
 """HTTP statuses with which a connection can be refused."""
 
@@ -110,7 +113,7 @@ class Control:
         installation, body, ttl = given.get("installation"), given.get("body"), given.get("ttl", 3600)
         if not isinstance(installation, str) or not isinstance(body, str) or not _is_whole(ttl):
             raise _Failed(400, "'installation' is an id, 'body' is text, 'ttl' a number of seconds.")
-        if self._push is None:
+        if self._push is None or not self._push.is_used:
             raise _Failed(404, "There is no push service.")
         try:
             subscription = subscription_in(self._present_hub().installations, installation)
@@ -123,13 +126,15 @@ class Control:
             raise _Failed(502, f"The push service does not answer: {error}") from error
         return {"status": posted.status, "answer": posted.body}
 
-    def _control_push(self, request: Request, rest: list[str]) -> Json:
+    def _control_push(self, request: Request, rest: list[str]) -> Any:
         """Look into the push service, or make it go wrong."""
         assert self._push is not None
         service = self._push.service
         match request.method, rest:
             case "GET", []:
-                return {"users": service.state(), "posts": service.posts}
+                return self._push.held()
+            case "GET", ["log"]:
+                return service.log()
             case "POST", ["drop"]:
                 given = _object(request) if request.body else {}
                 _refuse_others(given, "uaid")
@@ -138,9 +143,12 @@ class Control:
                 given = _object(request) if request.body else {}
                 _refuse_others(given, "uaid", "code")
                 code = given.get("code", 1001)
-                if code is not None and not (_is_whole(code) and code in _CLOSE_CODES):
+                if code is not None and not _is_whole(code):
                     raise _Failed(400, "'code' is a close code, or null for none.")
-                service.close(code, _text_or_none(given, "uaid"))
+                try:
+                    service.close(code, _text_or_none(given, "uaid"))
+                except ValueError as error:
+                    raise _Failed(400, str(error)) from error
             case "POST", ["refuse"]:
                 given = _object(request)
                 _refuse_others(given, "status")
@@ -148,6 +156,8 @@ class Control:
                 if status is not None and not (_is_whole(status) and status in _REFUSALS):
                     raise _Failed(400, "'status' is an HTTP status from 300 on, or null.")
                 service.refuses = status
+            case "POST", ["behave"]:
+                _behave(service, _object(request))
             case _:
                 raise _Failed(404, "There is no such control route.")
         return {"ok": True}
@@ -235,6 +245,16 @@ def _refuse_others(given: Json, *known: str) -> None:
             raise _Failed(400, f"'{name}' is not known here; known: {', '.join(known)}.")
 
 
+def _behave(service: PushService, given: Json) -> None:
+    """Change how the push service behaves; what is not given stays."""
+    _refuse_others(given, *_BEHAVIOUR)
+    for name, value in given.items():
+        if not _BEHAVIOUR[name][1](value):
+            raise _Failed(400, f"'{name}' is of the wrong type.")
+    for name, value in given.items():
+        setattr(service, _BEHAVIOUR[name][0], value)
+
+
 def _text_or_none(given: Json, name: str) -> str | None:
     value = given.get(name)
     if value is not None and not isinstance(value, str):
@@ -250,6 +270,14 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_seconds(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= _LONGEST_SECONDS
+
+
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -261,6 +289,17 @@ def _is_texts(value: Any) -> bool:
 def _reply(status: int, document: Any) -> Reply:
     return Reply(status, {"Content-Type": "application/json"}, json.dumps(document).encode())
 
+
+# How the push service behaves, in JSON: the attributes of `PushService`.
+_BEHAVIOUR: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "silent": ("is_silent", _is_truth),
+    "deaf": ("is_deaf", _is_truth),
+    "twice": ("sends_twice", _is_truth),
+    "delay": ("delay_seconds", _is_seconds),
+    "ping_every": ("ping_seconds", _is_seconds),
+    "pong_within": ("pong_seconds", _is_seconds),
+    "hello_within": ("hello_seconds", _is_seconds),
+}
 
 # The members of a fault in JSON, which are the fields of `Fault`.
 _FAULT_TYPES: dict[str, Callable[[Any], bool]] = {

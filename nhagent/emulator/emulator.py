@@ -293,7 +293,7 @@ class Emulator(WithPushService):
         hub = Hub(self.hub, storage, lenient=self._lenient, max_devices=self._max_devices)
         bucket = None if self._rate is None else TokenBucket(self._rate)
         gateway = Gateway(hub, self._rules, self._clock, self._log, self._faults, bucket)
-        push = PushFront(storage, self._clock, lambda: self.endpoint, ca)
+        push = PushFront(storage, self._clock, lambda: self.endpoint, ca, is_used=self._push_was_used)
         scheme: Literal["http", "https"] = "https" if self._tls else "http"
         control = Control(hub, self._clock, self._log, self._faults, scheme, push)
 
@@ -311,6 +311,7 @@ class Emulator(WithPushService):
         return _Running(hub, server, ca, push, resources.pop_all())
 
     def _push_front(self) -> PushFront:
+        self._push_was_used = True
         return self._running.push
 
     def _subscription_of(self, installation: str) -> dict[str, Any]:

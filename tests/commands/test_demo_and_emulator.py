@@ -74,7 +74,7 @@ def test_emulator_with_a_push_service_says_where_devices_connect() -> None:
         ready = json.loads(process.stdout.readline())
         assert list(ready) == ["endpoint", "hub", "listen", "full", "ca", "push", "vapid_public_key"]
         with urlopen(Request(f"{ready['endpoint']}/_emulator/push-service")) as reply:
-            assert json.load(reply) == {"users": {}, "posts": 0}
+            assert json.load(reply) == {"users": {}, "connections": [], "posts": 0}
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 0

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class WithPushService(ABC):
     """The part of an emulator that is its push service. It is there from its first use on."""
 
+    _push_was_used = False
+
     @property
     def push(self) -> str:
         """Where devices connect to the push service: a ``ws://`` URL, with TLS ``wss://``."""
@@ -56,6 +58,16 @@ class WithPushService(ABC):
             OSError: the push service does not answer.
         """
         return self._push_front().send(self._subscription_of(installation), body, ttl)
+
+    def push_state(self) -> dict[str, Any]:
+        """Return what the push service holds, as ``GET /_emulator/push-service`` answers it.
+
+        Returns:
+            ``users`` by uaid, each with ``channels`` (VAPID keys by channel id), ``stored`` (versions of the
+            messages that wait) and ``connected``; ``connections``, the uaid of each that is open, None before
+            its hello; ``posts``, how many messages senders have posted.
+        """
+        return self._push_front().held()
 
     @abstractmethod
     def _push_front(self) -> PushFront: ...

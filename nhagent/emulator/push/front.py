@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nhagent.emulator.push.service import PushService
     from nhagent.emulator.push.vapid import Pair
 
+_GOODBYE_SECONDS = 0.5
 _MISSING = "The push service needs wsproto: pip install nhagent[emulator]"
 
 
@@ -31,20 +32,30 @@ class PushFront:
         clock: the emulator's.
         origin: gives the emulator's URL as clients write it.
         ca: the authority that its certificate is from; None without TLS.
+        is_used: it was there before, and is to be there again.
     """
 
-    def __init__(self, storage: Storage, clock: Clock, origin: Callable[[], str], ca: str | None) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        clock: Clock,
+        origin: Callable[[], str],
+        ca: str | None,
+        *,
+        is_used: bool = False,
+    ) -> None:
         self._storage = storage
         self._clock = clock
         self._origin = origin
         self._ca = ca
+        self._is_used = is_used
         self._lock = threading.Lock()
         self._made: tuple[PushService, Pair] | None = None
 
     @property
     def is_used(self) -> bool:
         """Whether somebody has asked for it."""
-        return self._made is not None
+        return self._is_used or self._made is not None
 
     @property
     def service(self) -> PushService:
@@ -63,9 +74,18 @@ class PushFront:
 
         return f"ws{self.service.origin.removeprefix('http')}{PATH}"
 
+    def held(self) -> dict[str, Any]:
+        """Return its users, its open connections, and how many messages were posted."""
+        service = self.service
+        return {
+            "users": service.state(),
+            "connections": service.connections(),
+            "posts": service.posts,
+        }
+
     def answer(self, request: Request) -> Answer | None:
         """Answer a request; None where it does not concern the push service, or there is none."""
-        if self._made is None or not request.path.startswith(("/wpush/", "/_push")):
+        if not self.is_used or not request.path.startswith(("/wpush/", "/_push")):
             return None
         from nhagent.emulator.push import posts
         from nhagent.emulator.push.web_socket import is_upgrade
@@ -91,9 +111,11 @@ class PushFront:
         return post(subscription, text.encode(), self.pair, ca=self._ca, ttl=ttl, now=self._clock.now)
 
     def close(self) -> None:
-        """End every connection."""
+        """End every connection, and wait a moment until devices have been told."""
         if self._made is not None:
-            self._made[0].close(1001)
+            service = self._made[0]
+            service.close(1001)
+            service.wait_for(lambda service: not service.connections(), _GOODBYE_SECONDS)
 
     def _upgraded(self, request: Request) -> Answer:
         from nhagent.emulator.push.session import Session

@@ -6,8 +6,9 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from nhagent.emulator.http_messages import Reply, Request
+from nhagent.emulator.http_messages import Reply, Request, reason_phrase
 from nhagent.emulator.push.service import ENDPOINTS, PushService, made_message
+from nhagent.emulator.push.users import MAX_TTL
 from nhagent.emulator.push.vapid import InvalidVapid, check
 
 if TYPE_CHECKING:
@@ -48,9 +49,7 @@ def answer(service: PushService, request: Request) -> Reply:
         body = {
             "code": rejected.status,
             "errno": rejected.errno,
-            "error": {400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 410: "Gone"}.get(
-                rejected.status, "Refused"
-            ),
+            "error": reason_phrase(rejected.status),
             "message": rejected.message,
         }
         return Reply(rejected.status, {"Content-Type": "application/json"}, json.dumps(body).encode())
@@ -79,9 +78,10 @@ def _taken(service: PushService, request: Request) -> tuple[str, int]:
         raise Rejected(410, 103, "The device is gone.")
     if channel_id not in user.channels:
         raise Rejected(410, 106, "The subscription is gone.")
-    message = made_message(channel_id, request.body, headers, int(ttl), service.now(), topic)
+    seconds = min(int(ttl), MAX_TTL)
+    message = made_message(channel_id, request.body, headers, seconds, service.now(), topic)
     service.deliver(user, message)
-    return message.version, int(ttl)
+    return message.version, seconds
 
 
 def _check_sender(service: PushService, headers: Headers[str, str], key: str) -> None:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 BATCH = 10
 """How many of the messages that wait are sent before the device must acknowledge them."""
-MAX_MESSAGE = 1 << 20
+_ABNORMAL = 1006
+"""The code of a connection that was cut: it is never sent."""
+_DEAF_SECONDS = 0.1
+"""How soon a service that read nothing notices that it is to read again."""
 _CHANNEL_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 _UAID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _KEY = re.compile(r"[A-Za-z0-9_-]{86,87}={0,2}", re.ASCII)
@@ -64,7 +67,11 @@ class Session:
         try:
             while self._closing is None:
                 self._look_at_the_time()
+                if self._service.is_deaf:
+                    self._web_socket.rest(_DEAF_SECONDS)
+                    continue
                 for message in self._taken_from_outbox():
+                    self._hold_back()
                     self._web_socket.send(json.dumps(message))
                 for kind, data in self._web_socket.receive(self._left()):
                     self._take(kind, data)
@@ -76,9 +83,19 @@ class Session:
             self._end()
 
     def close(self, code: int | None) -> None:
-        """Close the connection, from any thread."""
-        self._closing = Closed(code)
+        """Close the connection, from any thread. The first code given counts.
+
+        Args:
+            code: the close code; None, or 1006, cuts the connection without one.
+        """
+        if self._closing is None:
+            self._closing = Closed(code)
         self._web_socket.wake()
+
+    @property
+    def uaid(self) -> str | None:
+        """Who it is; None before its hello."""
+        return None if self._user is None else self._user.uaid
 
     def takes(self, message: Message) -> bool:
         """Send a message at once, from any thread; return False where others must be sent first."""
@@ -87,6 +104,18 @@ class Session:
                 return False
             self._send_one(message)
             return True
+
+    def catch_up(self) -> None:
+        """Send what has begun to wait, from any thread."""
+        with self._lock:
+            self._is_catching_up = True
+        self._send_stored()
+
+    def _hold_back(self) -> None:
+        """Wait before a message is sent, as tests have ordered it."""
+        until = time.monotonic() + self._service.delay_seconds
+        while self._closing is None and (left := until - time.monotonic()) > 0:
+            self._web_socket.rest(left)
 
     def _send_one(self, message: Message) -> None:
         self._unacked[message.version] = message
@@ -105,17 +134,21 @@ class Session:
         return messages
 
     def _left(self) -> float:
+        """Return how long nothing but the device gives this connection something to do, in seconds."""
         now = time.monotonic()
+        if self._closing is not None or self._outbox:
+            return 0.0
         if self._ping_sent is not None:
             return max(0.0, self._ping_sent + self._service.pong_seconds - now)
         left = self._pinged + self._service.ping_seconds - now
-        if self._user is None:
+        if self._user is None and not self._service.keeps_quiet:
             left = min(left, self._began + self._service.hello_seconds - now)
         return max(0.0, left)
 
     def _look_at_the_time(self) -> None:
         now = time.monotonic()
-        if self._user is None and now - self._began >= self._service.hello_seconds:
+        is_late = now - self._began >= self._service.hello_seconds
+        if self._user is None and is_late and not self._service.keeps_quiet:
             raise Closed(1011)
         if self._ping_sent is not None and now - self._ping_sent >= self._service.pong_seconds:
             raise Closed(1011)
@@ -127,7 +160,7 @@ class Session:
         if kind == "pong":
             self._ping_sent, self._pinged = None, time.monotonic()
         elif kind == "close":
-            raise Closed(1000)
+            raise Closed(data)
         elif kind == "text" and not self._service.is_silent:
             self._take_message(data)
         elif kind == "bytes":
@@ -156,7 +189,10 @@ class Session:
         }
         if not isinstance(kind, str) or kind not in answers or (self._user is None) != (kind == "hello"):
             raise Closed(1011)
-        answers[kind](message)
+        with self._service.users.lock:
+            # Whoever has been dropped meanwhile must not be kept again.
+            if self._closing is None:
+                answers[kind](message)
 
     def _answer_ping(self) -> None:
         now, last = time.monotonic(), self._last_client_ping
@@ -236,14 +272,23 @@ class Session:
             self._send_stored()
 
     def _end(self) -> None:
-        """Tell the device why, and let wait what it has not acknowledged."""
-        user, users = self._user, self._service.users
+        """Let wait what the device has not acknowledged, and tell it why the connection ends."""
+        user, users, service = self._user, self._service.users, self._service
         with users.lock:
-            self._service.detach(self, None if user is None else user.uaid)
-            if user is not None and users.find(user.uaid, self._service.now()) is user:
-                waiting = {message.version for message in user.stored}
-                now = self._service.now()
-                for message in self._unacked.values():
-                    if message.version not in waiting and message.expires > now:
-                        users.store(user, message)
-        self._web_socket.close(None if self._closing is None else self._closing.code)
+            newer = service.detach(self, None if user is None else user.uaid)
+            if user is not None and users.find(user.uaid, service.now()) is user:
+                self._store_unacked(user)
+            if newer is not None:
+                # It said hello before these began to wait.
+                newer.catch_up()
+        code = None if self._closing is None else self._closing.code
+        if code is not None and code != _ABNORMAL:
+            self._web_socket.say_goodbye(code)
+        service.finished(self)
+        self._web_socket.end()
+
+    def _store_unacked(self, user: User) -> None:
+        waiting, now = {message.version for message in user.stored}, self._service.now()
+        for message in self._unacked.values():
+            if message.version not in waiting and message.expires > now:
+                self._service.users.store(user, message)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import select
+import selectors
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,12 @@ MAX_MESSAGE = 1 << 16
 """Longest message that a device may send."""
 SEND_SECONDS = 10.0
 """A device that takes nothing for so long is gone."""
+CLOSE_SECONDS = 1.0
+"""Longest wait for a device's answer to a close."""
+_TOO_LONG = 1009
+"""Close code for a message over the limit."""
+# Of no descriptor of its own, and of any number, unlike select and epoll; Windows has select alone.
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -57,6 +64,9 @@ class WebSocket:
         self._listening.setblocking(False)
         self._calling.setblocking(False)
         self._lock = threading.Lock()
+        self._selector = _Selector()
+        self._selector.register(connection, selectors.EVENT_READ)
+        self._selector.register(self._listening, selectors.EVENT_READ)
 
     def wake(self) -> None:
         """Let `receive` return at once, from any thread."""
@@ -84,11 +94,11 @@ class WebSocket:
             seconds: how long to wait at most.
 
         Yields:
-            ``text``, ``bytes``, ``pong`` or ``close``, and what came with it.
+            ``text``, ``bytes``, ``pong`` or ``close``, and what came with it. With ``close`` that is the code
+            to answer with, which tells a device too that what it sent is not a WebSocket, or is too long.
 
         Raises:
             OSError: the device has gone.
-            ValueError: what it sent is no WebSocket, or too long.
         """
         data = self._read(seconds)
         if data is None:
@@ -103,7 +113,7 @@ class WebSocket:
         """Wait for bytes; None where none came."""
         pending = getattr(self._connection, "pending", None)
         if pending is None or not pending():
-            ready, _, _ = select.select([self._connection, self._listening], [], [], seconds)
+            ready = {key.fileobj for key, _ in self._selector.select(seconds)}
             if self._listening in ready:
                 self._listening.recv(4096)
             if self._connection not in ready:
@@ -121,7 +131,7 @@ class WebSocket:
             case events.TextMessage():
                 self._text.append(event.data)
                 if sum(map(len, self._text)) > MAX_MESSAGE:
-                    raise ValueError("the message is too long")
+                    return "close", _TOO_LONG
                 if event.message_finished:
                     text = "".join(self._text)
                     self._text.clear()
@@ -136,18 +146,53 @@ class WebSocket:
                 return "bytes", None
         return None
 
-    def close(self, code: int | None) -> None:
-        """End the connection, with a close code or without one."""
+    def rest(self, seconds: float) -> None:
+        """Take nothing from the device for a while; `wake` ends it."""
+        self._selector.unregister(self._connection)
+        try:
+            if self._selector.select(seconds):
+                self._listening.recv(4096)
+        finally:
+            self._selector.register(self._connection, selectors.EVENT_READ)
+
+    def say_goodbye(self, code: int) -> None:
+        """Send a close code, where the device can still be told."""
         from wsproto.events import CloseConnection
         from wsproto.utilities import LocalProtocolError
 
         try:
-            if code is not None:
-                self._write(self._framed.send(CloseConnection(code=code)))
+            self._write(self._framed.send(CloseConnection(code=code)))
         except (OSError, LocalProtocolError):
             pass
-        self._listening.close()
-        self._calling.close()
+
+    def end(self) -> None:
+        """Wait for the device's answer to a close, and let go of everything but the socket.
+
+        A socket that is closed while something is left to be read is reset, and the close code may be lost.
+        """
+        try:
+            self._await_answer()
+        except (OSError, ValueError):  # it has gone
+            pass
+        finally:
+            self._selector.close()
+            self._listening.close()
+            self._calling.close()
+
+    def _await_answer(self) -> None:
+        from wsproto.connection import ConnectionState
+        from wsproto.events import CloseConnection
+
+        until = time.monotonic() + CLOSE_SECONDS
+        while self._framed.state is ConnectionState.LOCAL_CLOSING:
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            data = self._read(left)
+            if data is not None:
+                self._framed.receive_data(data)
+                if any(isinstance(event, CloseConnection) for event in self._framed.events()):
+                    return
 
     def _write(self, data: bytes) -> None:
         with self._lock:
