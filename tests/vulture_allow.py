@@ -34,6 +34,7 @@ _allowed = (
     # Tests that use the emulator call them.
     Emulator.clear_faults,
     Emulator.vapid_private_key,
+    Emulator.push_state,
     Emulator.set_clock,
     # pytest finds fixtures by name.
     testing.notification_hub,
