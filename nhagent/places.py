@@ -39,6 +39,8 @@ _FOLDER: Final = (
 _NO_LINK: Final = {errno.EINVAL, errno.ENOENT}
 _NO_STEP: Final = {"", "."}
 _libc: Any = None
+_own_group = 0
+"""Root's own group, once the library is loaded."""
 
 
 class ForeignFile(PermissionError):
@@ -125,7 +127,7 @@ def close_as_owner(folder: Folder) -> None:
         os.close(folder.number)
     if _libc is not None:
         _libc.setfsuid(ROOT)
-        _libc.setfsgid(_group())
+        _libc.setfsgid(_own_group)
 
 
 def _walk(path: str, *, is_ours: bool) -> tuple[int, str, bool]:
@@ -184,15 +186,16 @@ def _take_rights_of(owner: os.stat_result, path: str) -> None:
     Raises:
         ForeignFile: the system has no such call, or does not allow it.
     """
-    global _libc  # noqa: PLW0603 - loaded once, and only where root works for somebody else
+    global _libc, _own_group  # noqa: PLW0603 - loaded once, and only where root works for somebody else
     if sys.platform == "linux":
         import ctypes
 
         if _libc is None:
+            _own_group = _group()
             _libc = ctypes.CDLL(None)
         _libc.setfsgid(owner.st_gid)
         _libc.setfsuid(owner.st_uid)
         if _libc.setfsuid(-1) == owner.st_uid:  # the call that fails tells who we are
             return
-        _libc.setfsgid(_group())
+        _libc.setfsgid(_own_group)
     raise ForeignFile(errno.EPERM, "in a folder of another user, whose rights root cannot take here", path)

@@ -16,6 +16,7 @@ from nhagent.channels.store import Home
 from nhagent.errors import ChannelError, ConfigurationError, NhagentError, StateLocked
 from nhagent.logs import Log
 from nhagent.push_channels import BrowserChannel, Platform, fingerprint
+from nhagent.secret import hiding_arguments
 
 if TYPE_CHECKING:
     import os
@@ -123,6 +124,7 @@ class SubscribedChannel(ABC):
             raise ConfigurationError("web push: the channel belongs to an agent already", "make another one")
         self._home, self._has_agent = home, True
 
+    @hiding_arguments
     def __call__(self) -> BrowserChannel:
         """Give the subscription; where there is none, get one.
 
@@ -145,6 +147,7 @@ class SubscribedChannel(ABC):
                 receiver.wake()
         return _as_channel(found)
 
+    @hiding_arguments
     def receive(self, on_message: Callable[[Message], object], stop: Event | None = None) -> None:
         """Receive messages, and hand them on in this thread: at least once, in order. Blocks.
 
@@ -177,6 +180,7 @@ class SubscribedChannel(ABC):
             finally:
                 self._receiver = None
 
+    @hiding_arguments
     def forget(self) -> None:
         """Give the subscription back to the push service. What was not given back stays written down.
 

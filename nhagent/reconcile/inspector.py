@@ -152,9 +152,10 @@ class Inspector:
 
     def seconds_until_expiry(self) -> float | None:
         """Give the seconds until the first push channel of a source ends; None where none says."""
-        now = self.settings.clock()
         moments = [moment for moment in map(expiry_of, self._sources()) if moment is not None]
-        return min([(moment - now).total_seconds() for moment in moments], default=None)
+        if not moments:  # then the app's clock, which may fail, is not asked
+            return None
+        return (min(moments) - self.settings.clock()).total_seconds()
 
     def _sources(self) -> list[object]:
         """The sources of the device's own channel and of its tiles, or their channels as they were given."""

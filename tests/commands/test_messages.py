@@ -100,6 +100,10 @@ class Station:
         return (self.folder / "log").read_text()
 
 
+# Each is a daemon or a command in a process of its own.
+in_processes = pytest.mark.slow
+
+
 @pytest.fixture
 def station(tmp_path: Path, notification_hub: Emulator) -> Iterator[Station]:
     station = Station(tmp_path, notification_hub)
@@ -112,6 +116,7 @@ def station(tmp_path: Path, notification_hub: Emulator) -> Iterator[Station]:
                 pipe.close()
 
 
+@in_processes
 def test_daemon_gets_a_channel_registers_and_hands_messages_to_a_program(station: Station) -> None:
     station.begin("run")
     assert happens(station.is_ready), station.log()
@@ -127,6 +132,7 @@ def test_daemon_gets_a_channel_registers_and_hands_messages_to_a_program(station
     assert "first" not in station.log()
 
 
+@in_processes
 def test_program_that_fails_gets_the_message_again(station: Station) -> None:
     (station.folder / "fail").write_text("")
     station.begin("run")
@@ -137,6 +143,7 @@ def test_program_that_fails_gets_the_message_again(station: Station) -> None:
     assert "failed with status 3" in station.log()
 
 
+@in_processes
 def test_daemon_that_is_killed_in_the_middle_of_a_message_hands_it_on_after_its_restart(
     station: Station,
 ) -> None:
@@ -172,6 +179,7 @@ def test_device_that_the_push_service_has_forgotten_is_registered_with_its_new_c
     assert happens(lambda: station.texts() == ["to the new one"]), station.log()
 
 
+@in_processes
 def test_reload_takes_another_program_and_none_tells_that_nothing_is_received(station: Station) -> None:
     daemon = station.begin("run")
     assert happens(station.is_ready), station.log()
@@ -185,6 +193,7 @@ def test_reload_takes_another_program_and_none_tells_that_nothing_is_received(st
     assert happens(lambda: station.texts() == ["waits at the push service"]), station.log()
 
 
+@in_processes
 def test_daemon_stops_at_once_while_it_receives(station: Station) -> None:
     daemon = station.begin("run")
     assert happens(station.is_ready), station.log()
@@ -192,6 +201,7 @@ def test_daemon_stops_at_once_while_it_receives(station: Station) -> None:
     assert daemon.wait(HANG_SECONDS) == 0
 
 
+@in_processes
 def test_receive_prints_one_object_a_message(station: Station) -> None:
     process = station.begin("receive", "--json", stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -206,6 +216,7 @@ def test_receive_prints_one_object_a_message(station: Station) -> None:
     assert process.wait(HANG_SECONDS) == 130
 
 
+@in_processes
 def test_receive_ends_well_when_it_is_asked_to(station: Station) -> None:
     process = station.begin("receive", stdout=subprocess.PIPE)
     assert happens(station.is_ready), station.log()
@@ -213,6 +224,7 @@ def test_receive_ends_well_when_it_is_asked_to(station: Station) -> None:
     assert process.wait(HANG_SECONDS) == 0
 
 
+@in_processes
 def test_message_on_a_terminal_is_escaped(station: Station) -> None:
     ours, theirs = pty.openpty()
     try:
@@ -226,6 +238,7 @@ def test_message_on_a_terminal_is_escaped(station: Station) -> None:
     assert shown.strip() == rb"\x1b]0;title\x07red"
 
 
+@in_processes
 def test_message_whose_reader_has_gone_comes_again(station: Station) -> None:
     process = station.begin("receive", stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -238,6 +251,7 @@ def test_message_whose_reader_has_gone_comes_again(station: Station) -> None:
     assert again.stdout.readline() == b"unread\n"
 
 
+@in_processes
 def test_receive_beside_a_daemon_that_receives_says_so(station: Station) -> None:
     station.begin("run")
     assert happens(station.is_ready), station.log()
@@ -249,6 +263,7 @@ def test_receive_beside_a_daemon_that_receives_says_so(station: Station) -> None
     assert "another process of this app is connected to the push service" in error["message"]
 
 
+@in_processes
 def test_doctor_says_whether_the_push_service_can_be_reached(station: Station) -> None:
     def examined() -> dict[str, Any]:
         process = station.begin("doctor", "--json", stdout=subprocess.PIPE)

@@ -23,6 +23,8 @@ from nhagent.emulator.push.users import Message as Pushed
 from tests.channels.push.conftest import FakeTime, HeadlessDevice
 from tests.events import happens
 
+pytestmark = pytest.mark.slow
+
 
 def said(headless: HeadlessDevice, kind: str) -> int:
     return [entry.get("messageType") for entry in headless.hub.push_service.log()].count(kind)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from traceback import TracebackException
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from nhagent.channels import WebPushChannel, autopush
 from nhagent.channels.encryption import new_pair
 from nhagent.channels.losses import Lost
+from nhagent.emulator import Emulator
 from nhagent.errors import ChannelError
 from tests.serving import saying, serving
 
@@ -266,3 +268,23 @@ def test_any_text_is_taken_or_ends_the_connection(text: str) -> None:
         connection._take(text)
     except Lost as lost:
         assert lost.fact == "it sent what is not JSON"
+
+
+def test_traceback_of_an_error_holds_no_secret(tmp_path: Path) -> None:
+    with Emulator() as hub:
+        given: dict[str, Any] = {"server": hub.push, "app": "sensor", "state_dir": tmp_path}
+        WebPushChannel(PUBLIC, **given)()
+        [uaid] = hub.push_service.state()
+        hub.push_service.refuses = 503
+        other = WebPushChannel(new_pair()[1], **given)
+        for act in (other, other.forget):
+            with pytest.raises(ChannelError) as caught:
+                act()
+            told = TracebackException.from_exception(caught.value, capture_locals=True, limit=50)
+            ours = [frame for frame in told.stack if "/nhagent/" in frame.filename]
+            text = str([frame.locals for frame in ours])
+            assert ours
+            assert told.__context__ is None
+            kept = json.loads(next(tmp_path.rglob("channel.json")).read_text())["kept"]
+            for secret in (uaid, *kept["secrets"]["private"].values()):
+                assert secret not in text

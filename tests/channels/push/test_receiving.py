@@ -17,6 +17,8 @@ from nhagent.errors import ConfigurationError
 from tests.channels.push.conftest import FakeTime, HeadlessDevice
 from tests.events import happens
 
+pytestmark = pytest.mark.slow
+
 
 def codes(headless: HeadlessDevice) -> list[int]:
     """The codes with which messages were acknowledged."""

@@ -31,6 +31,8 @@ from tests.events import HANG_SECONDS, happens
 
 from .distributor import CONNECTOR, SERVICE, Distributor, Encrypting, Peer, send_as, session_bus
 
+pytestmark = pytest.mark.slow
+
 PUBLIC, OTHER = new_pair()[1], new_pair()[1]
 
 
