@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from email.utils import formatdate
 from functools import lru_cache
 
+from nhagent.emulator.changes import Changes
+
 NEVER = "9999-12-31T23:59:59.9999999Z"
 """The expiration time of what does not expire."""
 
@@ -24,10 +26,20 @@ _ISO = re.compile(
 
 
 class Clock:
-    """The machine's time plus an offset that tests set."""
+    """The machine's time plus an offset that tests set.
 
-    def __init__(self) -> None:
+    Args:
+        changes: told when it is moved.
+    """
+
+    def __init__(self, changes: Changes | None = None) -> None:
+        self._changes = changes or Changes()
         self._offset = 0.0
+
+    @property
+    def offset(self) -> float:
+        """Seconds that it is ahead of the machine's, behind when negative."""
+        return self._offset
 
     def now(self) -> float:
         """Return the time, seconds since 1970. At the calendar's end it stands still."""
@@ -47,6 +59,7 @@ class Clock:
         except (OverflowError, OSError, ValueError) as error:
             raise ValueError(f"An offset of {offset} seconds leaves the calendar.") from error
         self._offset = offset
+        self._changes.note("faults")
 
 
 def http_date(seconds: float) -> str:

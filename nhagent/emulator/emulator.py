@@ -8,25 +8,31 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, Self
 
+from nhagent.emulator.changes import Changes
 from nhagent.emulator.clock import Clock
-from nhagent.emulator.control import Control
+from nhagent.emulator.control.control import Control
 from nhagent.emulator.faults import Fault, Faults
-from nhagent.emulator.http_messages import Refused, Request
+from nhagent.emulator.http_messages import Request
+from nhagent.emulator.hub.face import WithContents
 from nhagent.emulator.hub.hub import Hub
 from nhagent.emulator.log import Log, LogEntry
 from nhagent.emulator.options import check_options
+from nhagent.emulator.parts import Parts
 from nhagent.emulator.push.face import WithPushService, subscription_in
 from nhagent.emulator.push.front import PushFront
 from nhagent.emulator.reply_delivery import Answer
 from nhagent.emulator.rest.gateway import Gateway, TokenBucket
 from nhagent.emulator.sas import FULL_RULE, LISTEN_RULE, new_rules
+from nhagent.emulator.sends.delivery import Deliveries
+from nhagent.emulator.sends.face import WithSends
+from nhagent.emulator.sends.sender import Sender
 from nhagent.emulator.server import Server
 from nhagent.emulator.storage import Storage
 
 
-class Emulator(WithPushService):
+class Emulator(WithContents, WithSends, WithPushService):
     """A notification hub on a port of this machine, from `start` to `close` or through a ``with`` block.
 
     Closed and started again it listens on the same port with the same keys; its contents are kept only if
@@ -84,9 +90,11 @@ class Emulator(WithPushService):
         self._lenient = lenient
         self._max_devices = max_devices
         self._rules = new_rules(rules or {})
-        self._clock = Clock()
-        self._log = Log()
-        self._faults = Faults()
+        self._changes = Changes()
+        self._clock = Clock(self._changes)
+        self._log = Log(self._changes)
+        self._faults = Faults(self._changes)
+        self._deliveries = Deliveries(self._changes)
         self._now_running: _Running | None = None
 
     def start(self) -> Self:
@@ -100,6 +108,7 @@ class Emulator(WithPushService):
             ValueError: the data file holds another hub, or is not an emulator data file.
         """
         if self._now_running is None:
+            self._changes.begin()
             with ExitStack() as resources:
                 self._now_running = self._open(resources)
         return self
@@ -108,6 +117,7 @@ class Emulator(WithPushService):
         """End every exchange and release all resources, within about a second. Idempotent."""
         running, self._now_running = self._now_running, None
         if running is not None:
+            self._changes.end()
             running.resources.close()
 
     def __enter__(self) -> Self:
@@ -161,10 +171,6 @@ class Emulator(WithPushService):
         """Remove every entry of `log` and `bodies`."""
         self._log.clear()
 
-    def contents(self) -> dict[str, Any]:
-        """Return all that the hub holds, as ``GET /_emulator/hubs/{hub}`` answers it."""
-        return self._hub_now().contents()
-
     def fail(
         self,
         match: str,
@@ -212,61 +218,6 @@ class Emulator(WithPushService):
         """Remove every ordered fault."""
         self._faults.clear()
 
-    @overload
-    def forget(self, *, installation: str) -> None: ...
-    @overload
-    def forget(self, *, registration: str, gone: bool = False) -> None: ...
-    def forget(
-        self, *, installation: str | None = None, registration: str | None = None, gone: bool = False
-    ) -> None:
-        """Make the hub lose an installation or a registration.
-
-        Args:
-            installation: its id.
-            registration: its id; with ``gone`` also one under which nothing was put yet.
-            gone: answer 410 from now on to every write under that registration's id.
-
-        Raises:
-            KeyError: the hub has nothing under that id.
-        """
-        hub = self._hub_now()
-        if installation is not None:
-            known = hub.installations.delete(installation)
-        elif registration is not None:
-            known = hub.registrations.forget(registration, gone=gone) or gone
-        else:
-            raise TypeError("forget needs an installation or a registration.")
-        if not known:
-            raise KeyError(installation or registration)
-
-    @overload
-    def expire(self, *, installation: str) -> None: ...
-    @overload
-    def expire(self, *, registration: str) -> None: ...
-    def expire(self, *, installation: str | None = None, registration: str | None = None) -> None:
-        """Mark a channel as expired, as a push service's report does.
-
-        The service keeps an installation, with ``pushChannelExpired``, and removes registrations.
-
-        Args:
-            installation: its id.
-            registration: its id. Every registration with the same handle leaves too; one that was made from
-                an installation stands for that installation.
-
-        Raises:
-            KeyError: the hub has nothing under that id.
-        """
-        hub = self._hub_now()
-        try:
-            if installation is not None:
-                hub.installations.expire(installation)
-            elif registration is not None:
-                hub.expire_registration(registration)
-            else:
-                raise TypeError("expire needs an installation or a registration.")
-        except Refused as refused:
-            raise KeyError(installation or registration) from refused
-
     def set_clock(self, offset: float) -> None:
         """Set the hub's clock, on which Date and the expiry of tokens and of what the hub holds depend.
 
@@ -286,7 +237,8 @@ class Emulator(WithPushService):
             folder = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="nhagent-emulator-")))
             context = server_context(self._host, folder, kind=self._certificate, names=self._names)
             ca = str(folder / "ca.pem")
-        storage = Storage(self._data, self.hub, self._rules)
+        changes = self._changes
+        storage = Storage(self._data, self.hub, self._rules, on_write=lambda: changes.note("hub"))
         resources.callback(storage.close)
         # From now on the keys are those in the file, so that connection strings outlive a run.
         self._rules = storage.rules()
@@ -295,11 +247,13 @@ class Emulator(WithPushService):
         gateway = Gateway(hub, self._rules, self._clock, self._log, self._faults, bucket)
         push = PushFront(storage, self._clock, lambda: self.endpoint, ca, is_used=self._push_was_used)
         scheme: Literal["http", "https"] = "https" if self._tls else "http"
-        control = Control(hub, self._clock, self._log, self._faults, scheme, push)
+        sender = Sender(hub, self._deliveries, push)
+        parts = Parts(hub, sender, self._clock, self._log, self._faults, changes, push, scheme)
+        control = Control(parts)
 
         def answer(request: Request) -> Answer:
             if control.concerns(request.path):
-                return Answer(control.answer(request))
+                return control.answer(request)
             return push.answer(request) or gateway.answer(request)
 
         server = Server(self._host, self._port, answer, context)
@@ -308,20 +262,20 @@ class Emulator(WithPushService):
         server.start()
         # Started again, it listens at the address that clients know.
         self._port = server.port
-        return _Running(hub, server, ca, push, resources.pop_all())
+        return _Running(parts, server, ca, resources.pop_all())
 
     def _push_front(self) -> PushFront:
         self._push_was_used = True
-        return self._running.push
+        return self._running.parts.push
+
+    def _parts(self) -> Parts:
+        return self._running.parts
 
     def _subscription_of(self, installation: str) -> dict[str, Any]:
         return subscription_in(self._hub_now().installations, installation)
 
     def _hub_now(self) -> Hub:
-        """Return the hub without what has expired."""
-        hub = self._running.hub
-        hub.forget_expired(self._clock.now())
-        return hub
+        return self._running.parts.present_hub()
 
     @property
     def _running(self) -> _Running:
@@ -342,8 +296,7 @@ class Emulator(WithPushService):
 class _Running:
     """What exists only between `start` and `close`."""
 
-    hub: Hub
+    parts: Parts
     server: Server
     ca: str | None
-    push: PushFront
     resources: ExitStack

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import unquote
 
+from nhagent.emulator.changes import Changes
+
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile("[\t\x20-\x7e\x80-\xff]*")
 _FRAMING_HEADERS = {"content-length", "transfer-encoding"}
@@ -133,9 +135,14 @@ NO_FAULT: Final = Fault("*")
 
 
 class Faults:
-    """The queue of ordered faults. The oldest that is meant for a request applies to it."""
+    """The queue of ordered faults. The oldest that is meant for a request applies to it.
 
-    def __init__(self) -> None:
+    Args:
+        changes: told of every order.
+    """
+
+    def __init__(self, changes: Changes | None = None) -> None:
+        self._changes = changes or Changes()
         self._lock = threading.Lock()
         self._queue: list[tuple[Fault, int]] = []
 
@@ -153,6 +160,7 @@ class Faults:
             raise ValueError("A fault needs a status, or a change of the delivery: nothing would go wrong.")
         with self._lock:
             self._queue.append((fault, fault.times))
+        self._changes.note("faults")
 
     def take(self, method: str, path: str) -> Fault:
         """Return the fault that applies to a request, or `NO_FAULT`, and count the request.
@@ -165,10 +173,19 @@ class Faults:
             for place, (fault, left) in enumerate(self._queue):
                 if fault.applies_to(method, path):
                     self._queue[place : place + 1] = [(fault, left - 1)] if left > 1 else []
-                    return fault
-        return NO_FAULT
+                    break
+            else:
+                return NO_FAULT
+        self._changes.note("faults")
+        return fault
+
+    def waiting(self) -> list[tuple[Fault, int]]:
+        """Return every fault that waits, with the number of requests that it still applies to."""
+        with self._lock:
+            return list(self._queue)
 
     def clear(self) -> None:
         """Remove every fault."""
         with self._lock:
             self._queue.clear()
+        self._changes.note("faults")

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass, field
 
+from nhagent.emulator.changes import Changes
 from nhagent.emulator.http_messages import Request
 
 NOT_CARRIED_OUT = 0
@@ -36,9 +37,14 @@ class LogEntry:
 
 
 class Log:
-    """A list of requests that many threads append to."""
+    """A list of requests that many threads append to.
 
-    def __init__(self) -> None:
+    Args:
+        changes: told of every one.
+    """
+
+    def __init__(self, changes: Changes | None = None) -> None:
+        self._changes = changes or Changes()
         self._lock = threading.Lock()
         self._entries: deque[tuple[LogEntry, bytes]] = deque(maxlen=KEPT)
 
@@ -53,6 +59,7 @@ class Log:
         entry = LogEntry(request.method, request.path, request.query, status, key)
         with self._lock:
             self._entries.append((entry, request.body))
+        self._changes.note("requests")
 
     def entries(self) -> list[LogEntry]:
         """Return every entry kept, oldest first."""
@@ -68,3 +75,4 @@ class Log:
         """Remove every entry."""
         with self._lock:
             self._entries.clear()
+        self._changes.note("requests")

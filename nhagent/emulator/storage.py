@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from nhagent.emulator import registration_table
@@ -30,6 +30,7 @@ class Storage:
         data: a file's path, made with mode 0600 as it holds keys, or ``:memory:``.
         hub: the hub's name.
         rules: the rules by name. A rule that the file has already keeps the key that it has there.
+        on_write: called after every transaction, without the lock.
 
     Attributes:
         lock: held by a caller for several reads that must agree.
@@ -41,8 +42,16 @@ class Storage:
         sqlite3.OperationalError, OSError: the file cannot be opened.
     """
 
-    def __init__(self, data: str, hub: str, rules: Mapping[str, AccessRule]) -> None:
+    def __init__(
+        self,
+        data: str,
+        hub: str,
+        rules: Mapping[str, AccessRule],
+        *,
+        on_write: Callable[[], object] = lambda: None,
+    ) -> None:
         self.lock = threading.RLock()
+        self._on_write = on_write
         if data != ":memory:":
             with suppress(FileExistsError):
                 os.close(os.open(data, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -77,6 +86,7 @@ class Storage:
                 self.database.execute("ROLLBACK")
                 raise
             self.database.execute("COMMIT")
+        self._on_write()
 
     def rules(self) -> dict[str, AccessRule]:
         """Return every access rule by its name."""

@@ -7,13 +7,8 @@ import pytest
 
 from nhagent.emulator import Emulator, LogEntry
 from nhagent.emulator.callers import is_loopback
-from nhagent.emulator.clock import Clock
-from nhagent.emulator.control import Control
-from nhagent.emulator.faults import Faults
+from nhagent.emulator.control.control import Control
 from nhagent.emulator.http_messages import Request
-from nhagent.emulator.hub.hub import Hub
-from nhagent.emulator.log import Log
-from nhagent.emulator.storage import Storage
 
 from .caller import Caller, wns
 
@@ -153,7 +148,6 @@ def test_control_requests_are_neither_signed_nor_logged(emulator: Emulator, hub:
         ("GET", "/faults", None, 405),
         ("DELETE", "/hubs/my-hub", None, 405),
         ("GET", "/nothing", None, 404),
-        ("GET", "", None, 404),
     ],
 )
 def test_a_wrong_control_request_is_answered_with_the_reason(
@@ -164,17 +158,19 @@ def test_a_wrong_control_request_is_answered_with_the_reason(
     assert list(reply.json) == ["error"]
 
 
-def test_control_routes_are_closed_to_other_machines() -> None:
-    storage = Storage(":memory:", "my-hub", {})
-    try:
-        control = Control(Hub("my-hub", storage), Clock(), Log(), Faults())
-        for peer, status in [("192.0.2.1", 403), ("127.0.0.1", 200)]:
-            headers = Message()
-            headers["Host"] = "localhost"
-            request = Request("GET", "/_emulator/log", "", headers, b"", peer)
-            assert control.answer(request).status == status
-    finally:
-        storage.close()
+def test_control_routes_are_closed_to_other_machines(emulator: Emulator) -> None:
+    control = Control(emulator._parts())
+    for peer, status in [("192.0.2.1", 403), ("127.0.0.1", 200)]:
+        headers = Message()
+        headers["Host"] = "localhost"
+        request = Request("GET", "/_emulator/log", "", headers, b"", peer)
+        assert control.answer(request).reply.status == status
+
+
+def test_the_control_routes_are_listed(hub: Caller) -> None:
+    for path in ("", "/"):
+        listed = hub.control("GET", path).json["routes"]
+        assert {"method": "GET", "path": "/_emulator/log", "summary": "the requests so far"} in listed
 
 
 @pytest.mark.parametrize(
