@@ -26,7 +26,7 @@ OF_ANY_LENGTH = {
     "agent.Agent.update",
     "hub.client.HubClient.__init__",
     "emulator.emulator.Emulator.__init__",
-    "emulator.emulator.Emulator.fail",
+    "emulator.trouble.WithTrouble.fail",
 }
 NO_CODE = {
     tokenize.COMMENT,

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from nhagent.emulator.changes import Changes
-from nhagent.emulator.clock import Clock
+from nhagent.emulator.assembly import Lasting, assemble
 from nhagent.emulator.control.control import Control
-from nhagent.emulator.faults import Fault, Faults
 from nhagent.emulator.http_messages import Request
 from nhagent.emulator.hub.face import WithContents
 from nhagent.emulator.hub.hub import Hub
-from nhagent.emulator.log import Log, LogEntry
+from nhagent.emulator.log import LogEntry
 from nhagent.emulator.options import check_options
 from nhagent.emulator.parts import Parts
 from nhagent.emulator.push.face import WithPushService, subscription_in
 from nhagent.emulator.push.front import PushFront
 from nhagent.emulator.reply_delivery import Answer
-from nhagent.emulator.rest.gateway import Gateway, TokenBucket
+from nhagent.emulator.rest.gateway import Gateway
 from nhagent.emulator.sas import FULL_RULE, LISTEN_RULE, new_rules
-from nhagent.emulator.sends.delivery import Deliveries
 from nhagent.emulator.sends.face import WithSends
-from nhagent.emulator.sends.sender import Sender
 from nhagent.emulator.server import Server
 from nhagent.emulator.storage import Storage
+from nhagent.emulator.trouble import WithTrouble
 
 
-class Emulator(WithContents, WithSends, WithPushService):
+class Emulator(WithContents, WithSends, WithTrouble, WithPushService):
     """A notification hub on a port of this machine, from `start` to `close` or through a ``with`` block.
 
     Closed and started again it listens on the same port with the same keys; its contents are kept only if
@@ -55,6 +52,9 @@ class Emulator(WithContents, WithSends, WithPushService):
         max_devices: channels above which new registrations and installations get a 403 about the quota; None
             for no limit.
         rules: further access rules, each with its rights among ``Listen``, ``Send`` and ``Manage``.
+        deliver: post what is sent to devices whose channel is an ``http`` address on loopback, as their
+            platform's push service would be spoken to. Without it nothing leaves the emulator, except to its
+            own push service.
 
     Attributes:
         hub: as given.
@@ -77,6 +77,7 @@ class Emulator(WithContents, WithSends, WithPushService):
         lenient: bool = False,
         max_devices: int | None = None,
         rules: Mapping[str, Iterable[str]] | None = None,
+        deliver: bool = False,
     ) -> None:
         check_options(hub, certificate, tls=tls, rate=rate, max_devices=max_devices)
         self.hub = hub
@@ -89,12 +90,9 @@ class Emulator(WithContents, WithSends, WithPushService):
         self._rate = rate
         self._lenient = lenient
         self._max_devices = max_devices
+        self._deliver = deliver
         self._rules = new_rules(rules or {})
-        self._changes = Changes()
-        self._clock = Clock(self._changes)
-        self._log = Log(self._changes)
-        self._faults = Faults(self._changes)
-        self._deliveries = Deliveries(self._changes)
+        self._lasting = Lasting()
         self._now_running: _Running | None = None
 
     def start(self) -> Self:
@@ -108,7 +106,7 @@ class Emulator(WithContents, WithSends, WithPushService):
             ValueError: the data file holds another hub, or is not an emulator data file.
         """
         if self._now_running is None:
-            self._changes.begin()
+            self._lasting.changes.begin()
             with ExitStack() as resources:
                 self._now_running = self._open(resources)
         return self
@@ -117,7 +115,7 @@ class Emulator(WithContents, WithSends, WithPushService):
         """End every exchange and release all resources, within about a second. Idempotent."""
         running, self._now_running = self._now_running, None
         if running is not None:
-            self._changes.end()
+            self._lasting.changes.end()
             running.resources.close()
 
     def __enter__(self) -> Self:
@@ -161,73 +159,15 @@ class Emulator(WithContents, WithSends, WithPushService):
 
     def log(self) -> list[LogEntry]:
         """Return every request so far, oldest first. A request is there once its answer is decided."""
-        return self._log.entries()
+        return self._lasting.log.entries()
 
     def bodies(self) -> list[bytes]:
         """Return the requests' bodies, in the order of `log`. The control routes never show them."""
-        return self._log.bodies()
+        return self._lasting.log.bodies()
 
     def clear_log(self) -> None:
         """Remove every entry of `log` and `bodies`."""
-        self._log.clear()
-
-    def fail(
-        self,
-        match: str,
-        *,
-        status: int | None = None,
-        times: int = 1,
-        headers: Mapping[str, str] | None = None,
-        body: str | None = None,
-        delay: float = 0.0,
-        cut_after: int | None = None,
-        reset: Literal["before", "after"] | None = None,
-        drip: float = 0.0,
-        chunked: Literal["garbage", "endless"] | None = None,
-        encoding: Literal["gzip"] | None = None,
-        size: int | None = None,
-    ) -> None:
-        """Order a fault. Faults queue, and the oldest that matches a request applies to it.
-
-        Args:
-            match: a method or ``*``, then optionally a space and a part of the path after the hub's name.
-            status: answer this and carry nothing out; None carries the request out and sends the real reply.
-            times: the number of requests that it applies to.
-            headers: of the reply with ``status``.
-            body: of the reply with ``status``; None for the service's error form.
-            delay: seconds to hold the reply back.
-            cut_after: bytes of the reply, its head included, after which the connection is closed.
-            reset: send no reply but reset the connection (RST). ``before``: the request is read, since
-                ``match`` needs it, but not carried out, and the log shows it with status 0; ``after``: it is
-                carried out, and the log shows the status of the reply that was not sent. Only ``delay`` goes
-                with it.
-            drip: seconds after each single byte of the reply, its head included.
-            chunked: ``garbage`` frames the reply in chunks whose sizes are not numbers; ``endless`` sends
-                chunk after chunk until the client hangs up.
-            encoding: compress the body, whether or not the client asked for it; with ``size`` a bomb.
-            size: bytes to which the body is padded with spaces, before it is compressed.
-
-        Raises:
-            ValueError: a value is out of range, two contradict each other, or nothing would go wrong.
-        """
-        self._faults.add(
-            Fault(match, status, times, headers, body, delay, cut_after, reset, drip, chunked, encoding, size)
-        )
-
-    def clear_faults(self) -> None:
-        """Remove every ordered fault."""
-        self._faults.clear()
-
-    def set_clock(self, offset: float) -> None:
-        """Set the hub's clock, on which Date and the expiry of tokens and of what the hub holds depend.
-
-        Args:
-            offset: seconds ahead of this machine's clock, behind when negative; not added to an earlier one.
-
-        Raises:
-            ValueError: the time would lie outside the calendar.
-        """
-        self._clock.move(offset)
+        self._lasting.log.clear()
 
     def _open(self, resources: ExitStack) -> _Running:
         ca = context = None
@@ -237,28 +177,28 @@ class Emulator(WithContents, WithSends, WithPushService):
             folder = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="nhagent-emulator-")))
             context = server_context(self._host, folder, kind=self._certificate, names=self._names)
             ca = str(folder / "ca.pem")
-        changes = self._changes
-        storage = Storage(self._data, self.hub, self._rules, on_write=lambda: changes.note("hub"))
+        lasting = self._lasting
+        storage = Storage(self._data, self.hub, self._rules, on_write=lambda: lasting.changes.note("hub"))
         resources.callback(storage.close)
         # From now on the keys are those in the file, so that connection strings outlive a run.
         self._rules = storage.rules()
         hub = Hub(self.hub, storage, lenient=self._lenient, max_devices=self._max_devices)
-        bucket = None if self._rate is None else TokenBucket(self._rate)
-        gateway = Gateway(hub, self._rules, self._clock, self._log, self._faults, bucket)
-        push = PushFront(storage, self._clock, lambda: self.endpoint, ca, is_used=self._push_was_used)
-        scheme: Literal["http", "https"] = "https" if self._tls else "http"
-        sender = Sender(hub, self._deliveries, push)
-        parts = Parts(hub, sender, self._clock, self._log, self._faults, changes, push, scheme)
-        control = Control(parts)
-
-        def answer(request: Request) -> Answer:
-            if control.concerns(request.path):
-                return control.answer(request)
-            return push.answer(request) or gateway.answer(request)
-
+        push = PushFront(storage, lasting.clock, lambda: self.endpoint, ca, is_used=self._push_was_used)
+        parts = assemble(
+            lasting,
+            hub,
+            storage,
+            push,
+            port=lambda: server.port,
+            is_secure=self._tls,
+            deliver=self._deliver,
+        )
+        answer = _answering(parts, Gateway(parts, self._rules, rate=self._rate))
         server = Server(self._host, self._port, answer, context)
         resources.callback(server.close)
         resources.callback(push.close)
+        resources.callback(parts.sender.courier.close)
+        resources.callback(parts.agenda.close)
         server.start()
         # Started again, it listens at the address that clients know.
         self._port = server.port
@@ -267,6 +207,10 @@ class Emulator(WithContents, WithSends, WithPushService):
     def _push_front(self) -> PushFront:
         self._push_was_used = True
         return self._running.parts.push
+
+    def _time_has_changed(self) -> None:
+        if self._now_running is not None:
+            self._now_running.parts.agenda.wake()
 
     def _parts(self) -> Parts:
         return self._running.parts
@@ -290,6 +234,18 @@ class Emulator(WithContents, WithSends, WithPushService):
         if self._tls and self._host == "127.0.0.1":
             return f"localhost:{port}"
         return f"[{self._host}]:{port}" if ":" in self._host else f"{self._host}:{port}"
+
+
+def _answering(parts: Parts, gateway: Gateway) -> Callable[[Request], Answer]:
+    """Return what answers each request: the control routes, the push service, or the hub."""
+    control = Control(parts)
+
+    def answer(request: Request) -> Answer:
+        if control.concerns(request.path):
+            return control.answer(request)
+        return parts.push.answer(request) or gateway.answer(request)
+
+    return answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from random import Random
 from typing import Final, Literal
 from urllib.parse import unquote
 
@@ -15,7 +17,12 @@ _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile("[\t\x20-\x7e\x80-\xff]*")
 _FRAMING_HEADERS = {"content-length", "transfer-encoding"}
 _STATUSES = range(200, 600)
-_CHOICES: Final = {"reset": ("before", "after"), "chunked": ("garbage", "endless"), "encoding": ("gzip",)}
+_CHOICES: Final = {
+    "reset": ("before", "after"),
+    "chunked": ("garbage", "endless"),
+    "encoding": ("gzip",),
+    "ignored": ("always", "unchanged"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class Fault:
         match: a method or ``*``, then optionally a space and a part of the path after the hub's name, in any
             case.
         status: answer this instead of carrying the request out; None carries it out.
-        times: the number of requests that it applies to.
+        times: the number of requests that it applies to; None for one, or with ``probability`` for every one.
         headers: of the reply with ``status``; each replaces the service's own of that name.
         body: of the reply with ``status``; None for the service's error form, or an empty one below 400.
         delay: seconds between deciding the reply and sending it.
@@ -36,6 +43,11 @@ class Fault:
         chunked: chunks whose sizes are not numbers, or chunks until the client hangs up.
         encoding: how the body is compressed, whether or not the client asked for it.
         size: bytes to which the body is padded with spaces, before it is compressed.
+        late: seconds of the hub's clock between the reply to a write and the write itself.
+        ignored: reply as if a write were carried out, and do nothing: ``always``, or where an installation is
+            put again with the content of its last PUT, whatever its expiration (``unchanged``).
+        probability: of going wrong, for each request that it is meant for; None: it always does.
+        seed: of the random numbers for that, so that they are the same in every run.
 
     Raises:
         ValueError: a value is out of range, or two contradict each other.
@@ -43,7 +55,7 @@ class Fault:
 
     match: str
     status: int | None = None
-    times: int = 1
+    times: int | None = None
     headers: Mapping[str, str] | None = None
     body: str | None = None
     delay: float = 0.0
@@ -53,17 +65,27 @@ class Fault:
     chunked: Literal["garbage", "endless"] | None = None
     encoding: Literal["gzip"] | None = None
     size: int | None = None
+    late: float = 0.0
+    ignored: Literal["always", "unchanged"] | None = None
+    probability: float | None = None
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         self._check_delivery()
         self._check_reset()
         self._check_match()
+        self._check_chance()
         self._check_reply()
 
     @property
     def makes_body(self) -> bool:
         """Whether it changes the reply's body, which is then sent even where HTTP has none, as with 204."""
         return self.chunked is not None or self.encoding is not None or self.size is not None
+
+    @property
+    def changes_write(self) -> bool:
+        """Whether a write is not carried out at once."""
+        return bool(self.late or self.ignored)
 
     @property
     def changes_delivery(self) -> bool:
@@ -86,7 +108,7 @@ class Fault:
         return part in path.lower() or part in unquote(path).lower()
 
     def _check_delivery(self) -> None:
-        for name, seconds in (("delay", self.delay), ("drip", self.drip)):
+        for name, seconds in (("delay", self.delay), ("drip", self.drip), ("late", self.late)):
             # Longer ones cannot be waited for.
             if not 0 <= seconds <= threading.TIMEOUT_MAX:
                 most = int(threading.TIMEOUT_MAX)
@@ -109,10 +131,18 @@ class Fault:
         if self.status is not None:
             raise ValueError("A fault that resets the connection sends no reply: it has no status.")
 
+    def _check_chance(self) -> None:
+        if self.probability is not None and not 0 < self.probability <= 1:
+            raise ValueError(f"A fault's probability is above 0 and at most 1, not {self.probability}.")
+        if self.seed is not None and self.probability is None:
+            raise ValueError("A fault without a probability always happens: it has no seed.")
+        if self.changes_write and (self.status is not None or self.reset == "before"):
+            raise ValueError("A write that is not sent to the hub cannot be late or ignored there.")
+
     def _check_match(self) -> None:
         if not self.match.strip():
             raise ValueError("A fault's match is a method or *, then optionally a part of the path.")
-        if self.times < 1:
+        if self.times is not None and self.times < 1:
             raise ValueError(f"A fault applies to at least one request, not to {self.times}.")
 
     def _check_reply(self) -> None:
@@ -134,6 +164,19 @@ NO_FAULT: Final = Fault("*")
 """The fault of a reply with which nothing goes wrong: it is sent as it is, whole and at once."""
 
 
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A fault in the queue, with the number of requests that it still applies to."""
+
+    fault: Fault
+    left: float
+    random: Random
+
+    def happens(self) -> bool:
+        """Return whether it goes wrong this time."""
+        return self.fault.probability is None or self.random.random() < self.fault.probability
+
+
 class Faults:
     """The queue of ordered faults. The oldest that is meant for a request applies to it.
 
@@ -144,7 +187,7 @@ class Faults:
     def __init__(self, changes: Changes | None = None) -> None:
         self._changes = changes or Changes()
         self._lock = threading.Lock()
-        self._queue: list[tuple[Fault, int]] = []
+        self._queue: list[_Waiting] = []
 
     def __bool__(self) -> bool:
         """Return whether any fault is waiting."""
@@ -156,10 +199,12 @@ class Faults:
         Raises:
             ValueError: nothing would go wrong.
         """
-        if fault.status is None and not fault.changes_delivery:
+        if fault.status is None and not fault.changes_delivery and not fault.changes_write:
             raise ValueError("A fault needs a status, or a change of the delivery: nothing would go wrong.")
+        times = math.inf if fault.probability is not None else 1
+        random = Random(fault.seed)  # noqa: S311 - chance, not a secret
         with self._lock:
-            self._queue.append((fault, fault.times))
+            self._queue.append(_Waiting(fault, times if fault.times is None else fault.times, random))
         self._changes.note("faults")
 
     def take(self, method: str, path: str) -> Fault:
@@ -170,19 +215,21 @@ class Faults:
             path: as sent, from the ``/`` after the hub's name on.
         """
         with self._lock:
-            for place, (fault, left) in enumerate(self._queue):
-                if fault.applies_to(method, path):
-                    self._queue[place : place + 1] = [(fault, left - 1)] if left > 1 else []
+            for waiting in self._queue:
+                if waiting.fault.applies_to(method, path) and waiting.happens():
+                    waiting.left -= 1
                     break
             else:
                 return NO_FAULT
+            if waiting.left < 1:
+                self._queue.remove(waiting)
         self._changes.note("faults")
-        return fault
+        return waiting.fault
 
-    def waiting(self) -> list[tuple[Fault, int]]:
+    def waiting(self) -> list[tuple[Fault, float]]:
         """Return every fault that waits, with the number of requests that it still applies to."""
         with self._lock:
-            return list(self._queue)
+            return [(waiting.fault, waiting.left) for waiting in self._queue]
 
     def clear(self) -> None:
         """Remove every fault."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
 
 from nhagent.emulator.changes import Changes
 from nhagent.emulator.http_messages import Request
+from nhagent.emulator.json_text import NotJson, read_json
 
 NOT_CARRIED_OUT = 0
 """The status of a request whose connection a fault reset before anything was decided."""
@@ -71,8 +74,31 @@ class Log:
         with self._lock:
             return [body for _, body in self._entries]
 
+    def is_put_again(self, request: Request) -> bool:
+        """Return whether a PUT repeats the last successful one of the same address.
+
+        Args:
+            request: the PUT. Members that say when an installation expires do not count.
+        """
+        with self._lock:
+            for entry, body in reversed(self._entries):
+                if (entry.method, entry.path, entry.status) == ("PUT", request.path, HTTPStatus.OK):
+                    return request.method == "PUT" and _content(body) == _content(request.body)
+        return False
+
     def clear(self) -> None:
         """Remove every entry."""
         with self._lock:
             self._entries.clear()
         self._changes.note("requests")
+
+
+def _content(body: bytes) -> Any:
+    """Return an installation's content but for its expiration; a body that is not JSON as it is."""
+    try:
+        document = read_json(body)
+    except NotJson:
+        return body
+    if not isinstance(document, dict):
+        return document
+    return {name: value for name, value in document.items() if name.lower() != "expirationtime"}

@@ -27,6 +27,7 @@ SCHEMA = (
         expiration TEXT,
         installation TEXT,
         name TEXT,
+        expired INTEGER NOT NULL DEFAULT 0,
         UNIQUE (installation, name)
     )""",
     "CREATE INDEX registrations_by_handle ON registrations (handle, number)",
@@ -40,7 +41,12 @@ SCHEMA = (
     "CREATE TABLE gone_registrations (id TEXT PRIMARY KEY) WITHOUT ROWID",
 )
 
-_COLUMNS = "number, id, etag, description, expiration, installation"
+MIGRATION = ("ALTER TABLE registrations ADD COLUMN expired INTEGER NOT NULL DEFAULT 0",)
+"""What makes the tables of format 3 those of `SCHEMA`."""
+
+_COLUMNS = "number, id, etag, description, expiration, installation, expired"
+_COUNTED = 1000
+"""Registrations of a tag are counted up to here: more is simply many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,33 @@ class RegistrationTable:
         where = "JOIN registration_tags USING (number) WHERE tag = ? AND registration_tags.number > ?"
         return self._page(where, [tag.lower(), after], limit, place="registration_tags.number")
 
+    def of_any_tag(self, tags: Iterable[str]) -> list[Registration]:
+        """Return the registrations that carry one of these tags or more, in the order of creation.
+
+        Args:
+            tags: in lower case.
+        """
+        wanted = list(tags)
+        where = (
+            f"WHERE number IN (SELECT number FROM registration_tags WHERE tag IN ({_marks(wanted)}))"  # noqa: S608
+            " ORDER BY number"
+        )
+        return [_registration(row) for row in self._select(where, wanted)]
+
+    def every(self) -> list[Registration]:
+        """Return every registration, in the order of creation."""
+        return [_registration(row) for row in self._select("ORDER BY number", [])]
+
+    def count_of_tag(self, tag: str) -> int:
+        """Return how many registrations carry a tag, counted up to a thousand.
+
+        Args:
+            tag: in lower case.
+        """
+        query = "SELECT COUNT(*) FROM (SELECT 1 FROM registration_tags WHERE tag = ? LIMIT ?)"
+        with self._lock:
+            return int(self._database.execute(query, (tag, _COUNTED)).fetchone()[0])
+
     def of_clients(self) -> list[Registration]:
         """Return every registration that was not made from an installation."""
         rows = self._select("WHERE installation IS NULL ORDER BY number", [])
@@ -141,7 +174,7 @@ class RegistrationTable:
         description = registration.description
         query = (
             "INSERT INTO registrations (id, etag, platform, handle, handle_keys, description, expiration,"
-            " installation, name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " installation, name, expired) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )
         values = (
             registration.id,
@@ -153,26 +186,37 @@ class RegistrationTable:
             registration.expiration,
             registration.installation,
             name,
+            registration.expired,
         )
         with self._lock:
             number = self._database.execute(query, values).lastrowid
             self._tag(number, description.tags)
 
-    def update(self, found: Registration, description: Description, expiration: str | None) -> Registration:
+    def update(
+        self,
+        found: Registration,
+        description: Description,
+        expiration: str | None,
+        *,
+        expired: bool = False,
+    ) -> Registration:
         """Replace a registration's description. Its ETag grows by one; its id and installation stay.
 
         Args:
             found: as it is stored.
             description: the new description.
             expiration: when it expires; None for never.
+            expired: whether its channel is dead.
 
         Returns:
             The registration as it is stored now.
         """
-        updated = replace(found, etag=found.etag + 1, description=description, expiration=expiration)
+        updated = replace(
+            found, etag=found.etag + 1, description=description, expiration=expiration, expired=expired
+        )
         query = (
             "UPDATE registrations SET etag = ?, platform = ?, handle = ?, handle_keys = ?, description = ?,"
-            " expiration = ? WHERE id = ?"
+            " expiration = ?, expired = ? WHERE id = ?"
         )
         values = (
             updated.etag,
@@ -181,6 +225,7 @@ class RegistrationTable:
             description.handle_keys,
             description.to_json(),
             expiration,
+            expired,
             found.id,
         )
         with self._lock:
@@ -259,8 +304,10 @@ class RegistrationTable:
 
 
 def _registration(row: Any) -> Registration:
-    _, registration_id, etag, description, expiration, installation = row
-    return Registration(registration_id, etag, Description.from_json(description), expiration, installation)
+    _, registration_id, etag, description, expiration, installation, expired = row
+    return Registration(
+        registration_id, etag, Description.from_json(description), expiration, installation, bool(expired)
+    )
 
 
 def _marks(values: Iterable[Any]) -> str:

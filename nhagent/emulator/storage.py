@@ -12,7 +12,8 @@ from nhagent.emulator import registration_table
 from nhagent.emulator.registration_table import RegistrationTable
 from nhagent.emulator.sas import AccessRule
 
-_SCHEMA_VERSION = 3
+_SCHEMA_VERSION = 4
+_MIGRATED_VERSION = 3
 _SCHEMA = (
     "CREATE TABLE hub (name TEXT NOT NULL)",
     "CREATE TABLE rules (name TEXT PRIMARY KEY, key TEXT NOT NULL, rights TEXT NOT NULL)",
@@ -88,6 +89,16 @@ class Storage:
             self.database.execute("COMMIT")
         self._on_write()
 
+    @contextmanager
+    def rehearsing(self) -> Iterator[None]:
+        """Roll the writes inside back at the end, whatever happens."""
+        with self.lock:
+            self.database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            finally:
+                self.database.execute("ROLLBACK")
+
     def rules(self) -> dict[str, AccessRule]:
         """Return every access rule by its name."""
         with self.lock:
@@ -152,6 +163,11 @@ class Storage:
             for statement in _SCHEMA:
                 self.database.execute(statement)
             self.database.execute("INSERT INTO hub VALUES (?)", (hub,))
+            self.database.execute("COMMIT")
+        elif version == _MIGRATED_VERSION:
+            self.database.execute("BEGIN")
+            for statement in (*registration_table.MIGRATION, f"PRAGMA user_version = {_SCHEMA_VERSION}"):
+                self.database.execute(statement)
             self.database.execute("COMMIT")
         elif version != _SCHEMA_VERSION:
             raise ValueError(

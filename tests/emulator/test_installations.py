@@ -243,7 +243,8 @@ def test_an_unknown_address_and_a_wrong_method_have_error_bodies(hub: Caller) ->
     for method, target, status in [
         ("GET", "/my-hub/installations", 404),
         ("GET", "/my-hub/nothing/i", 404),
-        ("GET", "/my-hub", 404),
+        ("GET", "/my-hub", 401),
+        ("PATCH", "/my-hub", 405),
         ("GET", "/", 404),
         ("POST", "/my-hub/installations/i?api-version=2020-06", 405),
     ]:

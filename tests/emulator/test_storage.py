@@ -98,7 +98,7 @@ def test_a_file_of_an_earlier_format_is_refused_with_the_reason(tmp_path: Path) 
     with closing(sqlite3.connect(data)) as database:
         database.execute("PRAGMA user_version = 2")
         database.commit()
-    with pytest.raises(ValueError, match="format 2 instead of 3"):
+    with pytest.raises(ValueError, match="format 2 instead of 4"):
         Emulator(data=str(data)).start()
 
 

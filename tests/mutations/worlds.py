@@ -14,11 +14,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from nhagent import Agent, HubClient, Platform, Registration, SecondaryTile
-from nhagent.emulator.clock import Clock
-from nhagent.emulator.faults import Faults
+from nhagent.emulator.assembly import Lasting, assemble
 from nhagent.emulator.http_messages import Request as Asked
 from nhagent.emulator.hub.hub import Hub
-from nhagent.emulator.log import Log
+from nhagent.emulator.push.front import PushFront
 from nhagent.emulator.rest.gateway import Gateway
 from nhagent.emulator.sas import new_rules
 from nhagent.emulator.storage import Storage
@@ -41,9 +40,11 @@ class DirectLine:
     def __init__(self) -> None:
         self.rules = new_rules({})
         self._storage = Storage(":memory:", HUB, self.rules)
-        self._log = Log()
         self._hub = Hub(HUB, self._storage)
-        self._gateway = Gateway(self._hub, self.rules, Clock(), self._log, Faults(), None)
+        lasting = Lasting()
+        self._log = lasting.log
+        push = PushFront(self._storage, lasting.clock, lambda: "http://127.0.0.1", None)
+        self._gateway = Gateway(assemble(lasting, self._hub, self._storage, push, port=lambda: 0), self.rules)
 
     def close(self) -> None:
         self._storage.close()

@@ -178,6 +178,7 @@ class Registration:
         description: its content.
         expiration: when it expires, as its installation says; None for never.
         installation: the id of the installation that it was made from, or None.
+        expired: whether its channel is dead, so that nothing is sent to it.
     """
 
     id: str
@@ -185,3 +186,4 @@ class Registration:
     description: Description
     expiration: str | None
     installation: str | None
+    expired: bool = False

@@ -90,7 +90,7 @@ def _set_clock(parts: Parts, order: Order) -> None:
     if offset is None or not is_number(offset):
         raise OrderRefused(400, "'offset' is a number of seconds.")
     try:
-        parts.clock.move(offset)
+        parts.move_clock(offset)
     except ValueError as error:
         raise OrderRefused(400, str(error)) from error
 
@@ -109,6 +109,10 @@ _FAULT_TYPES: dict[str, Callable[[Any], bool]] = {
     "chunked": is_text,
     "encoding": is_text,
     "size": is_whole,
+    "late": is_number,
+    "ignored": is_text,
+    "probability": is_number,
+    "seed": is_whole,
 }
 
 ROUTES = (

@@ -29,6 +29,23 @@ def descriptions_of(installation: Json) -> dict[str, Description]:
     return found
 
 
+def expired_names(installation: Json) -> set[str]:
+    """Return the names of the descriptions to which nothing is sent, because their channel is dead.
+
+    Args:
+        installation: in the hub's form.
+    """
+    tiles: Json = installation.get("secondaryTiles", {})
+    if installation.get("pushChannelExpired"):
+        # The service sends nothing to the installation, whatever its tiles' channels are.
+        dead = [(None, installation), *tiles.items()]
+    else:
+        dead = [(name, tile) for name, tile in tiles.items() if tile.get("pushChannelExpired")]
+    return {
+        _name(tile, template) for tile, holder in dead for template in (None, *holder.get("templates", {}))
+    }
+
+
 def _of_channel(
     installation: Json, holder: Json, own: list[str], tile: str | None
 ) -> Iterator[tuple[str, Description]]:

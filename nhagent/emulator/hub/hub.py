@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from nhagent.emulator.clock import iso_time
@@ -24,6 +25,7 @@ class Hub:
         lenient: as given.
         registrations: those that clients wrote and those that installations stand for.
         installations: what clients wrote.
+        table: the registrations as the database has them, for those who send to them.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Hub:
         self.lenient = lenient
         self.registrations = Registrations(storage, lenient=lenient, max_devices=max_devices)
         self.installations = Installations(storage, self.registrations, lenient=lenient)
+        self.table = storage.registrations
         self._storage = storage
 
     def expire_registration(self, registration_id: str) -> None:
@@ -48,6 +51,10 @@ class Hub:
             installation_id = self.registrations.expire(registration_id)
             if installation_id is not None:
                 self.installations.expire(installation_id)
+
+    def rehearsing(self) -> AbstractContextManager[None]:
+        """Let what is done inside have its result, and no effect."""
+        return self._storage.rehearsing()
 
     def forget_expired(self, now: float) -> None:
         """Forget what has expired. The service does it too, some time later.

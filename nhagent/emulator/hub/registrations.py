@@ -11,7 +11,7 @@ from nhagent.emulator.atom.descriptions import Description, Registration
 from nhagent.emulator.atom.reader import read_description
 from nhagent.emulator.clock import NEVER
 from nhagent.emulator.http_messages import Refused
-from nhagent.emulator.hub.expansion import descriptions_of
+from nhagent.emulator.hub.expansion import descriptions_of, expired_names
 from nhagent.emulator.registration_table import ChannelQuery, Page
 from nhagent.emulator.storage import Storage
 from nhagent.emulator.validation.description import validate_description
@@ -175,15 +175,18 @@ class Registrations:
         with self._storage.writing():
             present = self._table.of_installation(installation_id)
             wanted = descriptions_of(installation)
+            expired = expired_names(installation)
             if not present:
                 self._check_quota(description.handle for description in wanted.values())
             for name in present.keys() - wanted.keys():
                 self._table.delete(present[name].id)
             for name, description in wanted.items():
                 if name in present:
-                    self._table.update(present[name], description, expiration)
+                    self._table.update(present[name], description, expiration, expired=name in expired)
                 else:
-                    new = Registration(self.new_id(), 1, description, expiration, installation_id)
+                    new = Registration(
+                        self.new_id(), 1, description, expiration, installation_id, name in expired
+                    )
                     self._table.insert(new, name)
 
     def drop(self, installation_id: str) -> None:

@@ -105,10 +105,14 @@ class PushFront:
         """
         from nhagent.emulator.push.sender import post
 
-        endpoint = subscription.get("endpoint")
-        if not isinstance(endpoint, str) or not endpoint.startswith(f"{self.service.origin}/wpush/"):
+        if not self.owns(subscription):
             raise ValueError("its channel is not a subscription of the emulator's push service.")
         return post(subscription, text.encode(), self.pair, ca=self._ca, ttl=ttl, now=self._clock.now)
+
+    def owns(self, subscription: dict[str, Any]) -> bool:
+        """Return whether a subscription is one of this push service."""
+        endpoint = subscription.get("endpoint")
+        return isinstance(endpoint, str) and endpoint.startswith(f"{self.service.origin}/wpush/")
 
     def close(self) -> None:
         """End every connection, and wait a moment until devices have been told."""

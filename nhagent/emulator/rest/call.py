@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nhagent.emulator.http_messages import Request
+from nhagent.emulator.sends.outbox import Outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +16,13 @@ class Call:
         request: the request.
         arguments: the path segments that the route left open, decoded.
         now: the emulator's time, seconds since 1970.
+        outbox: sends notifications, now or later.
     """
 
     request: Request
     arguments: tuple[str, ...]
     now: float
+    outbox: Outbox
 
     @property
     def origin(self) -> str:

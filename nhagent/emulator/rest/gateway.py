@@ -11,14 +11,16 @@ import uuid
 from collections.abc import Callable
 from http import HTTPStatus
 
-from nhagent.emulator.clock import Clock
-from nhagent.emulator.faults import NO_FAULT, Fault, Faults
+from nhagent.emulator.faults import NO_FAULT, Fault
 from nhagent.emulator.http_messages import Refused, Reply, Request, merged_headers, reason_phrase
 from nhagent.emulator.hub.hub import Hub
-from nhagent.emulator.log import NOT_CARRIED_OUT, Log
+from nhagent.emulator.log import NOT_CARRIED_OUT
+from nhagent.emulator.parts import Parts
 from nhagent.emulator.reply_delivery import Answer
 from nhagent.emulator.rest import replies, routes
 from nhagent.emulator.rest.address import check_api_version, path_below_hub
+from nhagent.emulator.rest.call import Call
+from nhagent.emulator.rest.routes import Operation
 from nhagent.emulator.sas import AccessRule, Token
 
 
@@ -26,32 +28,26 @@ class Gateway:
     """Answers everything that is not a control request, and writes each answer to the log.
 
     Args:
-        hub: the one hub served.
+        parts: the hub that is served; the clock that judges tokens and dates replies; the faults, applied
+            before anything else; the log, written before the reply is sent, so that a request whose reply is
+            held back shows.
         rules: the access rules with whose keys tokens may be signed, by name.
-        clock: judges tokens, dates replies.
-        log: written before the reply is sent, so that a request whose reply is held back shows.
-        faults: applied before anything else.
-        bucket: limits the rate of requests; None for no limit.
+        rate: requests a second above which it answers 429; None for no limit.
     """
 
-    def __init__(
-        self,
-        hub: Hub,
-        rules: dict[str, AccessRule],
-        clock: Clock,
-        log: Log,
-        faults: Faults,
-        bucket: TokenBucket | None,
-    ) -> None:
-        self._hub = hub
+    def __init__(self, parts: Parts, rules: dict[str, AccessRule], *, rate: float | None = None) -> None:
+        self._hub = parts.hub
+        self._outbox = parts.outbox
+        self._agenda = parts.agenda
+        self._clock = parts.clock
+        self._log = parts.log
+        self._faults = parts.faults
         self._rules = rules
-        self._clock = clock
-        self._log = log
-        self._faults = faults
-        self._bucket = bucket
+        self._bucket = None if rate is None else TokenBucket(rate)
 
     def answer(self, request: Request) -> Answer:
         """Answer one request."""
+        self._agenda.do_what_is_due()
         now = self._clock.now()
         token = _read_token(request, lenient=self._hub.lenient)
         fault = self._fault(request)
@@ -61,7 +57,7 @@ class Gateway:
             reply = _faulty_reply(fault, fault.status, now)
         else:
             try:
-                reply = replies.with_service_headers(self._perform(request, token, now), now)
+                reply = replies.with_service_headers(self._perform(request, token, now, fault), now)
             except Refused as error:
                 reply = replies.refusal(error, now)
         self._log.append(request, reply.status, token.key_name if isinstance(token, Token) else None)
@@ -72,7 +68,7 @@ class Gateway:
             return NO_FAULT
         return self._faults.take(request.method, path_below_hub(request.path, self._hub.name))
 
-    def _perform(self, request: Request, token: Token | Refused, now: float) -> Reply:
+    def _perform(self, request: Request, token: Token | Refused, now: float, fault: Fault) -> Reply:
         if self._bucket is not None and not self._bucket.take():
             raise Refused(429, "The request rate is too high. Please try again later.", {"Retry-After": "1"})
         if isinstance(token, Refused):
@@ -80,13 +76,36 @@ class Gateway:
         rule = self._rules.get(token.key_name)
         host = request.headers.get("Host") or ""
         token.verify(rule.key if rule else None, host=host, path=request.path, now=now)
-        operation, call = routes.find(request, self._hub.name, now)
+        operation, call = routes.find(request, self._hub.name, now, self._outbox)
         if rule is None or operation.right_for(request) not in rule.rights:
+            if operation.manages:
+                # As recorded in 2020.
+                raise Refused(401, "Manage claim is required for this operation.")
             # As recorded in 2022: without a body that says why.
             raise Refused(403, None)
         check_api_version(request.query)
         self._hub.forget_expired(now)
+        if operation.writes and fault.changes_write:
+            return self._perform_not_at_once(operation, call, fault)
         return operation.perform(self._hub, call)
+
+    def _perform_not_at_once(self, operation: Operation, call: Call, fault: Fault) -> Reply:
+        """Answer a write as if it were carried out; carry it out later, or not at all."""
+        if fault.ignored == "unchanged" and not self._log.is_put_again(call.request):
+            return operation.perform(self._hub, call)
+        with self._hub.rehearsing():
+            reply = operation.perform(self._hub, call)
+        if fault.ignored is None:
+            self._agenda.add(call.now + fault.late, lambda: _perform_late(operation, self._hub, call))
+        return reply
+
+
+def _perform_late(operation: Operation, hub: Hub, call: Call) -> None:
+    try:
+        operation.perform(hub, call)
+    except Refused:
+        # What has happened meanwhile stands in its way, and nobody is there to be told.
+        pass
 
 
 class TokenBucket:
