@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..caller import Answer, Caller
+from tests.emulator.caller import Answer, Caller
 
 APNS_TOKEN = "ABCDEF0123456789"
 """An Apple device token, short as the emulator allows."""
@@ -13,7 +13,7 @@ TARGET = "/my-hub/messages?api-version=2020-06"
 
 def notify(
     backend: Caller,
-    format: str | None,
+    notification_format: str | None,
     body: Any,
     tags: str | None = None,
     *,
@@ -21,10 +21,10 @@ def notify(
     query: str = "",
     path: str = "/my-hub/messages",
 ) -> Answer:
-    """Send as clients do. ``format``: None leaves the header out."""
+    """Send as clients do. ``notification_format``: None leaves the header out."""
     all_headers = dict(headers or {})
-    if format is not None:
-        all_headers["ServiceBusNotification-Format"] = format
+    if notification_format is not None:
+        all_headers["ServiceBusNotification-Format"] = notification_format
     if tags is not None:
         all_headers["ServiceBusNotification-Tags"] = tags
     return backend.send("POST", f"{path}?api-version=2020-06{query}", body, headers=all_headers)
