@@ -34,7 +34,9 @@ _allowed = (
     # Tests that use the emulator call them.
     Emulator.clear_faults,
     Emulator.vapid_private_key,
+    Emulator.clear_deliveries,
     Emulator.push_state,
+    Emulator.wait_for_delivery,
     Emulator.set_clock,
     # pytest finds fixtures by name.
     testing.notification_hub,
@@ -58,6 +60,10 @@ _allowed = (
     XMLParserType.StartElementHandler,
     XMLParserType.EndElementHandler,
     XMLParserType.CharacterDataHandler,
+    XMLParserType.CommentHandler,
+    XMLParserType.ProcessingInstructionHandler,
+    XMLParserType.XmlDeclHandler,
+    XMLParserType.ordered_attributes,
     XMLParserType.StartDoctypeDeclHandler,
     # http.server reads or calls them of its subclasses; it finds do_GET and the like by the request's method.
     ThreadingHTTPServer.request_queue_size,

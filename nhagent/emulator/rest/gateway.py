@@ -91,6 +91,9 @@ class Gateway:
 
     def _perform_not_at_once(self, operation: Operation, call: Call, fault: Fault) -> Reply:
         """Answer a write as if it were carried out; carry it out later, or not at all."""
+        if fault.ignored is None and call.request.method == "POST":
+            # The answer names the new registration's id, which a later write would make again.
+            return operation.perform(self._hub, call)
         if fault.ignored == "unchanged" and not self._log.is_put_again(call.request):
             return operation.perform(self._hub, call)
         with self._hub.rehearsing():

@@ -110,7 +110,7 @@ class Courier:
             return
         words = "delivered" if status in _OK else "refused"
         self._deliveries.note_outcome(delivery_id, place, f"{words}: {status} {answer}".strip()[:200])
-        if status in _DEAD:
+        if status in _DEAD and not self._is_closed:
             self._expire(match)
 
     def _expire(self, match: Match) -> None:
@@ -166,15 +166,16 @@ def _post(match: Match) -> tuple[int, str]:
 
 
 def _as_fcm(match: Match) -> str:
+    """Return FCM v1's message: what is wrapped in ``message`` already gets the token alone."""
     try:
-        message = json.loads(match.body)
+        found = json.loads(match.body)
     except ValueError:
-        message = {"data": {"body": match.body}}
-    # FCM v1 wraps the message; what is wrapped already gets the token alone.
-    inner = message.get("message") if isinstance(message, dict) else None
-    return json.dumps(
-        {"message": {**(inner if isinstance(inner, dict) else message), "token": match.channel}}
-    )
+        found = None
+    if not isinstance(found, dict):
+        found = {"data": {"body": match.body}}
+    inner = found.get("message")
+    message = inner if isinstance(inner, dict) else found
+    return json.dumps({"message": {**message, "token": match.channel}})
 
 
 def _sendable(headers: Mapping[str, str]) -> dict[str, str]:
