@@ -16,8 +16,9 @@ from nhagent.emulator.sends.template_language import fill_in
 
 MOST_WHY = 50
 """Devices that receive nothing of which a delivery says why."""
-_LOOKED_AT = 500
-"""Registrations that are looked at for that, so that a send costs no more in a large hub."""
+_PAGE = 60
+_PAGES = 8
+"""Pages of registrations that are looked at for that, so that a send costs no more in a large hub."""
 
 
 def matches_of(send: Send, table: RegistrationTable) -> list[Match]:
@@ -54,10 +55,16 @@ def reasons_in(send: Send, table: RegistrationTable, matched: Iterable[Match]) -
     expression = _expression(send)
     reached = {match.installation or match.registration for match in matched}
     devices: dict[str, list[Registration]] = {}
-    for registration in table.all(0, _LOOKED_AT).registrations:
-        device = registration.installation or registration.id
-        if device not in reached:
-            devices.setdefault(device, []).append(registration)
+    place: int | None = 0
+    for _ in range(_PAGES):
+        if place is None or len(devices) > MOST_WHY:
+            break
+        page = table.all(place, _PAGE)
+        place = page.last
+        for registration in page.registrations:
+            device = registration.installation or registration.id
+            if device not in reached:
+                devices.setdefault(device, []).append(registration)
     for registrations in islice(devices.values(), MOST_WHY):
         yield reason_for(send, expression, registrations)
 
