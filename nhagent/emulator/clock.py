@@ -14,7 +14,7 @@ NEVER = "9999-12-31T23:59:59.9999999Z"
 """The expiration time of what does not expire."""
 
 _NOON_HOUR = 12
-_LAST_SECOND = 253_402_300_799.0
+LAST_SECOND = 253_402_300_799.0
 """The end of the year 9999, seconds since 1970: the last time that can be written."""
 
 # Every form that a shipped client sends: without seconds, with up to seven decimals, with or without a zone,
@@ -43,7 +43,7 @@ class Clock:
 
     def now(self) -> float:
         """Return the time, seconds since 1970. At the calendar's end it stands still."""
-        return min(time.time() + self._offset, _LAST_SECOND)
+        return min(time.time() + self._offset, LAST_SECOND)
 
     def move(self, offset: float) -> None:
         """Set the offset to the machine's time.

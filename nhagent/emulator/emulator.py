@@ -11,7 +11,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from nhagent.emulator.assembly import Lasting, assemble
+from nhagent.emulator.callers import is_loopback
+from nhagent.emulator.control import state_routes
 from nhagent.emulator.control.control import Control
+from nhagent.emulator.control.face import WithState
 from nhagent.emulator.http_messages import Request
 from nhagent.emulator.hub.face import WithContents
 from nhagent.emulator.hub.hub import Hub
@@ -21,6 +24,7 @@ from nhagent.emulator.parts import Parts
 from nhagent.emulator.push.face import WithPushService, subscription_in
 from nhagent.emulator.push.front import PushFront
 from nhagent.emulator.reply_delivery import Answer
+from nhagent.emulator.request_body import BODY_LIMIT
 from nhagent.emulator.rest.gateway import Gateway
 from nhagent.emulator.sas import FULL_RULE, LISTEN_RULE, new_rules
 from nhagent.emulator.sends.face import WithSends
@@ -29,7 +33,7 @@ from nhagent.emulator.storage import Storage
 from nhagent.emulator.trouble import WithTrouble
 
 
-class Emulator(WithContents, WithSends, WithTrouble, WithPushService):
+class Emulator(WithContents, WithSends, WithState, WithTrouble, WithPushService):
     """A notification hub on a port of this machine, from `start` to `close` or through a ``with`` block.
 
     Closed and started again it listens on the same port with the same keys; its contents are kept only if
@@ -55,6 +59,8 @@ class Emulator(WithContents, WithSends, WithTrouble, WithPushService):
         deliver: post what is sent to devices whose channel is an ``http`` address on loopback, as their
             platform's push service would be spoken to. Without it nothing leaves the emulator, except to its
             own push service.
+        seed: a file that fills the hub at every start where it is empty: a `snapshot`, a hub's `contents`, or
+            installations and registrations as JSON, one a line.
 
     Attributes:
         hub: as given.
@@ -78,6 +84,7 @@ class Emulator(WithContents, WithSends, WithTrouble, WithPushService):
         max_devices: int | None = None,
         rules: Mapping[str, Iterable[str]] | None = None,
         deliver: bool = False,
+        seed: str | None = None,
     ) -> None:
         check_options(hub, certificate, tls=tls, rate=rate, max_devices=max_devices)
         self.hub = hub
@@ -91,6 +98,7 @@ class Emulator(WithContents, WithSends, WithTrouble, WithPushService):
         self._lenient = lenient
         self._max_devices = max_devices
         self._deliver = deliver
+        self._seed = seed
         self._rules = new_rules(rules or {})
         self._lasting = Lasting()
         self._now_running: _Running | None = None
@@ -102,8 +110,9 @@ class Emulator(WithContents, WithSends, WithTrouble, WithPushService):
             Itself.
 
         Raises:
-            OSError, sqlite3.OperationalError: the address cannot be bound, or the data file not opened.
-            ValueError: the data file holds another hub, or is not an emulator data file.
+            OSError, sqlite3.OperationalError: the address cannot be bound, or a file not opened.
+            ValueError: the data file holds another hub, or is not an emulator data file; or the seed is not
+                one.
         """
         if self._now_running is None:
             self._lasting.changes.begin()
@@ -193,12 +202,14 @@ class Emulator(WithContents, WithSends, WithTrouble, WithPushService):
             is_secure=self._tls,
             deliver=self._deliver,
         )
-        answer = _answering(parts, Gateway(parts, self._rules, rate=self._rate))
-        server = Server(self._host, self._port, answer, context)
-        resources.callback(server.close)
-        resources.callback(push.close)
         resources.callback(parts.sender.courier.close)
         resources.callback(parts.agenda.close)
+        if self._seed is not None:
+            state_routes.seed(parts, self._seed)
+        answer = _answering(parts, Gateway(parts, self._rules, rate=self._rate))
+        server = Server(self._host, self._port, answer, context, body_limit=_body_limit)
+        resources.callback(server.close)
+        resources.callback(push.close)
         server.start()
         # Started again, it listens at the address that clients know.
         self._port = server.port
@@ -246,6 +257,11 @@ def _answering(parts: Parts, gateway: Gateway) -> Callable[[Request], Answer]:
         return parts.push.answer(request) or gateway.answer(request)
 
     return answer
+
+
+def _body_limit(path: str, peer: str) -> int:
+    """Return how large a request's body may be, in bytes."""
+    return state_routes.SNAPSHOT_LIMIT if path == state_routes.RESTORE and is_loopback(peer) else BODY_LIMIT
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,13 @@ class RegistrationTable:
         """Return every registration, in the order of creation."""
         return [_registration(row) for row in self._select("ORDER BY number", [])]
 
+    def every_named(self) -> list[tuple[Registration, str | None]]:
+        """Return every registration with its name within its installation, in the order of creation."""
+        query = f"SELECT {_COLUMNS}, name FROM registrations ORDER BY number"  # noqa: S608
+        with self._lock:
+            rows = self._database.execute(query).fetchall()
+        return [(_registration(row[:-1]), row[-1]) for row in rows]
+
     def count_of_tag(self, tag: str) -> int:
         """Return how many registrations carry a tag, counted up to a thousand.
 
@@ -265,6 +272,11 @@ class RegistrationTable:
         """Mark an id as gone, for good."""
         with self._lock:
             self._database.execute("INSERT OR IGNORE INTO gone_registrations VALUES (?)", (registration_id,))
+
+    def gone(self) -> list[str]:
+        """Return every id that was marked as gone."""
+        with self._lock:
+            return [row[0] for row in self._database.execute("SELECT id FROM gone_registrations ORDER BY id")]
 
     def is_gone(self, registration_id: str) -> bool:
         """Return whether an id was marked as gone."""

@@ -8,8 +8,8 @@ from io import BufferedIOBase
 
 BODY_LIMIT = 1 << 20
 """Largest body in bytes."""
-_DRAIN_LIMIT = 8 * BODY_LIMIT
-"""Largest refused body, in bytes, that is still read to its end: its sender then gets to read the refusal."""
+_DRAIN_FACTOR = 8
+"""A refused body up to so many times `BODY_LIMIT` is still read: its sender can then read the refusal."""
 _LINE_LIMIT = 1024
 _PIECE = 1 << 16
 
@@ -30,12 +30,13 @@ class BodyRefused(Exception):
         self.drained = drained
 
 
-def read_body(headers: Message[str, str], source: BufferedIOBase) -> bytes | None:
+def read_body(headers: Message[str, str], source: BufferedIOBase, limit: int = BODY_LIMIT) -> bytes | None:
     """Return the whole body; None when the client disconnected before its end.
 
     Args:
         headers: the request's.
         source: the connection, at the beginning of the body.
+        limit: largest body in bytes.
 
     Raises:
         BodyRefused: it is too large, or its framing is invalid.
@@ -44,18 +45,18 @@ def read_body(headers: Message[str, str], source: BufferedIOBase) -> bytes | Non
     if coding:
         if coding != "chunked":
             raise BodyRefused(400, "The transfer encoding is not supported.", drained=False)
-        return _read_chunks(source)
+        return _read_chunks(source, limit)
     text = (headers.get("Content-Length") or "0").strip()
     if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
         raise BodyRefused(400, "The content length is not valid.", drained=False)
     length = int(text)
-    if length > BODY_LIMIT:
-        raise _too_large(drained=length <= _DRAIN_LIMIT and _drain(source, length))
+    if length > limit:
+        raise _too_large(limit, drained=length <= _DRAIN_FACTOR * BODY_LIMIT and _drain(source, length))
     body = source.read(length) if length else b""
     return body if len(body) == length else None
 
 
-def _read_chunks(source: BufferedIOBase) -> bytes | None:
+def _read_chunks(source: BufferedIOBase, limit: int) -> bytes | None:
     pieces: list[bytes] = []
     size = 0
     while True:
@@ -67,8 +68,8 @@ def _read_chunks(source: BufferedIOBase) -> bytes | None:
             raise BodyRefused(400, "The chunked body is not valid.", drained=False)
         length = int(text, 16)
         size += length
-        if size > BODY_LIMIT:
-            raise _too_large(drained=False)
+        if size > limit:
+            raise _too_large(limit, drained=False)
         if length == 0:
             break
         piece = source.read(length)
@@ -91,5 +92,5 @@ def _drain(source: BufferedIOBase, length: int) -> bool:
     return True
 
 
-def _too_large(*, drained: bool) -> BodyRefused:
-    return BodyRefused(413, f"The request body is larger than {BODY_LIMIT} bytes.", drained=drained)
+def _too_large(limit: int, *, drained: bool) -> BodyRefused:
+    return BodyRefused(413, f"The request body is larger than {limit} bytes.", drained=drained)

@@ -22,7 +22,7 @@ from typing import Any
 
 from nhagent.emulator.http_messages import Refused, Request, reason_phrase
 from nhagent.emulator.reply_delivery import Answer, pieces_of
-from nhagent.emulator.request_body import BodyRefused, read_body
+from nhagent.emulator.request_body import BODY_LIMIT, BodyRefused, read_body
 from nhagent.emulator.rest.replies import refusal
 
 IDLE_SECONDS = 60.0
@@ -49,9 +49,11 @@ class Server(ThreadingHTTPServer):
         context: for TLS; None for plain http.
         pause: waits for some seconds, for faults that delay or drip a reply; by default a wait that ends
             early when the server closes.
+        body_limit: gives the size of the largest body, in bytes, for a path and a caller's IP address.
 
     Attributes:
         answer: as given.
+        body_limit: as given.
         closing: set when the server closes.
         pause: as given.
 
@@ -68,9 +70,11 @@ class Server(ThreadingHTTPServer):
         answer: Callable[[Request], Answer],
         context: ssl.SSLContext | None = None,
         pause: Callable[[float], object] | None = None,
+        body_limit: Callable[[str, str], int] = lambda _path, _peer: BODY_LIMIT,
     ) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.answer = answer
+        self.body_limit = body_limit
         self.closing = threading.Event()
         self.pause = self.closing.wait if pause is None else pause
         self._context = context
@@ -191,9 +195,12 @@ class Exchange(BaseHTTPRequestHandler):
 
     def exchange(self) -> None:
         """Read one request and send its answer."""
+        peer = str(self.client_address[0])
+        authority, target = _origin_form(self.path)
+        path, _, query = target.partition("?")
         # The body is read before anything is decided: what is left of it would be read as the next request.
         try:
-            body = read_body(self.headers, self.rfile)
+            body = read_body(self.headers, self.rfile, self.server.body_limit(path, peer))
         except BodyRefused as refused:
             self.close_connection = self.close_connection or not refused.drained
             self._send(Answer(refusal(Refused(refused.status, refused.detail), time.time())))
@@ -201,13 +208,10 @@ class Exchange(BaseHTTPRequestHandler):
         if body is None:
             self.close_connection = True
             return
-        authority, target = _origin_form(self.path)
         if authority:
             # What the target names counts, whatever Host says (RFC 9112, 3.2.2).
             del self.headers["Host"]
             self.headers["Host"] = authority
-        path, _, query = target.partition("?")
-        peer = str(self.client_address[0])
         self._send(self.server.answer(Request(self.command, path, query, self.headers, body, peer)))
 
     do_GET = do_PUT = do_PATCH = do_DELETE = do_POST = do_HEAD = do_OPTIONS = exchange  # noqa: N815  its names

@@ -132,6 +132,12 @@ class Storage:
             query = "DELETE FROM installations WHERE id = ?"
             return self.database.execute(query, (installation_id,)).rowcount > 0
 
+    def delete_everything(self) -> None:
+        """Delete every installation and registration, and forget which ids are gone."""
+        with self.lock:
+            for table in ("registrations", "installations", "gone_registrations"):
+                self.database.execute(f"DELETE FROM {table}")  # noqa: S608
+
     def delete_expired(self, now: str) -> None:
         """Delete the installations and registrations whose time has come.
 

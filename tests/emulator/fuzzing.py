@@ -194,6 +194,56 @@ HEADERS = [
     ),
     *("X: " + "y" * 70_000, "\r\n".join(f"X{n}: y" for n in range(150)), "X: \x1b]0;\x07", "A: b\rC: d"),
 ]
+CONTROLS = [
+    *("log", "faults", "forget", "expire", "clock", "hubs/my-hub", "hubs/%ff", "x", "", "health", "snapshot"),
+    *("deliveries", "deliveries?wait=0&tag=t", "deliveries?wait=NaN", "deliveries/x/why?installation=i"),
+    *("push", "push-service", "push-service/drop", "push-service/close"),
+]
+EMPTYING = ["reset", "restore"]
+SENDING = [
+    *(
+        f"ServiceBusNotification-Format: {format_name}"
+        for format_name in (
+            "template",
+            "windows",
+            "apple",
+            "gcm",
+            "fcmv1",
+            "browser",
+            "baidu",
+            "x",
+            "\xff",
+            "",
+        )
+    ),
+    *(
+        f"ServiceBusNotification-Tags: {tags}"
+        for tags in (
+            *(
+                "t",
+                "t && !u",
+                "(t || u",
+                "!!t",
+                "",
+                "\xff",
+                "t" * 200,
+                "(" * 100 + "t" + ")" * 100,
+                "a||" * 30,
+            ),
+            *("$InstallationId:{i}", "$UserId:{u} && t", "$", "&&", "t u"),
+        )
+    ),
+    *(
+        f"ServiceBusNotification-ScheduleTime: {when}"
+        for when in ("2026-12-01T00:00:00", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "x")
+    ),
+    *(
+        "ServiceBusNotification-DeviceHandle: d",
+        "ServiceBusNotification-DeviceHandle: {",
+        "X-WNS-Type: wns/raw",
+    ),
+    *("X-WNS-Type: wns/toast", "Content-Type: multipart/mixed; boundary=b", "Content-Type: multipart/mixed"),
+]
 FRAMINGS = [
     *(
         "Content-Length: -1",
@@ -242,9 +292,11 @@ class Fuzzer:
     Args:
         seed: the same seed draws the same requests.
         caller: who signs them.
+        empties: also draw requests that empty the hub.
     """
 
-    def __init__(self, seed: int, caller: Caller) -> None:
+    def __init__(self, seed: int, caller: Caller, *, empties: bool = True) -> None:
+        self._controls = [*CONTROLS, *EMPTYING] if empties else CONTROLS
         self._random = random.Random(seed)
         self._caller = caller
 
@@ -267,9 +319,7 @@ class Fuzzer:
         draw = self._random
         kind = draw.random()
         if kind < 0.3:
-            path = "/_emulator/" + draw.choice(
-                ["log", "faults", "forget", "expire", "clock", "hubs/my-hub", "hubs/%ff", "x"]
-            )
+            path = "/_emulator/" + draw.choice(self._controls)
         elif kind < 0.75:
             rest = [
                 "installations/i",
@@ -277,6 +327,13 @@ class Fuzzer:
                 "registrations/1-2-3",
                 "registrationids",
                 "tags/t/registrations",
+                "messages",
+                "messages/$batch",
+                "messages/x",
+                "schedulednotifications",
+                "schedulednotifications/x",
+                "jobs",
+                "feedbackcontainer",
             ]
             path = "/my-hub/" + draw.choice(rest)
         else:
@@ -296,6 +353,8 @@ class Fuzzer:
             lines.append(f"Authorization: {self._caller.token()}")
         if draw.random() < 0.9:
             lines.append("Content-Type: application/json")
+        if "messages" in target or "schedulednotifications" in target:
+            lines += draw.choices(SENDING, k=draw.randrange(6))
         lines += draw.choices(HEADERS, k=draw.choice([0, 0, 0, 1, 2]))
         lines.append(draw.choice(FRAMINGS) if draw.random() < 0.1 else f"Content-Length: {len(body)}")
         return lines
@@ -330,6 +389,9 @@ class Fuzzer:
                 {"installation": "i"},
                 {"registration": "1-2-3", "gone": True},
                 {"offset": 5},
+                {"installation": "i", "body": "x"},
+                {"message": "$(x)", "title": "y"},
+                {"installations": [{"installationId": "i", "platform": "gcm", "pushChannel": "g"}]},
                 {
                     "installationId": "i",
                     "platform": "wns",

@@ -212,6 +212,7 @@ def test_the_contents_tell_what_clients_registered(emulator: Emulator, hub: Call
             "bodyTemplate": '{"m":"$(m)"}',
             "headers": {"apns-priority": "5"},
             "expiry": "$(when)",
+            "priority": "5",
             "pushVariables": {"n": "Ann"},
             "expirationTime": never,
         },

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from nhagent.emulator.callers import is_labelled_as_json, refusal_of
-from nhagent.emulator.control import delivery_routes, hub_routes, push_routes
+from nhagent.emulator.control import delivery_routes, hub_routes, push_routes, state_routes
 from nhagent.emulator.control.orders import Order, OrderRefused, Route
 from nhagent.emulator.http_messages import Reply, Request
 from nhagent.emulator.parts import Parts
@@ -85,6 +85,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/", "this list", _list_routes),
     *hub_routes.ROUTES,
     *delivery_routes.ROUTES,
+    *state_routes.ROUTES,
     *push_routes.ROUTES,
 )
 """Every control route. A new one is one function, and one line in its module's ``ROUTES``."""

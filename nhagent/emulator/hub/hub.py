@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from nhagent.emulator.clock import iso_time
+from nhagent.emulator.hub import snapshots
 from nhagent.emulator.hub.installations import Installations
 from nhagent.emulator.hub.registrations import Registrations
 from nhagent.emulator.storage import Storage
@@ -37,6 +38,7 @@ class Hub:
         self.installations = Installations(storage, self.registrations, lenient=lenient)
         self.table = storage.registrations
         self._storage = storage
+        self._max_devices = max_devices
 
     def expire_registration(self, registration_id: str) -> None:
         """Mark a registration's channel as expired, as a push service's report does.
@@ -56,6 +58,10 @@ class Hub:
         """Let what is done inside have its result, and no effect."""
         return self._storage.rehearsing()
 
+    def strict_twin(self) -> Hub:
+        """Return a hub with the same contents that is not lenient."""
+        return Hub(self.name, self._storage, max_devices=self._max_devices)
+
     def forget_expired(self, now: float) -> None:
         """Forget what has expired. The service does it too, some time later.
 
@@ -63,6 +69,26 @@ class Hub:
             now: the emulator's time, seconds since 1970.
         """
         self._storage.delete_expired(iso_time(now))
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Make the writes inside one transaction."""
+        return self._storage.writing()
+
+    def taken(self) -> dict[str, Any]:
+        """Return all that the hub keeps, for `put_back`; see `nhagent.emulator.hub.snapshots`."""
+        return snapshots.take(self._storage)
+
+    def put_back(self, document: dict[str, Any]) -> None:
+        """Hold what a document says, instead of what the hub holds.
+
+        Args:
+            document: what `taken` or `contents` gave.
+
+        Raises:
+            Malformed: the document has something that no hub can hold. Nothing has changed then.
+        """
+        contents = snapshots.read(document, self.registrations.new_id)
+        snapshots.put(self._storage, contents)
 
     def contents(self) -> dict[str, Any]:
         """Return all that clients stored. Registrations made from installations are not repeated."""

@@ -9,9 +9,9 @@ from typing import Any
 
 from nhagent.emulator.atom.descriptions import Description, Registration
 from nhagent.emulator.atom.reader import read_description
-from nhagent.emulator.clock import NEVER
 from nhagent.emulator.http_messages import Refused
 from nhagent.emulator.hub.expansion import descriptions_of, expired_names
+from nhagent.emulator.hub.records import facts_of
 from nhagent.emulator.registration_table import ChannelQuery, Page
 from nhagent.emulator.storage import Storage
 from nhagent.emulator.validation.description import validate_description
@@ -195,7 +195,7 @@ class Registrations:
 
     def contents(self) -> list[Json]:
         """Return every registration that clients made, in the order of creation."""
-        return [_facts(registration) for registration in self._table.of_clients()]
+        return [facts_of(registration) for registration in self._table.of_clients()]
 
     def _read(self, body: bytes) -> Description:
         description = read_description(body, lenient=self._lenient)
@@ -219,27 +219,6 @@ class Registrations:
                 "QuotaExceeded: The quota of active devices of this namespace has been reached. "
                 f"Max Allowed: '{self._max_devices}'",
             )
-
-
-def _facts(registration: Registration) -> Json:
-    description = registration.description
-    values = description.values
-    facts = {
-        "registrationId": registration.id,
-        "etag": str(registration.etag),
-        "kind": description.kind.name,
-        "platform": description.kind.platform,
-        "channel": description.channel,
-        "tags": description.tags,
-        "templateName": values.get("TemplateName"),
-        "bodyTemplate": values.get("BodyTemplate"),
-        "headers": description.headers,
-        "expiry": values.get("Expiry"),
-        "pushVariables": values.get("PushVariables"),
-        "secondaryTileName": values.get("SecondaryTileName"),
-        "expirationTime": registration.expiration or NEVER,
-    }
-    return {name: fact for name, fact in facts.items() if fact}
 
 
 def _require_match(header: str, etag: int) -> None:

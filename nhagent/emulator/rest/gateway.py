@@ -51,22 +51,39 @@ class Gateway:
         now = self._clock.now()
         token = _read_token(request, lenient=self._hub.lenient)
         fault = self._fault(request)
+        strict: Refused | None = None
         if fault.reset == "before":
             reply = Reply(NOT_CARRIED_OUT)
         elif fault.status is not None:
             reply = _faulty_reply(fault, fault.status, now)
         else:
+            if self._hub.lenient:
+                strict = self._refusal_where_strict(request, now)
             try:
                 reply = replies.with_service_headers(self._perform(request, token, now, fault), now)
             except Refused as error:
                 reply = replies.refusal(error, now)
-        self._log.append(request, reply.status, token.key_name if isinstance(token, Token) else None)
+        key = token.key_name if isinstance(token, Token) else None
+        # One that this hub refused too is no news.
+        self._log.append(request, reply, key, now, strict if reply.status < HTTPStatus.BAD_REQUEST else None)
         return Answer(reply, fault)
 
     def _fault(self, request: Request) -> Fault:
         if not self._faults:
             return NO_FAULT
         return self._faults.take(request.method, path_below_hub(request.path, self._hub.name))
+
+    def _refusal_where_strict(self, request: Request, now: float) -> Refused | None:
+        """Return how a hub that is not lenient would refuse a request; None where it would not."""
+        try:
+            Token.read(request.headers.get("Authorization"), lenient=False)
+            operation, call = routes.find(request, self._hub.name, now, self._outbox)
+            if not operation.sends:
+                with self._hub.rehearsing():
+                    operation.perform(self._hub.strict_twin(), call)
+        except Refused as refused:
+            return refused
+        return None
 
     def _perform(self, request: Request, token: Token | Refused, now: float, fault: Fault) -> Reply:
         if self._bucket is not None and not self._bucket.take():

@@ -32,6 +32,11 @@ class Operation:
     manages: bool = False
     writes: bool = False
 
+    @property
+    def sends(self) -> bool:
+        """Whether it sends, plans to, or reads what was sent."""
+        return self.right == "Send"
+
     def right_for(self, request: Request) -> str:
         """Return the right that a request needs."""
         return self.right if isinstance(self.right, str) else self.right(request)

@@ -65,6 +65,43 @@ class Send:
         return self.body.decode("utf-8", "replace")
 
 
+def as_json(send: Send) -> dict[str, Any]:
+    """Return a send as JSON, its body in hexadecimal digits."""
+    return {
+        "format": send.format,
+        "body": send.body.hex(),
+        "headers": dict(send.headers),
+        "expression": send.expression,
+        "handles": list(send.handles),
+        "test": send.test,
+    }
+
+
+def send_in(document: dict[str, Any]) -> Send:
+    """Return the send that `as_json` wrote.
+
+    Raises:
+        ValueError: the document is not one.
+    """
+    match document:
+        case {
+            "format": str(kind),
+            "body": str(body),
+            "headers": dict(headers),
+            "expression": str() | None as expression,
+            "handles": list(handles),
+            "test": bool(test),
+        } if all(isinstance(value, str) for value in headers.values()) and all(map(_is_handle, handles)):
+            return Send(kind, bytes.fromhex(body), headers, expression, tuple(handles), test)
+    raise ValueError("A send has format, body, headers, expression, handles and test.")
+
+
+def _is_handle(handle: Any) -> bool:
+    return isinstance(handle, str) or (
+        isinstance(handle, dict) and all(isinstance(value, str) for value in handle.values())
+    )
+
+
 def check_send(send: Send) -> None:
     """Check a send by the service's rules.
 
