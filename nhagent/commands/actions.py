@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from nhagent.agent import Agent
+    from nhagent.commands.emulate import EmulatorOptions
     from nhagent.report import Report
 
 OK: Final = 0
@@ -132,9 +133,34 @@ def demonstrate(_: argparse.Namespace) -> Result:
 
 def emulate(options: argparse.Namespace) -> Result:
     """Serve a hub until a signal ends it."""
-    from nhagent.commands.emulate import EmulatorOptions, serve
+    from nhagent.commands.emulate import serve
 
-    settings = EmulatorOptions(
+    serve(
+        _emulator_options(options),
+        as_json=options.json,
+        push_service=options.push_service,
+        tells_requests=options.verbose > 0,
+    )
+    return Result(OK, None, "")  # the line that said it was ready is the one object
+
+
+def run_beside_emulator(options: argparse.Namespace) -> Result:
+    """Run a command while a hub runs beside it."""
+    from nhagent.commands.emulate_exec import run
+
+    code = run(
+        options.arguments,
+        _emulator_options(options),
+        push_service=options.push_service,
+        tells_requests=options.verbose > 0,
+    )
+    return Result(code, None, "")
+
+
+def _emulator_options(options: argparse.Namespace) -> EmulatorOptions:
+    from nhagent.commands import emulate
+
+    return emulate.EmulatorOptions(
         hub=options.hub,
         host=options.host,
         port=options.port,
@@ -143,9 +169,9 @@ def emulate(options: argparse.Namespace) -> Result:
         certificate=options.certificate,
         rate=options.rate,
         lenient=options.lenient,
+        deliver=options.deliver,
+        seed=options.seed,
     )
-    serve(settings, as_json=options.json, push_service=options.push_service)
-    return Result(OK, None, "")  # the line that said it was ready is the one object
 
 
 def failure_keys(command: str) -> tuple[str, ...]:
@@ -160,6 +186,7 @@ def failure_keys(command: str) -> tuple[str, ...]:
 ACTIONS: Final[dict[str, Callable[[argparse.Namespace], Result]]] = {
     "demo": demonstrate,
     "emulator": emulate,
+    "emulator exec": run_beside_emulator,
     "register": register,
     "plan": plan,
     "status": status,

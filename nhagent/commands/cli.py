@@ -74,7 +74,7 @@ def exit_code(error: Exception) -> int:
 def _result(options: argparse.Namespace) -> Result:
     """Run the command; a failure is a result too."""
     stdout = sys.stdout
-    if options.json and options.command != "emulator":
+    if options.json and not options.command.startswith("emulator"):
         sys.stdout = sys.stderr  # whatever a plug-in prints must not stand beside the one object
     try:
         return ACTIONS[options.command](options)

@@ -29,6 +29,36 @@ DEFAULT_COLUMNS: Final = 80
 MAX_DIGITS: Final = 4
 """Digits of a width that is believed."""
 
+_EXEC: Final = (
+    "Runs a command while a notification hub runs beside it. The command finds in its environment "
+    "NOTIFICATION_HUB (the hub's name), NOTIFICATION_HUB_ENDPOINT, NOTIFICATION_HUB_LISTEN and "
+    "NOTIFICATION_HUB_FULL (connection strings) and, with --tls, NOTIFICATION_HUB_CA (a file). Its exit code "
+    "is the command's; 126 and 127 where that cannot be run, 128 + N where signal N ended it."
+)
+_EMULATOR_OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    ("--host", {"default": "127.0.0.1", "help": "address to listen on (default 127.0.0.1)"}),
+    ("--port", {"type": int, "default": 0, "help": "port to listen on; 0: any free one"}),
+    ("--hub", {"metavar": "NAME", "default": "emulated-hub", "help": "the hub's name"}),
+    ("--data", {"metavar": "FILE", "default": ":memory:", "help": "SQLite file that outlives it"}),
+    ("--seed", {"metavar": "FILE", "help": "fill an empty hub: a snapshot, or records as JSON, one a line"}),
+    ("--tls", {"action": "store_true", "help": "serve https with a certificate of its own"}),
+    (
+        "--certificate",
+        {
+            "choices": ("good", "expired", "early", "wrong-name", "self-signed"),
+            "default": "good",
+            "help": "with --tls, what is wrong with it (default good)",
+        },
+    ),
+    (
+        "--push-service",
+        {"action": "store_true", "help": "run a push service too, to which devices can subscribe"},
+    ),
+    ("--deliver", {"action": "store_true", "help": "post what is sent to channels on loopback"}),
+    ("--lenient", {"action": "store_true", "help": "take much that the service refuses"}),
+    ("--rate", {"type": float, "metavar": "N", "help": "answer 429 above N requests a second"}),
+)
+
 
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of the whole command line.
@@ -128,22 +158,20 @@ def _add_common_options(parser: Parser, default: str | None = None) -> None:
 
 
 def _add_emulator_options(parser: Parser) -> None:
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0: any free one")
-    parser.add_argument("--hub", metavar="NAME", default="emulated-hub", help="the hub's name")
-    parser.add_argument("--data", metavar="FILE", default=":memory:", help="SQLite file that outlives it")
-    parser.add_argument("--tls", action="store_true", help="serve https with a certificate of its own")
-    parser.add_argument(
-        "--certificate",
-        choices=("good", "expired", "early", "wrong-name", "self-signed"),
-        default="good",
-        help="with --tls, what is wrong with it (default %(default)s)",
+    for option, settings in _EMULATOR_OPTIONS:
+        parser.add_argument(option, **settings)
+    actions = parser.add_subparsers(metavar="exec", prog=parser.prog)
+    actions.add_parser(
+        "exec", fill=_add_exec_options, help="run a command beside it, and end with it", description=_EXEC
     )
-    parser.add_argument(
-        "--push-service", action="store_true", help="run a push service too, to which devices can subscribe"
-    )
-    parser.add_argument("--lenient", action="store_true", help="take much that the service refuses")
-    parser.add_argument("--rate", type=float, metavar="N", help="answer 429 above N requests a second")
+
+
+def _add_exec_options(parser: Parser) -> None:
+    _add_common_options(parser, default=argparse.SUPPRESS)
+    for option, settings in _EMULATOR_OPTIONS:  # a default would hide what stands before "exec"
+        parser.add_argument(option, **{**settings, "default": argparse.SUPPRESS})
+    parser.add_argument("arguments", nargs="+", metavar="COMMAND", help="the command, after --")
+    parser.set_defaults(command="emulator exec")
 
 
 def _add_timeout(parser: Parser) -> None:

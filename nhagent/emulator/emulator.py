@@ -61,6 +61,8 @@ class Emulator(WithContents, WithSends, WithState, WithTrouble, WithPushService)
             own push service.
         seed: a file that fills the hub at every start where it is empty: a `snapshot`, a hub's `contents`, or
             installations and registrations as JSON, one a line.
+        on_request: called with every entry of `log` once its answer is decided, by many threads at once. It
+            raises nothing.
 
     Attributes:
         hub: as given.
@@ -85,6 +87,7 @@ class Emulator(WithContents, WithSends, WithState, WithTrouble, WithPushService)
         rules: Mapping[str, Iterable[str]] | None = None,
         deliver: bool = False,
         seed: str | None = None,
+        on_request: Callable[[LogEntry], object] | None = None,
     ) -> None:
         check_options(hub, certificate, tls=tls, rate=rate, max_devices=max_devices)
         self.hub = hub
@@ -101,6 +104,8 @@ class Emulator(WithContents, WithSends, WithState, WithTrouble, WithPushService)
         self._seed = seed
         self._rules = new_rules(rules or {})
         self._lasting = Lasting()
+        if on_request is not None:
+            self._lasting.log.tell = on_request
         self._now_running: _Running | None = None
 
     def start(self) -> Self:

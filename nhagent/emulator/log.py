@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -97,9 +97,13 @@ class Log:
 
     Args:
         changes: told of every one.
+
+    Attributes:
+        tell: called with every entry.
     """
 
     def __init__(self, changes: Changes | None = None) -> None:
+        self.tell: Callable[[LogEntry], object] = lambda _: None
         self._changes = changes or Changes()
         self._lock = threading.Lock()
         self._entries: deque[tuple[LogEntry, bytes]] = deque(maxlen=KEPT)
@@ -123,6 +127,7 @@ class Log:
             self._count += 1
             self._entries.append((entry, request.body))
             self._whole.append(_Kept(self._count, at, entry, request, reply, strict))
+        self.tell(entry)
         self._changes.note("requests")
 
     def entries(self) -> list[LogEntry]:

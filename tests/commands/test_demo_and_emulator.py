@@ -145,4 +145,12 @@ def test_emulator_that_cannot_listen_says_so(
 ) -> None:
     port = notification_hub.endpoint.rsplit(":", 1)[1]
     assert main(["emulator", "--port", port, "--json"]) == 78
-    assert json.loads(capsys.readouterr().out)["error"]["type"] == "ConfigurationError"
+    told = json.loads(capsys.readouterr().out)["error"]
+    assert told["type"] == "ConfigurationError"
+    assert f"another program listens on port {port}" in told["message"]
+    assert "--port 0 takes any that is free" in told["message"]
+
+
+def test_emulator_for_an_address_of_another_machine_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["emulator", "--host", "192.0.2.1", "--json"]) == 78
+    assert "'192.0.2.1' is not an address of this machine" in capsys.readouterr().out

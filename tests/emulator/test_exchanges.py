@@ -26,7 +26,7 @@ def exchanges(emulator: Emulator) -> list[Exchange]:
 
 
 def test_a_request_is_kept_with_its_reply_but_without_its_token(emulator: Emulator, hub: Caller) -> None:
-    emulator.set_clock(3600)
+    emulator.set_clock(60)
     hub.put(wns())
     hub.get("other")
     failed, written = exchanges(emulator)

@@ -232,6 +232,7 @@ def test_the_contents_tell_what_clients_registered(emulator: Emulator, hub: Call
             "channel": "user-channel",
             "templateName": "alert",
             "bodyTemplate": '{"m":"$(m)"}',
+            "messageType": "1",
             "expirationTime": never,
         },
     ]
