@@ -73,12 +73,17 @@ def _nothing_of_the_machine(
     nhagent_state_dir: Path,  # noqa: ARG001 - it sets the variable
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[None]:
-    """Hide the machine's connection strings, configuration, state folders and key rings."""
+    """Hide the machine's connection strings, configuration, state folders and key rings.
+
+    An agent that would keep its state in the real data folder of whoever runs the tests is refused.
+    """
     for name in _SOURCES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", _NO_KEY_RING)  # where keyring has chosen none yet
     from nhagent.device.key_ring import hide_key_ring
+    from nhagent.device.paths import keep_out, users_data_folder
 
-    bring_back = hide_key_ring()
+    bring_back, allow = hide_key_ring(), keep_out(users_data_folder())
     yield
+    allow()
     bring_back()

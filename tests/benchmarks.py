@@ -298,6 +298,57 @@ def emulator(_: str) -> None:
     bare_rate, rate = (statistics.median(column) for column in zip(*rates, strict=True))
     print(f"{'bare http.server, PUT':<28}{bare_rate:8.0f} requests/s")
     print(f"{'emulator, PUT installation':<28}{rate:8.0f} requests/s {rate / bare_rate:6.2f} x bare")
+    starts: list[float] = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        with Emulator("h"):
+            starts.append(time.perf_counter() - began)
+    print(f"{'emulator, start in process':<28}{statistics.median(starts) * 1000:8.1f} ms")
+
+
+def sends(_: str) -> None:
+    """A send to one tag that ten devices have, among 1,000 and among 100,000."""
+    first = 0.0
+    for devices in (1_000, 100_000):
+        with Emulator("h") as hub:
+            hub.restore(
+                {
+                    "installations": [
+                        {
+                            "installationId": str(number),
+                            "platform": "gcm",
+                            "pushChannel": f"handle-{number}",
+                            "tags": ["everybody", "ten"] if number % (devices // 10) == 0 else ["everybody"],
+                        }
+                        for number in range(devices)
+                    ]
+                }
+            )
+            took = seconds_per_send(hub)
+            assert [len(delivery.matched) for delivery in hub.deliveries()[-1:]] == [10]
+        first = first or took
+        print(f"{f'one tag among {devices:,}':<28}{took * 1000:8.2f} ms {took / first:6.2f} x")
+
+
+def seconds_per_send(hub: Emulator) -> float:
+    from datetime import UTC, datetime
+
+    headers = {
+        "Authorization": ConnectionString.parse(hub.full).token(hub.endpoint, datetime.now(UTC)),
+        "ServiceBusNotification-Format": "gcm",
+        "ServiceBusNotification-Tags": "ten",
+    }
+    connection = http.client.HTTPConnection(hub.endpoint.removeprefix("http://"))
+    times = []
+    for _ in range(REQUESTS // 5):
+        began = time.perf_counter()
+        connection.request("POST", "/h/messages?api-version=2020-06", '{"data":{}}', headers)
+        reply = connection.getresponse()
+        reply.read()
+        times.append(time.perf_counter() - began)
+        assert reply.status == 201
+    connection.close()
+    return statistics.median(times)
 
 
 def main() -> None:
@@ -312,7 +363,7 @@ def run(python: str) -> None:
     """Run every benchmark with an interpreter."""
     asked = [python, "-P", "-c", "import nhagent; print(nhagent.__file__)"]
     print(f"measured: {subprocess.check_output(asked, text=True).strip()}\n")
-    benchmarks: list[Callable[[str], None]] = [starts, first_starts, daemon, receiving, emulator]
+    benchmarks: list[Callable[[str], None]] = [starts, first_starts, daemon, receiving, emulator, sends]
     for benchmark in benchmarks:
         print((benchmark.__doc__ or "").splitlines()[0])
         benchmark(python)

@@ -11,8 +11,9 @@ import keyring
 import pytest
 
 from nhagent import Agent
+from nhagent.device.paths import keep_out, state_folder, users_data_folder
 from nhagent.emulator import Emulator
-from nhagent.errors import Unauthorized
+from nhagent.errors import ConfigurationError, Unauthorized
 from tests.read_only_ring import ReadOnlyRing
 
 
@@ -91,6 +92,38 @@ def test_what_the_machine_has_is_there_again_afterwards(
     assert isinstance(keyring.get_keyring(), type(hidden))
     bring_back()
     assert isinstance(keyring.get_keyring(), ReadOnlyRing)
+
+
+@pytest.mark.parametrize("given", ["nothing", "argument", "below", "variable"])
+def test_an_agent_that_would_write_to_the_real_data_folder_is_refused(
+    notification_hub: Emulator, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    real = users_data_folder()
+    before = os.path.exists(real)
+    monkeypatch.delenv("NHAGENT_STATE_DIR")
+    changes = {"argument": {"state_dir": real}, "below": {"state_dir": os.path.join(real, "mine")}}
+    if given == "variable":
+        monkeypatch.setenv("STATE_DIRECTORY", real)
+    with pytest.raises(ConfigurationError) as caught:
+        agent(**changes.get(given, {})).start()
+    assert "is the real data folder of whoever runs this test" in caught.value.fact
+    assert "state_dir=tmp_path" in caught.value.hint
+    assert notification_hub.log() == []
+    assert os.path.exists(real) is before
+
+
+def test_the_real_data_folder_is_allowed_again_afterwards(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", "")
+    monkeypatch.delenv("NHAGENT_STATE_DIR", raising=False)
+    allow = keep_out(str(tmp_path))
+    assert state_folder(f"{tmp_path}-beside") == f"{tmp_path}-beside"
+    with pytest.raises(ConfigurationError):
+        state_folder(str(tmp_path))
+    allow()
+    assert state_folder(str(tmp_path)) == str(tmp_path)
+    assert state_folder(None) == users_data_folder()
 
 
 def test_state_folder_alone_is_there_without_a_hub(nhagent_state_dir: Path) -> None:

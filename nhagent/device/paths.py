@@ -13,7 +13,7 @@ from nhagent.errors import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Final
 
 VAULT_KEY: Final = "nhagent.vault-key"
@@ -31,6 +31,36 @@ _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 """The bytes that RFC 3986 lets stand as they are; all others are percent-encoded."""
 
 
+class _KeptOut:
+    """The folder that nobody may keep state in while tests run; empty: there is none."""
+
+    folder = ""
+
+
+def keep_out(folder: str) -> Callable[[], None]:
+    """Refuse a folder, and all below it, as state folder: for tests.
+
+    Args:
+        folder: an absolute path.
+
+    Returns:
+        What allows it again.
+    """
+    before, _KeptOut.folder = _KeptOut.folder, os.path.realpath(folder)
+
+    def allow() -> None:
+        _KeptOut.folder = before
+
+    return allow
+
+
+def users_data_folder() -> str:
+    """Name the user's data folder; relative where the user has no home folder."""
+    import appdirs
+
+    return str(appdirs.user_data_dir("nhagent", appauthor=False))
+
+
 def state_folder(given: str | os.PathLike[str] | None, environ: Mapping[str, str] = os.environ) -> str:
     """Find the state folder.
 
@@ -40,8 +70,8 @@ def state_folder(given: str | os.PathLike[str] | None, environ: Mapping[str, str
         environ: the environment.
 
     Raises:
-        ConfigurationError: the result is relative: under systemd without a home folder the user's data
-            folder would be, and each working folder would then be another device.
+        ConfigurationError: `keep_out` refuses it; or the result is relative: under systemd without a home
+            folder the user's data folder would be, and each working folder would then be another device.
     """
     try:
         named = "" if given is None else os.fspath(given)
@@ -58,14 +88,19 @@ def state_folder(given: str | os.PathLike[str] | None, environ: Mapping[str, str
     )
     for name, folder in sources:
         if folder:
-            return _absolute(name, folder)
-    import appdirs
+            return _not_kept_out(name, _absolute(name, folder))
+    name = "the user's data folder"
+    hint = f"{_KNOW_HOME}, or name the state folder (state_dir, $NHAGENT_STATE_DIR)"
+    return _not_kept_out(name, _absolute(name, users_data_folder(), hint))
 
-    return _absolute(
-        "the user's data folder",
-        appdirs.user_data_dir("nhagent", appauthor=False),
-        f"{_KNOW_HOME}, or name the state folder (state_dir, $NHAGENT_STATE_DIR)",
-    )
+
+def _not_kept_out(name: str, folder: str) -> str:
+    if _KeptOut.folder and (os.path.realpath(folder) + os.sep).startswith(_KeptOut.folder + os.sep):
+        raise ConfigurationError(
+            f"{name} {validation.shown(folder)}: is the real data folder of whoever runs this test",
+            "leave $NHAGENT_STATE_DIR as the fixture set it, or give state_dir=tmp_path",
+        )
+    return folder
 
 
 def device_folder(state: str, app: str, hub: str) -> str:
