@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nhagent.agent import Agent
     from nhagent.aio import AsyncAgent
     from nhagent.errors import NhagentError
+    from nhagent.hub.backend import Backend
     from nhagent.hub.client import HubClient
     from nhagent.hub.connection import ConnectionString
     from nhagent.hub.held import HeldRegistration
@@ -35,6 +36,7 @@ __all__ = [
     "KEEP",
     "Agent",
     "AsyncAgent",
+    "Backend",
     "BrowserChannel",
     "ConnectionString",
     "Drift",
@@ -58,6 +60,7 @@ __all__ = [
 _HOMES = {
     "Agent": "nhagent.agent",
     "AsyncAgent": "nhagent.aio",
+    "Backend": "nhagent.hub.backend",
     "BrowserChannel": "nhagent.models",
     "ConnectionString": "nhagent.hub.connection",
     "Drift": "nhagent.report",

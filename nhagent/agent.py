@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from nhagent.channels.messages import Message
     from nhagent.device.machine import MachineName
     from nhagent.filesystem import Disk
+    from nhagent.hub.backend import Backend
     from nhagent.literals import PlatformName, StyleName
     from nhagent.models import Platform, RawChannel, SecondaryTile, Template
     from nhagent.reconcile.settings import Keep
@@ -73,7 +74,7 @@ class Agent:
 
     Args:
         app: the app's name; two programs of one user must not share an identity, so there is no default.
-        hub: the hub's name.
+        hub: the hub's name, or a `nhagent.Backend` that registers the device in its place.
         platform: ``wns``, ``apns``, ``fcmv1``, …; see `nhagent.models.Platform`. None: the source's own.
         channel: the push channel (PNS handle), or a callable that gives it or None.
         tags, templates, push_variables, secondary_tiles: what the hub shall know; None: what was declared
@@ -117,7 +118,7 @@ class Agent:
         self,
         *,
         app: str,
-        hub: str,
+        hub: str | Backend,
         platform: Platform | PlatformName | None = None,
         channel: RawChannel | Callable[[], RawChannel],
         tags: Iterable[str] | None = None,

@@ -149,6 +149,8 @@ class HubError(NhagentError):
         tracking_id: the service's id of this exchange, for a support request.
         retry_after: seconds that the hub asked to wait, or None.
         server_time: the hub's ``Date``, or None.
+        code: what a backend calls the reason; empty where it gives none.
+        tags: the tags that are the reason, as a backend names them.
     """
 
     status: int | None = None
@@ -156,6 +158,8 @@ class HubError(NhagentError):
     tracking_id: str | None = None
     retry_after: float | None = None
     server_time: datetime | None = None
+    code: str = ""
+    tags: tuple[str, ...] = ()
 
     def __init__(
         self,

@@ -135,6 +135,7 @@ class Status(Shown):
         writes: how many writes of its records the hub has accepted so far.
         losses: how many of its records the hub was found to have lost so far.
         state_dir: where all this is kept.
+        granted: what a backend granted otherwise than it was sent, by member; None: it left that out.
     """
 
     state: StartState
@@ -157,6 +158,7 @@ class Status(Shown):
     writes: int
     losses: int
     state_dir: str
+    granted: Mapping[str, Any] = EMPTY
 
 
 class Step(Value):

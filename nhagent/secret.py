@@ -90,6 +90,10 @@ class HiddenCallable:
     def __repr__(self) -> str:
         return "<token callable>"
 
+    def reveal_call(self) -> Callable[[], Any]:
+        """Give the callable itself, to be looked at."""
+        return self._call.reveal()
+
     def check(self, check: Callable[[object], object]) -> None:
         """Let somebody look at the callable itself."""
         check(self._call.reveal())

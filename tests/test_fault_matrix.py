@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from nhagent.emulator import Emulator
 from nhagent.errors import HubError, NhagentError
+from tests.backend_double import hub_for
 from tests.crashes.flows import FLOWS, STYLES, Flow, World, mended
 
 pytestmark = pytest.mark.slow
@@ -55,7 +55,7 @@ TRUTHFUL = {"registered", "updated", "unchanged", "recreated", "disabled"}
 
 @functools.cache
 def requests_of(flow: Flow, style: str) -> int:
-    with Emulator("hub") as hub:
+    with hub_for(style) as hub:
         world = World(hub, style)
         flow.before(world)
         hub.clear_log()
@@ -73,7 +73,7 @@ def outcome_of(
         alone: held while nothing goes wrong, for others to be at it meanwhile; None: there are none.
     """
     alone = alone or nullcontext()
-    with Emulator("hub") as hub:
+    with hub_for(style) as hub:
         world = World(hub, style)
         with alone:
             flow.before(world)

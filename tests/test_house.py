@@ -45,7 +45,7 @@ FLOORS = [
     ],
     ["report", "steps", "models", "push_channels", "registrations", "documents", "literals"],
     ["hub", "device", "channels"],
-    ["registrars", "session", "retry"],
+    ["registrars", "session", "retry", "sas"],
     ["reconcile"],
     ["agent", "aio", "bridge", "feed"],
     ["commands", "testing", "__main__"],

@@ -32,8 +32,17 @@ if TYPE_CHECKING:
     from nhagent.agent import Agent
     from nhagent.commands.channel_tables import ReceiveCommand
 
-_TOP: Final = ("app", "hub", "device", "channel", "receive", "templates", "tiles", "refresh")
+_TOP: Final = ("app", "hub", "backend", "device", "channel", "receive", "templates", "tiles", "refresh")
 _HUB: Final = ("name", "style", "endpoint", "ca_bundle", "allow_full_access")
+_BACKEND: Final = (
+    "name",
+    "url",
+    "token_file",
+    "token_credential",
+    "client_cert",
+    "client_key",
+    "ca_bundle",
+)
 _DEVICE: Final = (
     "platform",
     "tags",
@@ -50,6 +59,7 @@ _REFRESH: Final = ("every", "startup_spread")
 _TABLES: Final = {
     "": _TOP,
     "hub": _HUB,
+    "backend": _BACKEND,
     "device": _DEVICE,
     "channel": CHANNEL,
     "channel.webpush": WEB_PUSH,
@@ -92,16 +102,12 @@ class ConfigurationFile:
     def agent_arguments(self) -> dict[str, Any]:
         """Read the arguments of `nhagent.agent.Agent`."""
         top = self.top
-        hub = top.table("hub", _HUB)
+        where = self._where(top)
         device = top.table("device", _DEVICE)
         refresh = top.table("refresh", _REFRESH, {})
         return {
             "app": top.text("app"),
-            "hub": hub.text("name"),
-            "style": hub.text("style", "installation"),
-            "endpoint": hub.text("endpoint", None),
-            "ca_bundle": self._channels.path_in(hub, "ca_bundle"),
-            "allow_full_access": hub.boolean("allow_full_access", default=False),
+            **where,
             "platform": self._platform(top, device),
             **_tags_of(device),
             "user_id": device.text("user_id", "") or None,
@@ -116,6 +122,32 @@ class ConfigurationFile:
             },
             "refresh_every": _duration(refresh, "every", "1d"),
             "startup_spread": _duration(refresh, "startup_spread", "0s"),
+        }
+
+    def _where(self, top: TomlTable) -> dict[str, Any]:
+        """Read where the device is registered: at a hub, or at the app's backend."""
+        if "backend" not in top.given:
+            hub = top.table("hub", _HUB)
+            return {
+                "hub": hub.text("name"),
+                "style": hub.text("style", "installation"),
+                "endpoint": hub.text("endpoint", None),
+                "ca_bundle": self._channels.path_in(hub, "ca_bundle"),
+                "allow_full_access": hub.boolean("allow_full_access", default=False),
+            }
+        if "hub" in top.given:
+            raise ConfigurationError(
+                "hub: there is a backend beside it", "keep [backend], which registers the device, or [hub]"
+            )
+        from nhagent.commands.backend_table import read_backend
+
+        backend = read_backend(top.table("backend", _BACKEND), self._channels.path_in)
+        return {
+            "hub": backend,
+            "style": "installation",
+            "endpoint": None,
+            "ca_bundle": None,
+            "allow_full_access": False,
         }
 
     def receive_command(self, source: object) -> ReceiveCommand | None:

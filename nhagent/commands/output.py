@@ -63,6 +63,7 @@ def text_of_status(status: Status) -> str:
     facts: dict[str, object] = {
         "installation": status.installation_id,
         "namespace": status.namespace,
+        "granted": "; ".join(f"{name} {_granted(value)}" for name, value in status.granted.items()),
         "channels": ", ".join(f"{name} {mark}" for name, mark in status.channels.items()),
         "accepted": _time_and_age(status.accepted_at),
         "verified": _time_and_age(status.verified_at),
@@ -79,6 +80,13 @@ def text_of_status(status: Status) -> str:
     }
     lines += [f"  {name + ':':<14}{fact}" for name, fact in facts.items() if fact]
     return "\n".join(lines)
+
+
+def _granted(value: object) -> str:
+    """What a backend granted in the place of what was sent."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "left out" if value is None else "changed"
 
 
 def in_a_row(failures: int) -> str:

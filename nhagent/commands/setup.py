@@ -22,11 +22,14 @@ from nhagent.errors import (
     RegistrationGone,
     Unauthorized,
 )
+from nhagent.hub.backend import Backend
 from nhagent.hub.connection import ConnectionString
 from nhagent.models import Platform
 from nhagent.reconcile.declaration import PRIMARY, Declaration, tile_name
 from nhagent.reconcile.identity import new_installation_id
 from nhagent.secret import Secret
+from nhagent.session.backend_session import BackendSession
+from nhagent.session.bearer import BearerChain
 from nhagent.session.credential_chain import CredentialChain, checked_connection_string
 from nhagent.session.hub_session import HubSession
 
@@ -49,6 +52,7 @@ class Setup:
         hub: the same agent's way to its hub, of the setup's own.
         memory: what the device remembers.
         ca_bundle: PEM file of a certificate authority to trust beside the usual ones, or None.
+        at_backend: whether it is the app's backend that registers the device.
         allow_full_access: whether a key may be used that may do more than listen.
         platform: the device's.
         declared: what the file declares.
@@ -62,6 +66,7 @@ class Setup:
     hub: WayToHub
     memory: Memory
     ca_bundle: str | None
+    at_backend: bool
     allow_full_access: bool
     platform: Platform
     declared: Declaration
@@ -105,6 +110,7 @@ def read_setup(given: str | None, **world: Any) -> Setup:
         agent = Agent(**arguments, **world)
         own = getattr(arguments["channel"], "platform", None)
         platform = Platform.parse(arguments["platform"] or own)
+        at_backend = isinstance(arguments["hub"], Backend)
         channels = {_channel_name(None): arguments["channel"]}
         for tile_id, tile in arguments["secondary_tiles"].items():
             channels[_channel_name(tile_id)] = tile.channel
@@ -113,7 +119,8 @@ def read_setup(given: str | None, **world: Any) -> Setup:
             agent=agent,
             hub=WayToHub(arguments),
             memory=Memory(agent.state_folder),
-            ca_bundle=arguments["ca_bundle"],
+            ca_bundle=arguments["hub"].ca_bundle if at_backend else arguments["ca_bundle"],
+            at_backend=at_backend,
             allow_full_access=arguments["allow_full_access"],
             platform=platform,
             declared=Declaration(
@@ -195,19 +202,8 @@ class WayToHub:
     """
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
-        self._chain = CredentialChain(
-            arguments["app"],
-            arguments["hub"],
-            None,
-            endpoint=arguments["endpoint"],
-            allow_full_access=arguments["allow_full_access"],
-        )
-        self._session = HubSession(
-            self._chain,
-            arguments["hub"],
-            ca_bundle=arguments["ca_bundle"],
-            clock=lambda: datetime.now(UTC),
-        )
+        self._session = _session_of(arguments)
+        self._chain = self._session.chain
         self._last_address: str | None = None
 
     @property
@@ -306,6 +302,25 @@ class WayToHub:
         finally:
             self._session.close()
         return True
+
+
+def _session_of(arguments: Mapping[str, Any]) -> HubSession:
+    """Make a way to the agent's hub, or to its backend, beside the agent's own."""
+
+    def clock() -> datetime:
+        return datetime.now(UTC)
+
+    app, where = arguments["app"], arguments["hub"]
+    if isinstance(where, Backend):
+        return BackendSession(BearerChain(app, where), where, clock)
+    chain = CredentialChain(
+        app,
+        where,
+        None,
+        endpoint=arguments["endpoint"],
+        allow_full_access=arguments["allow_full_access"],
+    )
+    return HubSession(chain, where, ca_bundle=arguments["ca_bundle"], clock=clock)
 
 
 def _channel_name(tile_id: str | None) -> str:

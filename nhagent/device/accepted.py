@@ -73,6 +73,8 @@ class Accepted(Value):
         ahead: seconds that the hub's clock was ahead of ours then; 0 where the two were close.
         lists_by_uri: the hub refuses a list by the platform's own field, and takes one by any platform's.
         rotated: a push channel has changed since the hub was last asked who else has it.
+        granted: the members of the installation that a backend granted otherwise than they were sent.
+        etag: of the installation at a backend, as it was shown last; empty where there is none.
         partial: a newer version wrote this: what is known may not be all, so that the next write is whole.
         fresh: the hub has just been asked, so that ``records`` is what it holds. Never stored.
         adopted: the hub has just been found to know the device. Never stored.
@@ -88,10 +90,12 @@ class Accepted(Value):
     ahead: int = 0
     lists_by_uri: bool = False
     rotated: bool = False
+    granted: Mapping[str, Any] = NOTHING
+    etag: str = ""
     partial: bool = False
     fresh: bool = False
     adopted: bool = False
-    _hidden = frozenset({"records"})
+    _hidden = frozenset({"records", "granted"})
 
     def is_stored_as(self, other: Accepted) -> bool:
         """Tell whether another one makes the same document."""
@@ -154,6 +158,8 @@ class Accepted(Value):
             "ahead": self.ahead,
             **({"lists_by_uri": True} if self.lists_by_uri else {}),
             **({"rotated": True} if self.rotated else {}),
+            **({"granted": dict(self.granted)} if self.granted else {}),
+            **({"etag": self.etag} if self.etag else {}),
         }
 
     @classmethod
@@ -183,13 +189,15 @@ class Accepted(Value):
             ahead=ahead or 0,
             lists_by_uri=taken["lists_by_uri"],
             rotated=taken["rotated"],
+            granted=taken["granted"],
+            etag=taken["etag"],
             partial=read_schema(fields) > SCHEMA,
         )
 
 
 _KINDS: Final[Mapping[str, Any]] = {
     "style": "", "records": NOTHING, "in_doubt": [], "leaving": [], "sweep": [], "lists_by_uri": False,
-    "rotated": False,
+    "rotated": False, "granted": NOTHING, "etag": "",
 }  # fmt: skip
 _NULLABLE: Final = {"sum": int, "accepted_at": str, "whole_at": str, "ahead": int}
 

@@ -25,6 +25,7 @@ CONNECT_SECONDS: Final = 10.0
 """Timeout of making a connection, to whichever address, within that of the whole exchange."""
 LEAST_SECONDS: Final = 0.1
 """What every address gets of that time, however little is left."""
+_BLANK_LINES: Final = (b"\r\n", b"\n")
 _TOO_LATE: Final = "the connection came too late"
 
 
@@ -39,13 +40,42 @@ class CheckedReply(HTTPResponse):
     """
 
     def begin(self) -> None:
-        super().begin()
+        source: Any = self.fp
+        head: Any = _Head(source)
+        self.fp = head
+        try:
+            super().begin()
+        finally:
+            if self.fp is head:
+                self.fp = source
+        if head.last not in _BLANK_LINES:
+            # Python takes what was cut off after a whole line for a whole head, and a 204 needs no more.
+            raise OSError("the reply broke off within its head")
         left = str(self.headers.get_payload())
         if left and not left.endswith("\n\r\n"):
             raise OSError("the reply broke off within its head")
         if left or self.headers.defects:
             raise MalformedHead
         del self.headers["Set-Cookie"], self.headers["Set-Cookie2"]
+
+
+class _Head:
+    """Remembers the last line of a head that was read.
+
+    Args:
+        source: what it is read from.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self.last = b""
+
+    def readline(self, limit: int = -1) -> bytes:
+        self.last = self._source.readline(limit)
+        return self.last
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
 
 
 class Adapter(HTTPAdapter):

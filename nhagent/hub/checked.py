@@ -50,6 +50,22 @@ def etag_to_send(etag: object) -> str | None:
     return _bare(etag) if isinstance(etag, str) else None
 
 
+def opaque_etag_from(text: str | None) -> str | None:
+    """Take the ETag of a backend as it is: ``"…"`` or ``W/"…"``.
+
+    Args:
+        text: the ETag as it came, or None.
+
+    Returns:
+        It, to be sent back; None where there is none, or what cannot stand in a header.
+    """
+    etag = (text or "").strip()
+    is_quoted = etag.removeprefix("W/")[:1] == '"' == etag[-1:] and len(etag.removeprefix("W/")) > 1
+    within = etag.removeprefix("W/")[1:-1]
+    is_usable = is_quoted and within.isascii() and within.isprintable() and not {'"', " "} & set(within)
+    return etag if is_usable and len(etag) <= MAX_ETAG_CHARACTERS else None
+
+
 def if_match(etag: str) -> str:
     """Write an If-Match header.
 

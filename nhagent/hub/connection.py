@@ -16,7 +16,7 @@ from nhagent.values import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from typing import Final
 
 EXCHANGE_SECONDS: Final = 30.0
@@ -141,12 +141,13 @@ class ConnectionString(Frozen):
                 f'connection string: is for hub "{self.entity_path}", not "{hub}"', "take that of this hub"
             )
 
-    def token(self, resource: str, now: datetime) -> str:
-        """Sign a SAS token for one resource, valid for `TOKEN_SECONDS`.
+    def token(self, resource: str, now: datetime, lifetime: timedelta | None = None) -> str:
+        """Sign a SAS token for one resource.
 
         Args:
             resource: the URL that the token is for, without its query: the narrowest audience.
             now: the time by the hub's clock, aware.
+            lifetime: how long it is valid; None: `TOKEN_SECONDS`.
 
         Returns:
             The value of an Authorization header.
@@ -155,7 +156,7 @@ class ConnectionString(Frozen):
         from base64 import b64encode
 
         audience = quote(resource.lower(), safe="")
-        expiry = int(now.timestamp()) + TOKEN_SECONDS
+        expiry = int(now.timestamp() + (TOKEN_SECONDS if lifetime is None else lifetime.total_seconds()))
         digest = hmac.digest(self.key.reveal().encode(), f"{audience}\n{expiry}".encode(), "sha256")
         signature = quote(b64encode(digest), safe="")
         name = quote(self.key_name, safe="")

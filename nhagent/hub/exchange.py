@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from math import inf
-from threading import Lock, local
 from time import monotonic
 from typing import Final
 from urllib.parse import quote, unquote
@@ -21,13 +20,13 @@ from nhagent.errors import (
     is_failure,
 )
 from nhagent.hub.checked import if_match
-from nhagent.hub.connection import EXCHANGE_SECONDS, ConnectionString, read_endpoint
-from nhagent.hub.replies import LISTEN, HubReply, raise_for_error, read_facts
-from nhagent.hub.transport import Request, Response, Transport
+from nhagent.hub.connection import ConnectionString, read_endpoint
+from nhagent.hub.replies import HubReply, raise_for_error
+from nhagent.hub.transport import Request, Response
+from nhagent.hub.way import HubRequest, Way
 from nhagent.models import PushChannel, marks_of
 from nhagent.redaction import redacted, without_text
 from nhagent.secret import Secret, hiding_arguments
-from nhagent.values import Value
 from nhagent.version import __version__
 
 API_VERSION: Final = "2020-06"
@@ -40,53 +39,11 @@ TokenSource = Callable[[], str]
 """Gives a SAS token, for devices that hold no key; called again for every request."""
 
 
-class HubRequest(Value):
-    """What is asked of a hub.
-
-    Attributes:
-        method: the HTTP method.
-        path: below the hub, percent-encoded: what the token is signed for.
-        record: what is asked for, as an error names it.
-        body: what is sent; not shown. None: nothing.
-        content_type: what the body is labelled as.
-        etag: for If-Match: a bare counter or ``*``; None: the header is left out.
-        query: further parts of the query, percent-encoded; not shown, since a list by channel has a handle
-            in it.
-        channels: the push channels in the request, which no error may show.
-        right: the right that it needs: Listen, Send or Manage.
-    """
-
-    method: str
-    path: str
-    record: str
-    body: bytes | None = None
-    content_type: str = ""
-    etag: str | None = None
-    query: Sequence[str] = ()
-    channels: Sequence[PushChannel] = ()
-    right: str = LISTEN
-    _hidden = frozenset({"body", "query", "channels"})
-
-
-class _OfThread(local):
-    """What each thread has of its own."""
-
-    last_reply: HubReply | None = None
-    redact: Callable[[str], str] = staticmethod(redacted)
-
-
-class HubExchange:
-    """The way to one hub, for any thread: each exchange has a connection to itself, kept for later ones.
+class HubExchange(Way):
+    """The way to one hub.
 
     Args:
         connection_string, hub, endpoint, ca_bundle, timeout, clock: as for `nhagent.hub.client.HubClient`.
-
-    Attributes:
-        channels: gives the push channels that no error may show, beside those of the request itself; called
-            only where there is something to redact.
-        requests_sent: how many requests were sent.
-        clock_skew: seconds that the hub's clock was ahead of ours at its last reply, or None.
-        of_thread: the facts about this thread's last exchange as ``last_reply``; None where none came.
 
     Raises:
         ConfigurationError: an argument is wrong; nothing was sent.
@@ -103,13 +60,6 @@ class HubExchange:
         clock: Callable[[], datetime],
     ) -> None:
         self._hub = validation.checked_hub_name(hub)
-        self._clock = clock
-        self.channels: Callable[[], Iterable[PushChannel]] = tuple
-        self.requests_sent = 0
-        self.clock_skew: float | None = None
-        self.of_thread = _OfThread()
-        self._counting = Lock()
-        self._is_cut = False
         self._lists_end = inf
         credential: Secret[str] | ConnectionString | TokenSource = connection_string
         if isinstance(credential, Secret) and isinstance(credential.reveal(), str):
@@ -127,15 +77,28 @@ class HubExchange:
             raise ConfigurationError("endpoint: needed with a token callable", "give the namespace's address")
         self._credential = credential
         self._endpoint = read_endpoint(endpoint, "endpoint")
-        validation.check_seconds("timeout", timeout)
-        self._ca_bundle = ca_bundle
-        self._timeout = timeout
-        self._transports = [Transport(ca_bundle=ca_bundle, timeout=timeout)]
-        self._idle = [*self._transports]
+        super().__init__(f'hub "{hub}"', ca_bundle=ca_bundle, timeout=timeout, clock=clock)
+
+    def covers(self, path: str) -> bool:
+        """Whether the token's audience covers a path below the hub, as far as it says so.
+
+        Raises:
+            CredentialError: the token callable failed, or gave no token.
+        """
+        if isinstance(self._credential, ConnectionString):
+            return True
+        match = re.search(r"[\s&]sr=([^&\s]+)", self._signed("").reveal())
+        if match is None:
+            return True
+        # Scheme, port and case of an audience do not count.
+        audience = unquote(match[1]).lower().partition("://")[2].partition("?")[0].rstrip("/")
+        below = audience.partition("/")[2]
+        wanted = f"{quote(self._hub)}/{path}".lower()
+        return not below or f"{wanted}/".startswith(f"{below}/")
 
     def allow(self, seconds: float) -> None:
         """Set how long all that is asked from now on may take, in seconds: an exchange, and a whole list."""
-        self._timeout = min(seconds, EXCHANGE_SECONDS)
+        super().allow(seconds)
         self._lists_end = monotonic() + seconds
 
     def check_time_for_list(self) -> None:
@@ -154,97 +117,32 @@ class HubExchange:
         """The hub and where it is, to be shown."""
         return f"hub {self._hub!r} at {self._endpoint}"
 
-    def cut(self) -> None:
-        """End the exchanges under way, from another thread, and let no other begin."""
-        self._is_cut = True
-        for transport in tuple(self._transports):
-            transport.cut()
-
-    def close(self) -> None:
-        """Close the connections."""
-        for transport in tuple(self._transports):
-            transport.close()
-
     @hiding_arguments
     def make(self, request: HubRequest) -> tuple[Response, HubReply]:
-        """Make one exchange.
-
-        Args:
-            request: what is asked.
-
-        Returns:
-            The reply, which is a success, and the facts about the exchange.
-
-        Raises:
-            HubError: the hub did not do it.
-            CredentialError: the token callable failed, or gave no token.
-            ConfigurationError: the token cannot be sent.
-        """
+        """Make one exchange, signed for the path that is asked for; see `Way.make`."""
         resource = f"{self._endpoint}/{quote(self._hub)}/{request.path}"
         token = self._signed(resource)
-        of_thread = self.of_thread
-        of_thread.last_reply = None
-        of_thread.redact = lambda text: redacted(
-            text,
-            secrets=(*_keys_of(self._credential), *_secrets_of(token.reveal())),
-            marks=marks_of((*request.channels, *self.channels())),
-        )
         query = "&".join((f"api-version={API_VERSION}", *request.query))
-        sent = self._clock()
-        with self._counting:
-            self.requests_sent += 1
-        response = self._sent(
-            Request(request.method, f"{resource}?{query}", _headers_of(request, token), request.body)
+        response, facts = self.exchanged(
+            Request(request.method, f"{resource}?{query}", _headers_of(request, token), request.body),
+            secrets=lambda: (*_keys_of(self._credential), *_secrets_of(token.reveal())),
+            channels=request.channels,
         )
-        facts = read_facts(response, sent=sent, received=self._clock())
-        self.clock_skew = facts.clock_skew
-        of_thread.last_reply = facts
         raise_for_error(
             response,
             facts,
-            hub=self._hub,
+            who=self.name,
             record=request.record,
             right=request.right,
-            redact=of_thread.redact,
+            redact=self.of_thread.redact,
         )
         return response, facts
-
-    def _sent(self, request: Request) -> Response:
-        try:
-            transport = self._idle.pop()
-        except IndexError:  # other threads are using all that there are
-            transport = Transport(ca_bundle=self._ca_bundle)
-            self._transports.append(transport)
-        transport.timeout = self._timeout
-        if self._is_cut:  # looked at last: a cut that comes later finds the transport
-            transport.cut()
-        try:
-            return transport.send(request)
-        finally:
-            self._idle.append(transport)
 
     def _signed(self, resource: str) -> Secret[str]:
         """Give a token for a resource: signed by the key, or the callable's."""
         if isinstance(self._credential, ConnectionString):
             return Secret(self._credential.token(resource, self._clock()))
         return Secret(_token_of(self._credential, self.channels))
-
-    def unreadable(self, reply: HubReply, why: str) -> HubUnavailable:
-        """Make the error of a 2xx reply whose body cannot be used.
-
-        Args:
-            reply: the facts about the exchange.
-            why: what is wrong with the body; it may quote it.
-
-        Returns:
-            The error, to be raised.
-        """
-        return HubUnavailable(
-            f'hub "{self._hub}": the reply ({reply.status}) cannot be read ({self.of_thread.redact(why)})',
-            "find out what answers in the hub's place",
-            status=reply.status,
-            tracking_id=reply.tracking_id,
-        )
 
 
 def _headers_of(request: HubRequest, token: Secret[str]) -> dict[str, str]:

@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 from nhagent import validation
 from nhagent.errors import ConfigurationError
-from nhagent.hub.exchange import HubExchange, HubRequest
 from nhagent.hub.installations import NotAnInstallation, compact, from_json, to_json
 from nhagent.hub.replies import HubReply
 from nhagent.hub.transport import Response
+from nhagent.hub.way import HubRequest, Way
 from nhagent.models import Installation, PushChannel, unvalidated_subscription
 from nhagent.secret import hiding_arguments
 
@@ -20,7 +20,7 @@ from nhagent.secret import hiding_arguments
 class InstallationOperations:
     """The part of `nhagent.hub.operations.HubOperations` that reads and writes installations."""
 
-    _exchange: HubExchange
+    _exchange: Way
 
     @hiding_arguments
     def put_installation(self, installation: Installation) -> None:
@@ -122,6 +122,7 @@ class InstallationOperations:
         installation_id: str,
         document: object = None,
         channels: Sequence[PushChannel] = (),
+        etag: str | None = None,
     ) -> tuple[Response, HubReply]:
         validation.check_installation_id(installation_id)
         record = f"installation {installation_id}"
@@ -132,6 +133,7 @@ class InstallationOperations:
                 record,
                 None if document is None else _written(record, document),
                 "application/json-patch+json" if method == "PATCH" else "application/json",
+                etag,
                 channels=channels,
             )
         )

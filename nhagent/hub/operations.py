@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from nhagent.hub.exchange import HubExchange
 from nhagent.hub.installation_operations import InstallationOperations
 from nhagent.hub.registration_operations import RegistrationOperations
 from nhagent.hub.replies import HubReply
+from nhagent.hub.way import Way
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +19,17 @@ class HubOperations(InstallationOperations, RegistrationOperations):
         exchange: the way to the hub.
     """
 
-    def __init__(self, exchange: HubExchange) -> None:
+    def __init__(self, exchange: Way) -> None:
         self._exchange = exchange
+
+    @property
+    def can_list(self) -> bool:
+        """Whether the hub can be asked for a list: a token may be for one installation alone.
+
+        Raises:
+            CredentialError: the token callable failed, or gave no token.
+        """
+        return self._exchange.covers("registrations")
 
     @property
     def last_reply(self) -> HubReply | None:

@@ -31,6 +31,7 @@ class Refusal(Value):
         asks_for_time: it sends a Retry-After.
         is_silent_error: its body is an error of the service's, and says nothing.
         is_page: its body is a web page.
+        is_json: its body is JSON, as no hub's is and every backend's.
         is_cut: its body was lost, or a part of it.
         clock_skew: seconds that the hub's clock is ahead of ours, or None.
     """
@@ -41,6 +42,7 @@ class Refusal(Value):
     asks_for_time: bool
     is_silent_error: bool
     is_page: bool
+    is_json: bool
     is_cut: bool
     clock_skew: float | None
 

@@ -11,10 +11,10 @@ from nhagent.errors import ConcurrencyConflict, ConfigurationError, HubUnavailab
 from nhagent.hub.atom import NotARegistration, from_entry, from_feed, to_entry
 from nhagent.hub.channel_filter import by_own_field, by_uri
 from nhagent.hub.checked import continuation_from, registration_id_from
-from nhagent.hub.exchange import HubExchange, HubRequest
 from nhagent.hub.held import HeldRegistration, Page, Registrations
 from nhagent.hub.registration_checks import check_writable, etag_for, path_of, place_of
 from nhagent.hub.replies import LISTEN
+from nhagent.hub.way import HubRequest, Way
 from nhagent.models import Platform, PushChannel, Registration
 from nhagent.secret import Secret, hiding_arguments
 
@@ -35,7 +35,7 @@ _ATOM_TYPE: Final = "application/atom+xml;type=entry;charset=utf-8"
 class RegistrationOperations:
     """The part of `nhagent.hub.operations.HubOperations` that reads and writes registrations."""
 
-    _exchange: HubExchange
+    _exchange: Way
 
     def create_registration_id(self) -> str:
         """Get a new registration id, to be put to use by `put_registration`.

@@ -23,7 +23,12 @@ from nhagent.values import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from nhagent.hub.error_bodies import ErrorBody
+    from nhagent.hub.refusals import Meaning, Refusal
+
+    MeaningOf: TypeAlias = "Callable[[Refusal], Meaning]"
 
 MAX_DETAIL_CHARACTERS: Final = 300
 MAX_TRACKING_CHARACTERS: Final = 100
@@ -92,35 +97,37 @@ def raise_for_error(
     response: Response,
     facts: HubReply,
     *,
-    hub: str,
+    who: str,
     record: str,
     right: str = LISTEN,
     redact: Callable[[str], str] = redacted,
+    meaning_of: MeaningOf | None = None,
 ) -> None:
     """Raise the error that a reply means, if it is not a success.
 
     Args:
         response: the reply.
         facts: what `read_facts` made of it.
-        hub: the hub's name, for the message.
+        who: who answered, for the message: ``hub "my-hub"``.
         record: what was asked for, such as ``installation 95e4…``.
         right: the right that the request needs: Listen, Send or Manage.
         redact: takes out of the hub's words what must not be shown, in case it quotes what was sent.
+        meaning_of: says what a refusal means; None: as a hub's, see `nhagent.hub.refusals`.
 
     Raises:
         HubError: of the class of the tree that this reply belongs to.
     """
     status = response.status
     if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        raise _error_of(response, facts, f'hub "{hub}"', (record, right), redact)
+        raise _error_of(response, facts, who, (record, right), redact, meaning_of)
     if _is_html(response):
-        raise _error_of_page(response, facts, f'hub "{hub}"', redact)
+        raise _error_of_page(response, facts, who, redact)
     kind = response.headers.get("content-type", "").lower()
     if response.body and "xml" not in kind and "json" not in kind:
         raise errors.HubUnavailable(
-            f'hub "{hub}": the reply ({status}) is of kind {redact(quoted(kind)) or "unknown"}, '
-            "which no hub sends",
-            "something stands in between: find out what answers in the hub's place",
+            f"{who}: the reply ({status}) is of kind {redact(quoted(kind)) or 'unknown'}, "
+            f"which no {who.partition(' ')[0]} sends",
+            f"something stands in between: find out what answers in the {who.partition(' ')[0]}'s place",
             **_facts_of(response, facts, redact),
         )
 
@@ -145,9 +152,10 @@ def _error_of(
     hub: str,
     asked: tuple[str, str],
     redact: Callable[[str], str],
+    meaning_of: MeaningOf | None,
 ) -> errors.HubError:
     """Make the error of a reply that is not a success; ``asked``: for which record, and with which right."""
-    from nhagent.hub.refusals import Refusal, meaning_of
+    from nhagent.hub import refusals
 
     if _is_html(response) and not _counts_as_page(response):
         return _error_of_page(response, facts, hub, redact)
@@ -155,14 +163,15 @@ def _error_of(
     record, right = asked
     said = _redacted(body.words, redact)
     wait = response.headers.get("retry-after")
-    meaning = meaning_of(
-        Refusal(
+    meaning = (meaning_of or refusals.meaning_of)(
+        refusals.Refusal(
             status=response.status,
             words=_letters(f"{said} {body.code}"),
             right=right,
             asks_for_time=bool(wait),
             is_silent_error=body.is_error and not said,
             is_page=_is_html(response),
+            is_json="json" in response.headers.get("content-type", "").lower(),
             is_cut=bool(response.fault),
             clock_skew=facts.clock_skew,
         )

@@ -31,6 +31,10 @@ from nhagent.loopback import is_loopback
 from nhagent.secret import NO_LOCALS
 from nhagent.values import Value
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from nhagent.hub.client_certificate import ClientCertificate
+
 MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
 IDLE_SECONDS: Final = 60.0
 """How long a connection may lie idle. Azure's load balancers drop it without a word after four minutes, and
@@ -80,20 +84,29 @@ class Transport:
         ca_bundle: PEM file of a certificate authority to trust beside the usual ones, or None.
         timeout: seconds for one whole exchange; the attribute of this name changes them.
         idle: seconds after which a connection is not used again.
+        certificate: shown to the server, which asks for one; None: none.
 
     Raises:
-        ConfigurationError: the CA bundle cannot be read.
+        ConfigurationError: the CA bundle, or the certificate, cannot be read.
     """
 
     def __init__(
-        self, *, ca_bundle: str | None = None, timeout: float = EXCHANGE_SECONDS, idle: float = IDLE_SECONDS
+        self,
+        *,
+        ca_bundle: str | None = None,
+        timeout: float = EXCHANGE_SECONDS,
+        idle: float = IDLE_SECONDS,
+        certificate: ClientCertificate | None = None,
     ) -> None:
         self.timeout = timeout
         self._idle = idle
         self._ended = monotonic()
         self._is_cut = False
         self._session = _Session()
-        self._adapter = Adapter(tls_context(ca_bundle))
+        context = tls_context(ca_bundle)
+        if certificate is not None:
+            certificate.load_into(context)
+        self._adapter = Adapter(context)
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, self._adapter)
 

@@ -53,24 +53,32 @@ def assembled(given: Mapping[str, Any]) -> Parts:
         CredentialError: the connection string may do more than listen.
     """
     settings = read_settings(**given)
-    registrar = registrar_of(settings.style, lambda: session.open())
+    at_backend = settings.backend is not None
+    registrar = registrar_of(settings.style, lambda: session.open(), at_backend=at_backend)
     settings.check(registrar)
     folder = paths.device_folder(paths.state_folder(given["state_dir"]), settings.app, settings.hub)
     store = Store(folder, sleep=settings.sleep, disk=given["disk"])
-    credentials = source_of(
-        given["connection_string"],
-        given["token"],
-        lambda: inspector.installation_id,
-        settings.clock,
-    )
-    chain = CredentialChain(
-        settings.app,
-        settings.hub,
-        credentials,
-        endpoint=given["endpoint"],
-        allow_full_access=given["allow_full_access"],
-    )
-    session = HubSession(chain, settings.hub, ca_bundle=given["ca_bundle"], clock=settings.clock)
+    if settings.backend is None:
+        credentials = source_of(
+            given["connection_string"],
+            given["token"],
+            lambda: inspector.installation_id,
+            settings.clock,
+        )
+        keys = CredentialChain(
+            settings.app,
+            settings.hub,
+            credentials,
+            endpoint=given["endpoint"],
+            allow_full_access=given["allow_full_access"],
+        )
+        session = HubSession(keys, settings.hub, ca_bundle=given["ca_bundle"], clock=settings.clock)
+    else:
+        from nhagent.session.backend_session import BackendSession
+        from nhagent.session.bearer import BearerChain
+
+        bearer = BearerChain(settings.app, settings.backend)
+        session = BackendSession(bearer, settings.backend, settings.clock)
     retries = Retries(store, settings.clock, settings.random)
     inspector = Inspector(settings, store, session, registrar)
     return Parts(settings, store, session, retries, inspector, Reconciler(inspector, retries))

@@ -15,10 +15,10 @@ from nhagent.errors import ConfigurationError, NhagentError
 from nhagent.hub.installations import channel_to_json
 from nhagent.models import Platform, fingerprint, identity_of_channel, read_channel
 from nhagent.reconcile.declaration import PRIMARY, Declaration
-from nhagent.reconcile.identity import is_elsewhere, is_from_another_machine
+from nhagent.reconcile.identity import is_elsewhere, is_from_another_machine, known_identity
 from nhagent.reconcile.intents import LOCK_SECONDS
 from nhagent.reconcile.readings import known_channels, remembered_channels
-from nhagent.registrars.deletions import is_of_style, swept
+from nhagent.registrars.deletions import is_of_style
 from nhagent.registrars.protocol import WritePolicy
 from nhagent.report import Drift, Verification
 from nhagent.secret import NO_LOCALS
@@ -281,12 +281,15 @@ class _Look:
     def _absence(self, memory: Memory) -> Verification:
         """Whether nothing of an unregistered device is left; what is left is deleted by the next pass."""
         self._session.chain.namespace_at_any_cost()
-        platform, known = self._settings.platform, memory.state.accepted.lists_by_uri
-        left = Accepted(lists_by_uri=known)
+        platform, by_uri = self._settings.platform, memory.state.accepted.lists_by_uri
+        left = Accepted(lists_by_uri=by_uri)
         channels = remembered_channels(platform, memory.state.channels)
-        for channel in channels.values():
-            left = swept(self._session.open(), Sweep(platform, channel_to_json(channel)), left)
-        if left.to_delete or left.lists_by_uri != known:
+        if channels:
+            sweeps = [Sweep(platform, channel_to_json(channel)) for channel in channels.values()]
+            known = known_identity(memory)
+            own_id = None if known is None else known.installation_id
+            left = self._registrar.leftover(sweeps, left, own_id)
+        if left.to_delete or left.lists_by_uri != by_uri:
             with self._store.lock(NOTE_SECONDS):
                 state = self._inspector.recall().state
                 accepted = state.accepted.changed(lists_by_uri=left.lists_by_uri)

@@ -158,6 +158,9 @@ def _kept(inputs: StartInputs, *, is_cloned: bool) -> tuple[Identity | None, Sta
     has_moved = identity is not None and is_elsewhere(identity.namespace, namespace)
     if has_moved or is_elsewhere(state.namespace, namespace):
         state = _elsewhere(state, is_disabled=memory.is_disabled)
+    if identity is not None and has_moved and inputs.settings.backend is not None:
+        # The backend is known by its name: at another URL it is the same, and so is the device.
+        return identity.changed(namespace=namespace), state
     if identity is None or has_moved:
         # A first run that was cut short before it said who the device is: once more.
         return None, state.changed(listed=False)

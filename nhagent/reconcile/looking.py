@@ -55,6 +55,7 @@ def status_of(inspector: Inspector) -> Status:
         writes=plan.state.writes,
         losses=plan.state.losses,
         state_dir=inspector.store.folder,
+        granted=accepted.granted,
     )
 
 

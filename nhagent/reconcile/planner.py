@@ -335,4 +335,6 @@ def _is_early(since: datetime | None, now: datetime) -> bool:
 def _is_new(inputs: StartInputs) -> bool:
     """Whether this device has no identity yet where the connection string points."""
     identity = known_identity(inputs.memory)
-    return identity is None or is_elsewhere(identity.namespace, inputs.namespace)
+    if identity is None or inputs.settings.backend is not None:
+        return identity is None
+    return is_elsewhere(identity.namespace, inputs.namespace)

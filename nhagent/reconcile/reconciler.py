@@ -154,7 +154,7 @@ class _Pass:
         namespace = inputs.namespace
         if namespace is None or self._session.chain.current is None:
             namespace = self._session.chain.namespace_at_any_cost(seconds_until(self._deadline))
-        _warn_of_move(inputs.memory, namespace)
+        _warn_of_move(inputs.memory, namespace, at_backend=inputs.settings.backend is not None)
         if namespace == inputs.namespace:
             return plan
         return self._inspector.plan(inputs.changed(namespace=namespace))
@@ -264,9 +264,18 @@ def _warn_of_clone(folder: str) -> None:
     )
 
 
-def _warn_of_move(memory: Memory, namespace: str) -> None:
+def _warn_of_move(memory: Memory, namespace: str, *, at_backend: bool) -> None:
     before = memory.identity
-    if before is not None and is_elsewhere(before.namespace, namespace):
+    if before is None or not is_elsewhere(before.namespace, namespace):
+        return
+    if at_backend:
+        _log.warning(
+            "the device was registered at %s, and is at the backend %s from now on: it keeps its id, and is "
+            "sent there whole",
+            before.namespace,
+            namespace,
+        )
+    else:
         _log.warning(
             "the connection string points to another namespace, %s, not %s: the device starts from nothing "
             "there",

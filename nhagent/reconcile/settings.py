@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import Enum
-from functools import partial
 
 from nhagent import validation
-from nhagent.device.machine import Machine, derived_installation_id, fingerprint_of, this_machine
+from nhagent.device.machine import Machine, derived_installation_id, fingerprint_of
 from nhagent.errors import ConfigurationError
 from nhagent.interruption import sleep
 from nhagent.models import Platform, read_channel
 from nhagent.reconcile.declaration import PRIMARY, Declaration, tile_name
+from nhagent.reconcile.seams import clock_from, machine_from, random_from
 from nhagent.registrars.protocol import INSTALLATION, REGISTRATION, STYLES
 from nhagent.values import Value
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nhagent.channels.source import ChannelSource
     from nhagent.device.document import JsonObject
     from nhagent.device.machine import Fingerprint, MachineName
+    from nhagent.hub.backend import Backend
     from nhagent.models import PushChannel
     from nhagent.registrars.protocol import Registrar
 
@@ -37,8 +38,6 @@ KEEP: Final = Keep.KEEP
 """Stands for a user id that is left out: who used the device before still does."""
 LONGEST: Final = timedelta(days=36500)
 """Longest duration that can be reckoned with."""
-LAST_YEAR: Final = 9000
-"""Last year of a clock that can be reckoned with: a hundred years after it are still a date."""
 FROM_MACHINE: Final = "machine"
 """The installation id that stands for one derived from this machine."""
 DAILY: Final = timedelta(days=1)
@@ -51,7 +50,8 @@ class Settings(Value):
 
     Attributes:
         app: the app's name.
-        hub: the hub's name.
+        hub: the hub's name, or the backend's.
+        backend: the backend that registers the device; None: it speaks to the hub itself.
         platform: the device's platform.
         source: the source of its push channel.
         fixed_channel: the push channel, where it was given as it is.
@@ -71,6 +71,7 @@ class Settings(Value):
 
     app: str
     hub: str
+    backend: Backend | None
     platform: Platform
     source: ChannelSource
     fixed_channel: PushChannel | None
@@ -90,7 +91,7 @@ class Settings(Value):
     machine: Callable[[], Fingerprint]
     derives_id: bool = False
     first_derived_id: str | None = None
-    _hidden = frozenset({"source", "fixed_channel"})
+    _hidden = frozenset({"source", "fixed_channel", "backend"})
 
     @property
     def declares_tags(self) -> bool:
@@ -158,7 +159,8 @@ def read_settings(**given: Any) -> Settings:
         ConfigurationError: one of them is wrong.
     """
     app = validation.checked_app_name(given["app"])
-    hub = validation.checked_hub_name(given["hub"])
+    backend = None if isinstance(given["hub"], str) else _backend(given)
+    hub = validation.checked_hub_name(given["hub"]) if backend is None else backend.name
     platform = _platform(given["platform"], given["channel"])
     if given["style"] not in STYLES:
         raise ConfigurationError(
@@ -171,10 +173,11 @@ def read_settings(**given: Any) -> Settings:
     for duration in ("refresh_every", "startup_spread"):
         check_duration(duration, given[duration])
     _check_expiry(given["expires_after"])
-    name_machine = _machine_from(given["machine"])
+    name_machine = machine_from(given["machine"])
     return Settings(
         app=app,
         hub=hub,
+        backend=backend,
         platform=platform,
         **_source(platform, given["channel"]),
         given=_declared(platform, given),
@@ -184,14 +187,28 @@ def read_settings(**given: Any) -> Settings:
         expires_after=given["expires_after"],
         refresh_every=given["refresh_every"],
         owns_tags=given["owns_tags"],
-        first_run_list=given["first_run_list"],
+        first_run_list=given["first_run_list"] and backend is None,
         startup_spread=given["startup_spread"],
-        clock=_clock_from(given["clock"]),
+        clock=clock_from(given["clock"]),
         sleep=given["sleep"] or sleep,
         wait=given["sleep"],
-        random=_random_from(given["random"]),
+        random=random_from(given["random"]),
         machine=lambda: fingerprint_of(name_machine(), app, hub),
     )
+
+
+def _backend(given: dict[str, Any]) -> Backend | None:
+    """The backend that is given in the place of a hub's name; what it rules out is refused."""
+    found = given["hub"]
+    if type(found).__name__ != "Backend":  # a device that speaks to its hub need not import it
+        return None
+    from nhagent.hub.backend import Backend
+    from nhagent.registrars.backend import check_settings
+
+    if not isinstance(found, Backend):
+        return None
+    check_settings(given)
+    return found
 
 
 def _platform(given: object, channel: object) -> Platform:
@@ -278,66 +295,3 @@ def _installation_id(given: object, name_machine: MachineName, app: str, hub: st
         "derives_id": True,
         "first_derived_id": derived_installation_id(name, app, hub),
     }
-
-
-def _clock_from(clock: Callable[[], datetime | float] | None) -> Callable[[], datetime]:
-    """The app's clock, checked at every call, or the machine's."""
-    if clock is None:
-        return partial(datetime.now, UTC)
-
-    def now() -> datetime:
-        moment: object = clock()
-        if isinstance(moment, int | float):
-            try:
-                moment = datetime.fromtimestamp(moment, UTC)
-            except (ValueError, OverflowError, OSError):
-                moment = None
-        if not isinstance(moment, datetime) or moment.tzinfo is None or moment.year > LAST_YEAR:
-            raise ConfigurationError(
-                f"clock: must give an aware datetime, or seconds since 1970, up to the year {LAST_YEAR}",
-                "correct it",
-            )
-        return moment
-
-    return now
-
-
-def _random_from(random: Callable[[], float] | None) -> Callable[[], float]:
-    """The app's random numbers, checked at every call, or Python's."""
-    if random is None:
-        return _real_random
-
-    def number() -> float:
-        given = random()
-        if not isinstance(given, int | float) or not 0 <= given <= 1:
-            raise ConfigurationError("random: must give a number from 0 to 1", "correct it")
-        return given
-
-    return number
-
-
-def _real_random() -> float:
-    from random import random
-
-    return random()  # noqa: S311 - it spreads requests, and guards nothing
-
-
-def _machine_from(machine: MachineName | None) -> MachineName:
-    """What names this machine: the app's own, checked at every call, or its serial number or id."""
-    if machine is None:
-        return this_machine
-
-    def name() -> str | Machine | None:
-        try:
-            given = machine()
-        except Exception as error:  # noqa: BLE001 - the app's own code may raise anything
-            from nhagent.redaction import in_prose
-
-            raise ConfigurationError(f"machine: failed ({in_prose(error)})", "correct it") from None
-        if given is not None and not isinstance(given, str | Machine):
-            raise ConfigurationError(
-                f"machine: gave a {type(given).__name__}", "let it give the machine's name, or None"
-            )
-        return given
-
-    return name

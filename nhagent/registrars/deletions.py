@@ -93,6 +93,13 @@ def swept(hub: HubOperations, sweep: Sweep, accepted: Accepted) -> Accepted:
     return accepted.changed(lists_by_uri=lists.by_uri).swept(sweep, left)
 
 
+def all_swept(hub: HubOperations, sweeps: Iterable[Sweep], accepted: Accepted) -> Accepted:
+    """Ask the hub what it still holds for several push channels; see `swept`."""
+    for sweep in sweeps:
+        accepted = swept(hub, sweep, accepted)
+    return accepted
+
+
 def deletions_of(rows: Iterable[HeldRegistration]) -> list[Deletion]:
     """What to delete so that the hub forgets these rows: a row of an installation goes with all of it."""
     gone: list[Deletion] = []

@@ -65,6 +65,12 @@ class ChannelLists:
         Raises:
             InvalidRequest: the hub takes neither form of the list.
         """
+        if not self._hub.can_list:
+            _log.info(
+                "this device's token is for its installation alone: the hub is not asked what else it holds "
+                "for the push channel"
+            )
+            return []
         try:
             return self._rows(platform, channel, limit, by_uri=self.by_uri)
         except InvalidRequest as refused:

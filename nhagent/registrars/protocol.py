@@ -12,11 +12,11 @@ from nhagent.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
     from typing import Final, Protocol
 
-    from nhagent.device.accepted import Accepted
+    from nhagent.device.accepted import Accepted, Sweep
     from nhagent.device.document import JsonObject
     from nhagent.errors import HubError
     from nhagent.hub.operations import HubOperations
@@ -180,6 +180,18 @@ class Registrar(Protocol):
             HubError: the same error: nothing can be done.
         """
 
+    def leftover(self, sweeps: Iterable[Sweep], accepted: Accepted, installation_id: str | None) -> Accepted:
+        """Ask the hub what it still holds of a device that is off.
+
+        Args:
+            sweeps: the push channels that it had.
+            accepted: what is added to, as to be deleted.
+            installation_id: the device's; None where it has none.
+
+        Raises:
+            HubError: the hub did not answer.
+        """
+
     def holds_device(self, accepted: Accepted) -> bool:
         """Whether the hub has accepted anything of the device. Pure."""
 
@@ -190,13 +202,18 @@ class Registrar(Protocol):
         """Registration ids by record name. Pure."""
 
 
-def registrar_of(style: str, open_hub: Callable[[], HubOperations]) -> Registrar:
+def registrar_of(style: str, open_hub: Callable[[], HubOperations], *, at_backend: bool = False) -> Registrar:
     """Make the registrar of a style; that of the other one is not imported.
 
     Args:
         style: one of `STYLES`.
         open_hub: gives the hub to ask; called when the first exchange is made, not before.
+        at_backend: it is the app's backend that is asked.
     """
+    if at_backend:
+        from nhagent.registrars.backend import BackendRegistrar
+
+        return BackendRegistrar(open_hub)
     if style == REGISTRATION:
         from nhagent.registrars.registration import RegistrationRegistrar
 

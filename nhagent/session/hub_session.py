@@ -18,14 +18,48 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
     from threading import Thread
-    from typing import TypeVar
+    from typing import Any, Protocol, TypeVar
 
-    from nhagent.hub.exchange import HubExchange
     from nhagent.hub.operations import HubOperations
+    from nhagent.hub.way import Way
     from nhagent.models import PushChannel
-    from nhagent.session.credential_chain import CredentialChain
 
     _T = TypeVar("_T")
+
+
+else:
+    Protocol = object
+
+
+class Keys(Protocol):
+    """Finds what a device is known by: its keys of a hub, or its token at a backend.
+
+    Attributes:
+        current: what is in use, with its ``name`` and its ``key``; None before it was looked for.
+    """
+
+    current: Any
+
+    @property
+    def endpoint(self) -> str | None:
+        """The address of the namespace or backend, where it was given."""
+
+    @property
+    def address(self) -> str | None:
+        """The base URL, as far as it is known."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that it may come from."""
+
+    def namespace(self) -> str | None:
+        """Give the place to register at, as far as it is known without opening a key ring."""
+
+    def namespace_at_any_cost(self, seconds: float | None = None) -> str:
+        """Give the place to register at, from a key ring if from nowhere else."""
+
+    def replace_refused(self, error: Unauthorized | Forbidden) -> None:
+        """Turn to another one; raises the error where there is none."""
 
 
 class HubSession:
@@ -42,7 +76,12 @@ class HubSession:
     """
 
     def __init__(
-        self, chain: CredentialChain, hub: str, *, ca_bundle: str | None, clock: Callable[[], datetime]
+        self,
+        chain: Keys,
+        hub: str,
+        *,
+        ca_bundle: str | None,
+        clock: Callable[[], datetime],
     ) -> None:
         self.chain = chain
         self.clock = HubClock(clock)
@@ -50,7 +89,7 @@ class HubSession:
         if ca_bundle is not None:
             read_ca_bundle(ca_bundle)  # refused before the first request, and without loading TLS for it
         self._ca_bundle = ca_bundle
-        self._exchange: HubExchange | None = None
+        self._exchange: Way | None = None
         self._operations: HubOperations | None = None
         self._user: Thread | None = None
         self._cut: set[Thread] = set()

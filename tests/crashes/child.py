@@ -29,7 +29,12 @@ def main() -> None:
 
 def _live(order: dict[str, str]) -> None:
     [flow] = [flow for flow in FLOWS if flow.name == order["flow"]]
-    world = World(Hub(order["hub"], order["listen"]), order["style"], disk=None, state_dir=order["state_dir"])
+    world = World(
+        Hub(order["hub"], order["listen"], order["url"]),
+        order["style"],
+        disk=None,
+        state_dir=order["state_dir"],
+    )
     flow.change(world)
     try:
         flow.act(world)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from nhagent import Agent, HubClient, Platform, Registration, Report, SecondaryTile, Template
+from nhagent import Agent, Backend, HubClient, Platform, Registration, Report, SecondaryTile, Template
 from nhagent.filesystem import Disk, read_whole
+from tests.backend_double import TOKEN
 
 from .volatile_disk import PowerCut, VolatileDisk
 
@@ -27,6 +28,7 @@ class Hub:
 
     hub: str
     listen: str
+    url: str = ""
 
 
 @dataclass
@@ -45,16 +47,21 @@ class World:
     days: float = 0
 
     def agent(self) -> Agent:
+        where: dict[str, Any] = {
+            "hub": self.hub.hub,
+            "connection_string": self.hub.listen,
+            "style": self.style,
+        }
+        if self.style == "backend":
+            where = {"hub": Backend(self.hub.hub, self.hub.url, token=TOKEN)}
         return Agent(
             app="thermostat",
-            hub=self.hub.hub,
             platform="wns",
             channel=lambda: self.channel,
             tags=self.tags,
             templates=self.templates,
             secondary_tiles={"weather": SecondaryTile(channel=lambda: self.tile)} if self.tile else {},
-            style=self.style,
-            connection_string=self.hub.listen,
+            **where,
             state_dir=self.state_dir,
             clock=self._now,
             sleep=lambda _: None,
@@ -227,7 +234,7 @@ FLOWS = [
     Flow("unregister among leftovers", _with_leftovers, _unregister, again=_unregister, off=True),
     Flow("enable", _unregistered, _enable, again=_enable_again, keeps=False),
 ]
-STYLES = ["installation", "registration"]
+STYLES = ["installation", "registration", "backend"]
 
 
 def stopped(world: World, flow: Flow, at: int | None, failure: OSError | None = None) -> list[str]:
@@ -268,7 +275,7 @@ def check(world: World, flow: Flow, report: Report) -> None:
         assert world.held() == []
         return
     tiles = [world.tile] if world.tile else []
-    if world.style == "installation":
+    if world.style != "registration":
         tags = sorted(world.tags or [])
         expected = [f"installation {world.channel} {sorted(world.templates)} {tags} {tiles}"]
         [held] = world.hub.contents()["installations"]
@@ -283,4 +290,4 @@ def check(world: World, flow: Flow, report: Report) -> None:
 def scenario(seed: int) -> tuple[Flow, str, random.Random]:
     """The flow and style of a seed: all of them in turn."""
     luck = random.Random(seed)
-    return FLOWS[seed % len(FLOWS)], STYLES[seed // len(FLOWS) % 2], luck
+    return FLOWS[seed % len(FLOWS)], STYLES[seed // len(FLOWS) % len(STYLES)], luck

@@ -20,7 +20,7 @@ from typing import IO
 
 import pytest
 
-from nhagent.emulator import Emulator
+from tests.backend_double import hub_for
 from tests.events import HANG_SECONDS, HELD_SECONDS, happens
 
 from .flows import Flow, World, mended, scenario
@@ -57,6 +57,7 @@ class Child:
             "flow": flow.name,
             "hub": world.hub.hub,
             "listen": world.hub.listen,
+            "url": getattr(world.hub, "url", ""),
             "style": world.style,
             "state_dir": world.state_dir,
         }
@@ -76,7 +77,7 @@ class Child:
 @functools.cache
 def requests(flow: Flow, style: str) -> int:
     """How many requests a flow makes, undisturbed."""
-    with Emulator("hub") as hub:
+    with hub_for(style) as hub:
         world = World(hub, style)
         flow.before(world)
         hub.clear_log()
@@ -89,7 +90,7 @@ def kill_and_mend(child: Child, folder: str, seed: int) -> bool:
     """Whether the process was killed before it was done."""
     flow, style, luck = scenario(seed)
     at = luck.randrange(requests(flow, style))
-    with Emulator("hub") as hub:
+    with hub_for(style) as hub:
         world = World(hub, style, disk=None, state_dir=os.path.join(folder, str(seed)))
         flow.before(world)
         hub.clear_log()

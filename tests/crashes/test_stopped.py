@@ -13,8 +13,8 @@ import sys
 
 import pytest
 
-from nhagent.emulator import Emulator
 from nhagent.errors import NhagentError
+from tests.backend_double import hub_for
 
 from .flows import FLOWS, STYLES, Flow, World, mended, scenario, stopped
 
@@ -27,7 +27,7 @@ CHUNK = 110
 @functools.cache
 def operations(flow: Flow, style: str) -> tuple[str, ...]:
     """All that a flow does, undisturbed."""
-    with Emulator("hub") as hub:
+    with hub_for(style) as hub:
         world = World(hub, style)
         flow.before(world)
         return tuple(stopped(world, flow, None))
@@ -36,7 +36,7 @@ def operations(flow: Flow, style: str) -> tuple[str, ...]:
 def stop_and_mend(seed: int) -> None:
     flow, style, luck = scenario(seed)
     at = luck.randrange(len(operations(flow, style)))
-    with Emulator("hub") as hub:
+    with hub_for(style) as hub:
         world = World(hub, style)
         flow.before(world)
         done = stopped(world, flow, at)
@@ -57,7 +57,7 @@ def test_device_whose_plug_is_pulled_anywhere_comes_back_as_itself_once(first: i
 
 def fail_and_mend(flow: Flow, style: str, at: int) -> None:
     """One operation of the disk fails, all others work; then the disk is well again."""
-    with Emulator("hub") as hub:
+    with hub_for(style) as hub:
         world = World(hub, style)
         flow.before(world)
         done: list[str] = []

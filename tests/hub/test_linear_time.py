@@ -17,7 +17,6 @@ from nhagent.errors import HubError
 from nhagent.hub.atom import NotARegistration, from_entry, from_feed
 from nhagent.hub.causes import cause_of
 from nhagent.hub.checked import etag_from
-from nhagent.hub.exchange import HubRequest
 from nhagent.hub.held import HeldRegistration
 from nhagent.hub.installations import NotAnInstallation, from_json
 from nhagent.hub.markup import escaped
@@ -26,6 +25,7 @@ from nhagent.hub.replies import MAX_READ_CHARACTERS, HubReply, raise_for_error, 
 from nhagent.hub.texts import is_web_page, split_tags, split_tracking
 from nhagent.hub.times import read_http_date, read_moment, read_retry_after
 from nhagent.hub.transport import Response
+from nhagent.hub.way import HubRequest
 from nhagent.hub.web_pages import _parts_of
 from nhagent.models import unvalidated
 from nhagent.redaction import in_prose, redacted
@@ -47,7 +47,7 @@ def raised(reply: Response) -> None:
         raise_for_error(
             reply,
             read_facts(reply, sent=NOW, received=NOW),
-            hub="hub",
+            who='hub "hub"',
             record="record",
             redact=redacting,
         )
@@ -302,7 +302,7 @@ def work_of_words(detail: str) -> tuple[int, str]:
             raise_for_error(
                 Response(400, {}, f"<Error><Code>400</Code><Detail>{detail}</Detail></Error>".encode()),
                 HubReply(400, None, None, None),
-                hub="hub",
+                who='hub "hub"',
                 record="record",
                 redact=redacting,
             )

@@ -14,8 +14,8 @@ from nhagent import HeldRegistration, HubClient, Installation, Platform, Registr
 from nhagent.emulator import Emulator
 from nhagent.errors import ConfigurationError
 from nhagent.hub.atom import to_entry
-from nhagent.hub.exchange import HubRequest
 from nhagent.hub.markup import parse
+from nhagent.hub.way import HubRequest
 from nhagent.models import altered
 
 DEVICE = Installation("device-1", Platform.GCM, "handle", tags=["kitchen"], user_id="ann")

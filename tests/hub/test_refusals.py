@@ -11,9 +11,9 @@ import pytest
 
 from nhagent import HubClient, Installation, Platform, Registration, errors
 from nhagent.emulator import Emulator
-from nhagent.hub.exchange import HubRequest
 from nhagent.hub.replies import HubReply, raise_for_error
 from nhagent.hub.transport import MAX_REPLY_BYTES, Response
+from nhagent.hub.way import HubRequest
 from nhagent.hub.web_pages import MAX_PAGE_BYTES, words_of_page
 from tests.device_under_test import Device
 from tests.events import HANG_SECONDS
@@ -43,7 +43,11 @@ def refusal(
     response = Response(status, {"content-type": "application/octet-stream", **(headers or {})}, content)
     with pytest.raises(errors.HubError) as caught:
         raise_for_error(
-            response, HubReply(status, None, None, None), hub="hub", record="installation device", **more
+            response,
+            HubReply(status, None, None, None),
+            who='hub "hub"',
+            record="installation device",
+            **more,
         )
     return caught.value
 

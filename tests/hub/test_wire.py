@@ -245,7 +245,7 @@ def test_whatever_stands_for_an_error_body_is_an_error_of_the_tree(content: byte
     response = Response(500, {}, content)
     facts = read_facts(response, sent=NOW, received=NOW + timedelta(seconds=1))
     with pytest.raises(errors.HubUnavailable):
-        raise_for_error(response, facts, hub="hub", record="installation device")
+        raise_for_error(response, facts, who='hub "hub"', record="installation device")
 
 
 def test_document_types_in_an_error_body_are_not_expanded(

@@ -75,6 +75,8 @@ def test_installation_id_that_cannot_be_ours_is_not_taken_from_a_list(
         [row] = hub.registrations_by_channel(device.channel)
 
         class Listing:
+            can_list = True
+
             def registrations_by_channel(self, _: object, **__: object) -> list[Registration]:
                 from nhagent.models import altered
 

@@ -225,6 +225,8 @@ def test_rows_that_are_left_out_do_not_make_a_list_look_whole(device: Device, ba
     theirs = backend.create_registration(Registration(Platform.WNS, "https://push.example/x", ["stale"]))
 
     class Listing:
+        can_list = True
+
         def registrations_by_channel(self, _: object, **__: object) -> list[object]:
             return [theirs, *ours]
 
