@@ -208,7 +208,8 @@ class BackendDouble:
         refused = [tag for tag in tags if tag in self.forbidden]
         if refused:
             raise Problem(403, "tags_not_allowed", tags=refused, detail="These tags are not this user's.")
-        kept = [tag for tag in tags if tag not in self.dropped]
+        # What it grants itself, it grants each time anew.
+        kept = [tag for tag in tags if tag not in self.dropped and not tag.startswith("username:")]
         return {**document, "tags": list(dict.fromkeys([*kept, *self.added]))}
 
     def _dedupe(self, installation_id: str, who: str) -> None:

@@ -102,11 +102,12 @@ class ConfigurationFile:
     def agent_arguments(self) -> dict[str, Any]:
         """Read the arguments of `nhagent.agent.Agent`."""
         top = self.top
+        app = top.text("app")
         where = self._where(top)
         device = top.table("device", _DEVICE)
         refresh = top.table("refresh", _REFRESH, {})
         return {
-            "app": top.text("app"),
+            "app": app,
             **where,
             "platform": self._platform(top, device),
             **_tags_of(device),

@@ -107,7 +107,8 @@ class BackendRegistrar(InstallationRegistrar):
                 raise error
             reason = "changed by somebody else since this device wrote it"
             return accepted, [ReadRecord(INSTALLATION_RECORD, step.id, reason)]
-        return super().recover(step, error, accepted, now, again=again)
+        accepted, instead = super().recover(step, error, accepted, now, again=again)
+        return (accepted.changed(etag="", granted={}) if accepted.fresh else accepted), instead
 
     def leftover(self, sweeps: Iterable[Sweep], accepted: Accepted, installation_id: str | None) -> Accepted:
         """Ask for the installation: a backend lists nothing."""
