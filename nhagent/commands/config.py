@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from nhagent.agent import Agent
     from nhagent.commands.channel_tables import ReceiveCommand
+    from nhagent.hub.backend import Backend
 
 _TOP: Final = ("app", "hub", "backend", "device", "channel", "receive", "templates", "tiles", "refresh")
 _HUB: Final = ("name", "style", "endpoint", "ca_bundle", "allow_full_access")
@@ -140,16 +141,19 @@ class ConfigurationFile:
             raise ConfigurationError(
                 "hub: there is a backend beside it", "keep [backend], which registers the device, or [hub]"
             )
-        from nhagent.commands.backend_table import read_backend
-
-        backend = read_backend(top.table("backend", _BACKEND), self._channels.path_in)
         return {
-            "hub": backend,
+            "hub": self.backend(),
             "style": "installation",
             "endpoint": None,
             "ca_bundle": None,
             "allow_full_access": False,
         }
+
+    def backend(self) -> Backend:
+        """Read the backend that registers the device."""
+        from nhagent.commands.backend_table import read_backend
+
+        return read_backend(self.top.table("backend", _BACKEND), self._channels.path_in)
 
     def receive_command(self, source: object) -> ReceiveCommand | None:
         """Read what is done with messages that arrive; None where nothing is.
@@ -214,17 +218,19 @@ def read_agent(given: str | None) -> Agent:
 
 
 class Login(Value):
-    """What a connection string is stored for.
+    """What a connection string, or a backend's token, is stored for.
 
     Attributes:
         app: the app's name.
-        hub: the hub's name.
+        hub: the hub's name, or the backend's.
         allow_full_access: whether it may do more than listen.
+        backend: the backend whose token is stored; None: it is a hub's connection string.
     """
 
     app: str
     hub: str
     allow_full_access: bool
+    backend: Backend | None = None
 
 
 def read_login(given: str | None) -> Login:
@@ -241,6 +247,9 @@ def read_login(given: str | None) -> Login:
     """
     file = ConfigurationFile(given)
     try:
+        if "backend" in file.top.given:
+            app, backend = validation.checked_app_name(file.top.text("app")), file.backend()
+            return Login(app, backend.name, allow_full_access=False, backend=backend)
         hub = file.top.table("hub", _HUB)
         return Login(
             validation.checked_app_name(file.top.text("app")),

@@ -113,7 +113,7 @@ def read_url(text: object) -> str:
         raise _not_a_url(text) from None
     if "?" in text or "#" in text or "@" in parts.netloc:
         raise ConfigurationError(
-            f"url {validation.shown(text.partition('?')[0])}: has a user, a query or a fragment",
+            "url: has a user, a query or a fragment",
             "give scheme, host and path alone, and the token as token",
         )
     path = parts.path.rstrip("/")

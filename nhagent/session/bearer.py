@@ -171,7 +171,8 @@ class BearerChain:
     def _given(self) -> Bearer | None:
         given = self._backend.token
         if isinstance(given, HiddenCallable):
-            return Bearer("the token callable", _asked(given))
+            call = given.reveal_call()
+            return Bearer(call.name if isinstance(call, TokenFile) else "the token callable", _asked(given))
         if given is not None:
             return Bearer("token", checked_token(given.reveal(), "token"))
         if self._backend.client_cert is not None:

@@ -22,13 +22,13 @@ def check_credentials(findings: Findings) -> str:
     except CredentialError:
         _check_no_service_has_it(findings.units)
         raise
-    fact = f"{credential.source}: "
+    fact = f"{credential.source},"
     if credential.key_name is not None:
         more = ", more than a device needs, as allow_full_access lets it"
-        fact += f"key {credential.key_name!r}"
+        fact = f"{credential.source}: key {credential.key_name!r}"
         fact += more if credential.allows_more_than_listen else " (by its name, Listen alone)"
     fact += f" at {credential.namespace}"
-    hidden = credential_sources.present()[1:]
+    hidden = [] if findings.setup.at_backend else credential_sources.present()[1:]
     if hidden:
         fact += f"; it hides {' and '.join(hidden)}"
     status = findings.known_status

@@ -73,6 +73,8 @@ def _strike_out_refusal(findings: Findings) -> None:
 def check_key(findings: Findings) -> str:
     """Ask the hub for what only a key with the Manage right may see; the Send right cannot be seen so."""
     answer, setup = _answer(findings), findings.setup
+    if setup.at_backend:
+        return "none: the backend holds the hub's key"
     if answer.error is not None or answer.refused is not None:
         raise Unchecked("cannot be checked before hub is in order")
     credential = setup.hub.find_credential()
