@@ -145,6 +145,7 @@ def _tell(emulator: Emulator, *, as_json: bool, push_service: bool) -> None:
         "listen": emulator.listen,
         "full": emulator.full,
         "ca": emulator.ca,
+        "ui": emulator.ui if is_loopback(emulator.endpoint) else None,
     }
     if push_service:
         facts |= {"push": emulator.push, "vapid_public_key": emulator.vapid_public_key}

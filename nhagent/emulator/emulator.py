@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from nhagent.emulator.assembly import Lasting, assemble
-from nhagent.emulator.callers import is_loopback
+from nhagent.emulator.callers import is_loopback, is_loopback_host
 from nhagent.emulator.control import state_routes
 from nhagent.emulator.control.control import Control
 from nhagent.emulator.control.face import WithState
@@ -146,6 +146,11 @@ class Emulator(WithContents, WithSends, WithState, WithTrouble, WithPushService)
         return f"{'https' if self._tls else 'http'}://{self._authority}"
 
     @property
+    def ui(self) -> str:
+        """The page's URL, for a browser on this machine."""
+        return f"{self.endpoint}/_emulator/ui/"
+
+    @property
     def listen(self) -> str:
         """The connection string for devices."""
         return self.connection_string(LISTEN_RULE)
@@ -211,7 +216,7 @@ class Emulator(WithContents, WithSends, WithState, WithTrouble, WithPushService)
         resources.callback(parts.agenda.close)
         if self._seed is not None:
             state_routes.seed(parts, self._seed)
-        answer = _answering(parts, Gateway(parts, self._rules, rate=self._rate))
+        answer = _answering(parts, Gateway(parts, self._rules, rate=self._rate), self._page_of(parts))
         server = Server(self._host, self._port, answer, context, body_limit=_body_limit)
         resources.callback(server.close)
         resources.callback(push.close)
@@ -219,6 +224,29 @@ class Emulator(WithContents, WithSends, WithState, WithTrouble, WithPushService)
         # Started again, it listens at the address that clients know.
         self._port = server.port
         return _Running(parts, server, ca, resources.pop_all())
+
+    def _page_of(self, parts: Parts) -> Callable[[Request], Answer | None]:
+        """Return what answers for the page, and None to what does not concern it; imported when asked for."""
+        made: list[Any] = []
+
+        def answer(request: Request) -> Answer | None:
+            if not _concerns_page(request):
+                return None
+            if not is_loopback_host(f"[{self._host}]" if ":" in self._host else self._host):
+                from nhagent.emulator.page.front import off
+
+                return None if request.path == "/" else off()
+            if not made:
+                from nhagent.emulator.page.front import Page
+
+                made.append(Page(parts, self._addresses))
+            found: Answer = made[0].answer(request)
+            return found
+
+        return answer
+
+    def _addresses(self) -> dict[str, str]:
+        return {"endpoint": self.endpoint, "listen": self.listen, "full": self.full}
 
     def _push_front(self) -> PushFront:
         self._push_was_used = True
@@ -252,11 +280,16 @@ class Emulator(WithContents, WithSends, WithState, WithTrouble, WithPushService)
         return f"[{self._host}]:{port}" if ":" in self._host else f"{self._host}:{port}"
 
 
-def _answering(parts: Parts, gateway: Gateway) -> Callable[[Request], Answer]:
-    """Return what answers each request: the control routes, the push service, or the hub."""
+def _answering(
+    parts: Parts, gateway: Gateway, page: Callable[[Request], Answer | None]
+) -> Callable[[Request], Answer]:
+    """Return what answers each request: the page, the control routes, the push service, or the hub."""
     control = Control(parts)
 
     def answer(request: Request) -> Answer:
+        shown = page(request)
+        if shown is not None:
+            return shown
         if control.concerns(request.path):
             return control.answer(request)
         return parts.push.answer(request) or gateway.answer(request)
@@ -264,9 +297,17 @@ def _answering(parts: Parts, gateway: Gateway) -> Callable[[Request], Answer]:
     return answer
 
 
+def _concerns_page(request: Request) -> bool:
+    """Return whether a request is a browser's, for the page."""
+    if request.path == "/":
+        return request.method == "GET" and "text/html" in (request.headers.get("Accept") or "")
+    return request.path == "/_emulator/events" or f"{request.path}/".startswith("/_emulator/ui/")
+
+
 def _body_limit(path: str, peer: str) -> int:
     """Return how large a request's body may be, in bytes."""
-    return state_routes.SNAPSHOT_LIMIT if path == state_routes.RESTORE and is_loopback(peer) else BODY_LIMIT
+    takes_snapshots = path in (state_routes.RESTORE, "/_emulator/ui/restore")
+    return state_routes.SNAPSHOT_LIMIT if takes_snapshots and is_loopback(peer) else BODY_LIMIT
 
 
 @dataclass(frozen=True, slots=True)

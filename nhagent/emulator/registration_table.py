@@ -164,6 +164,23 @@ class RegistrationTable:
         rows = self._select("WHERE installation IS NULL ORDER BY number", [])
         return [_registration(row) for row in rows]
 
+    def page_of_clients(self, offset: int, limit: int, words: str) -> tuple[list[Registration], int]:
+        """Return some of the registrations that clients made, and how many there are.
+
+        Args:
+            offset, limit, words: as for `nhagent.emulator.storage.Storage.page_of_installations`.
+        """
+        where = "WHERE installation IS NULL"
+        values: list[Any] = []
+        if words:
+            where += " AND instr(lower(id || ' ' || description), ?)"
+            values.append(words.lower())
+        rows = self._select(f"{where} ORDER BY number LIMIT ? OFFSET ?", [*values, limit, offset])
+        query = f"SELECT COUNT(*) FROM registrations {where}"  # noqa: S608
+        with self._lock:
+            count = int(self._database.execute(query, values).fetchone()[0])
+        return [_registration(row) for row in rows], count
+
     def of_installation(self, installation_id: str) -> dict[str, Registration]:
         """Return the registrations made from an installation, by their names within it."""
         query = f"SELECT {_COLUMNS}, name FROM registrations WHERE installation = ?"  # noqa: S608

@@ -117,6 +117,21 @@ class Storage:
         with self.lock:
             return [row[0] for row in self.database.execute("SELECT json FROM installations ORDER BY rowid")]
 
+    def page_of_installations(self, offset: int, limit: int, words: str) -> tuple[list[str], int]:
+        """Return the JSON of some installations, in the order of creation, and how many there are.
+
+        Args:
+            offset: how many come before them.
+            limit: how many there are at most.
+            words: only those whose JSON has these words, in any case; empty: all.
+        """
+        where, values = ("WHERE instr(lower(json), ?)", [words.lower()]) if words else ("", [])
+        page = f"SELECT json FROM installations {where} ORDER BY rowid LIMIT ? OFFSET ?"  # noqa: S608
+        with self.lock:
+            rows = self.database.execute(page, [*values, limit, offset]).fetchall()
+            count = self.database.execute(f"SELECT COUNT(*) FROM installations {where}", values)  # noqa: S608
+            return [row[0] for row in rows], int(count.fetchone()[0])
+
     def put_installation(self, installation_id: str, json: str, expiration: str) -> None:
         """Store an installation's JSON and the time when it expires, or replace both."""
         query = (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import AbstractContextManager
 from typing import Any
 
 from nhagent.emulator.clock import iso_time
 from nhagent.emulator.hub import snapshots
 from nhagent.emulator.hub.installations import Installations
+from nhagent.emulator.hub.records import facts_of
 from nhagent.emulator.hub.registrations import Registrations
 from nhagent.emulator.storage import Storage
 
@@ -89,6 +91,16 @@ class Hub:
         """
         contents = snapshots.read(document, self.registrations.new_id)
         snapshots.put(self._storage, contents)
+
+    def page_of_installations(self, offset: int, limit: int, words: str) -> tuple[list[dict[str, Any]], int]:
+        """Return some installations, and how many there are; see `Storage.page_of_installations`."""
+        texts, count = self._storage.page_of_installations(offset, limit, words)
+        return [json.loads(text) for text in texts], count
+
+    def page_of_registrations(self, offset: int, limit: int, words: str) -> tuple[list[dict[str, Any]], int]:
+        """Return some of the registrations that clients made, and how many there are."""
+        found, count = self.table.page_of_clients(offset, limit, words)
+        return [facts_of(registration) for registration in found], count
 
     def contents(self) -> dict[str, Any]:
         """Return all that clients stored. Registrations made from installations are not repeated."""
