@@ -106,7 +106,7 @@ def test_keys_go_through_the_list_and_to_other_views(emulator: Emulator, hub: Ca
     tab.wait("document.querySelector('#rendered')")
     assert "Message 1" in tab.text("#rendered")
     tab.press("Escape")
-    tab.wait("!location.search")
+    tab.wait("!location.search && document.readyState === 'complete'")
     tab.press("/")
     assert tab.value("document.activeElement.id") == "filter"
     tab.press("j")
