@@ -1,0 +1,95 @@
+"""A PostgreSQL server of the tests' own, on a socket file, run by a user without rights."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.events import HANG_SECONDS
+
+ACCOUNT = "postgres"
+"""Debian's account of the server, which does not run as root."""
+OPTIONS = "-c listen_addresses= -c fsync=off -c unix_socket_directories={folder}"
+
+
+def require_server() -> None:
+    """Skip the test when there is no server to run; under `NHAGENT_CI=1` fail it."""
+    try:
+        import psycopg  # noqa: F401 - whether it is there is the question
+    except ImportError:
+        reason = "psycopg is not installed: nhagent[examples]"
+    else:
+        if _program("initdb") is not None:
+            return
+        reason = "PostgreSQL is not installed"
+    if os.environ.get("NHAGENT_CI") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Run a server until the block ends.
+
+    Yields:
+        The folder of its socket.
+    """
+    # The name of a socket has a hundred characters at most, and other users may not enter pytest's folders.
+    folder = tempfile.mkdtemp(prefix="nhagent-pg-")
+    if os.geteuid() == 0:
+        shutil.chown(folder, ACCOUNT, ACCOUNT)
+    data = f"{folder}/data"
+    try:
+        _run("initdb", "--pgdata", data, "--username", ACCOUNT, "--auth", "trust", "--no-sync")
+        options = OPTIONS.format(folder=folder)
+        _run("pg_ctl", "--pgdata", data, "--wait", "--log", f"{folder}/log", "--options", options, "start")
+        try:
+            yield folder
+        finally:
+            _run("pg_ctl", "--pgdata", data, "--mode", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder)
+
+
+def new_database(folder: str, name: str) -> str:
+    """Make an empty database.
+
+    Returns:
+        Its URL for SQLAlchemy.
+    """
+    import psycopg
+
+    with psycopg.connect(f"host={folder} user={ACCOUNT} dbname=postgres", autocommit=True) as connection:
+        connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+    return f"postgresql+psycopg://{ACCOUNT}@/{name}?host={folder}"
+
+
+def _run(program: str, *arguments: str) -> None:
+    path = _program(program)
+    assert path is not None
+    as_user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        as_user = {"user": ACCOUNT, "group": ACCOUNT, "extra_groups": []}
+    # The server inherits what its starter has: a pipe would stay open as long as it runs.
+    with tempfile.TemporaryFile() as said:
+        ended = subprocess.run(
+            [path, *arguments],
+            stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+            cwd="/", timeout=HANG_SECONDS, check=False, **as_user,
+        )  # fmt: skip
+        said.seek(0)
+        assert ended.returncode == 0, said.read().decode(errors="replace")
+
+
+def _program(name: str) -> str | None:
+    """Find a program of the newest version: Debian keeps them out of PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return str(found[-1]) if found else shutil.which(name)
