@@ -34,9 +34,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def backend(
-    tls_notification_hub: Emulator, database_url: str, tmp_path: Path
-) -> Iterator[RunningBackend]:
+def backend(tls_notification_hub: Emulator, database_url: str, tmp_path: Path) -> Iterator[RunningBackend]:
     """The backend before a hub, both over TLS."""
     if os.environ.get("NHAGENT_CI") != "1":
         for module in ("flask", "sqlalchemy"):

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-
 from .running import HANDLE, Caller, RunningBackend, set_to
 
 
