@@ -174,6 +174,48 @@ def _emulator_options(options: argparse.Namespace) -> EmulatorOptions:
     )
 
 
+def list_hub(options: argparse.Namespace) -> Result:
+    """Print the registrations that a hub holds."""
+    from nhagent.commands.hub import looking
+
+    return looking.list_registrations(options)
+
+
+def show_record(options: argparse.Namespace) -> Result:
+    """Print one record of a hub."""
+    from nhagent.commands.hub import looking
+
+    return looking.show(options)
+
+
+def export_hub(options: argparse.Namespace) -> Result:
+    """Print all that a hub holds."""
+    from nhagent.commands.hub import looking
+
+    return looking.export(options)
+
+
+def send_by_hub(options: argparse.Namespace) -> Result:
+    """Send a notification."""
+    from nhagent.commands.hub import changing
+
+    return changing.send(options)
+
+
+def delete_records(options: argparse.Namespace) -> Result:
+    """Delete records of a hub."""
+    from nhagent.commands.hub import changing
+
+    return changing.delete(options)
+
+
+def dedupe_hub(options: argparse.Namespace) -> Result:
+    """Find and delete surplus records of a hub."""
+    from nhagent.commands.hub import deduplicating
+
+    return deduplicating.dedupe(options)
+
+
 def failure_keys(command: str) -> tuple[str, ...]:
     """Give the keys that a command's object has beside ``error`` when it fails, all of them null."""
     if command in {"register", "unregister", "enable"}:
@@ -199,6 +241,12 @@ ACTIONS: Final[dict[str, Callable[[argparse.Namespace], Result]]] = {
     "doctor": examine,
     "receive": receive,
     "vapid": make_vapid_pair,
+    "hub list": list_hub,
+    "hub show": show_record,
+    "hub send": send_by_hub,
+    "hub export": export_hub,
+    "hub dedupe": dedupe_hub,
+    "hub delete": delete_records,
     "vault init": make_vault,
 }
 """What each command does, by its name."""

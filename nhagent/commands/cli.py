@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 SOFTWARE: Final = 70  # EX_SOFTWARE
 NOPERM: Final = 77  # EX_NOPERM
 CONFIG: Final = 78  # EX_CONFIG
+_MANY_LINES: Final = ("emulator", "emulator exec", "hub list", "hub export")
+"""Commands that print as they go."""
 INTERRUPTED: Final = 130  # as shells tell SIGINT
 
 
@@ -74,7 +76,7 @@ def exit_code(error: Exception) -> int:
 def _result(options: argparse.Namespace) -> Result:
     """Run the command; a failure is a result too."""
     stdout = sys.stdout
-    if options.json and not options.command.startswith("emulator"):
+    if options.json and options.command not in _MANY_LINES:
         sys.stdout = sys.stderr  # whatever a plug-in prints must not stand beside the one object
     try:
         return ACTIONS[options.command](options)

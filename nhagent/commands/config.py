@@ -103,6 +103,8 @@ class ConfigurationFile:
     def agent_arguments(self) -> dict[str, Any]:
         """Read the arguments of `nhagent.agent.Agent`."""
         top = self.top
+        if "backend" not in top.given:
+            top.table("hub", _HUB)  # told before anything else where it is missing
         app = top.text("app")
         where = self._where(top)
         device = top.table("device", _DEVICE)

@@ -14,7 +14,7 @@ from nhagent.version import __version__
 
 TYPE_CHECKING = False  # taken for typing's by type checkers; an unchanged start need not import that
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any, Final, NoReturn
 
 EPILOG: Final = (
@@ -90,6 +90,9 @@ def make_parser() -> argparse.ArgumentParser:
     _add_command(commands, "doctor", "look for what is wrong, and say what to do next", _add_doctor_options)
     _add_command(commands, "receive", "print what arrives on this device's push channel, and keep it fresh")
     _add_command(commands, "vapid", "make the pair of keys by which a push service knows the hub")
+    commands.add_parser(
+        "hub", fill=_add_hub_commands, help="tools for whoever runs the hub, with its full key"
+    )
     commands.add_parser("vault", fill=_add_vault_commands, help="a key ring for machines without one")
     return parser
 
@@ -201,6 +204,22 @@ def _add_doctor_options(parser: Parser) -> None:
 def _add_vault_commands(parser: Parser) -> None:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, prog=parser.prog)
     _add_command(commands, "init", "make the key of the vault, an encrypted file", command="vault init")
+
+
+def _add_hub_commands(parser: Parser) -> None:
+    from nhagent.commands.hub.options import OPTIONS
+
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, prog=parser.prog)
+    for name, (text, options) in OPTIONS.items():
+        _add_command(commands, name, text, _adding(options), command=f"hub {name}")
+
+
+def _adding(options: Sequence[tuple[str, dict[str, Any]]]) -> Callable[[Parser], object]:
+    def add(parser: Parser) -> None:
+        for option, settings in options:
+            parser.add_argument(option, **settings)
+
+    return add
 
 
 def _seconds(text: str) -> float:

@@ -22,6 +22,12 @@ SOMEBODY = 64000
 CHANNELS = {"command": 'command = ["PROGRAM", "x"]', "plugin": 'plugin = "package.module:channel"'}
 
 
+@pytest.fixture(autouse=True)
+def _state(device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an agent that is read from a file keeps its state: after ``device``, which takes that away."""
+    monkeypatch.setenv("NHAGENT_STATE_DIR", str(tmp_path / "state"))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder that only root may write, with a program in it."""

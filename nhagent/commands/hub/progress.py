@@ -1,0 +1,61 @@
+"""How far a long work has come: on a terminal a line that changes, in pipes nothing."""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+EVERY: Final = 0.2
+"""Seconds between two looks."""
+
+
+class Progress:
+    """Tells on stderr how far a work has come.
+
+    Args:
+        done: what is counted, as in "1,234 deleted".
+        total: how many there are; None: that is not known.
+    """
+
+    def __init__(self, done: str, total: int | None = None) -> None:
+        self._done = done
+        self.total = total
+        self.count = self.skipped = 0
+        self._begun = self._shown = monotonic()
+        self._is_shown = sys.stderr is not None and sys.stderr.isatty()
+
+    def step(self) -> None:
+        """Count one more."""
+        self.count += 1
+        self._show()
+
+    def skip(self) -> None:
+        """Count one that was left alone."""
+        self.skipped += 1
+        self._show()
+
+    def end(self) -> None:
+        """Leave the last line as it is."""
+        if self._is_shown:
+            sys.stderr.write(f"\r{self._line()}\x1b[K\n")
+            sys.stderr.flush()
+
+    def _show(self) -> None:
+        now = monotonic()
+        if self._is_shown and now - self._shown >= EVERY:
+            self._shown = now
+            sys.stderr.write(f"\r{self._line()}\x1b[K")
+            sys.stderr.flush()
+
+    def _line(self) -> str:
+        seconds = max(monotonic() - self._begun, 0.001)
+        parts = [f"{self.count:,} {self._done}", f"{self.count / seconds:,.0f}/s"]
+        if self.total is not None:
+            parts.append(f"{max(0, self.total - self.count - self.skipped):,} to go")
+        if self.skipped:
+            parts.append(f"{self.skipped:,} left alone")
+        return ", ".join(parts)
