@@ -33,7 +33,7 @@ def granted(document: dict[str, Any], user: User) -> Installation:
     """Make the installation that a user's device gets of what it asks for.
 
     Args:
-        document: what the device asks for.
+        document: what the device asks for, as `Installation.to_dict` gives it.
         user: whose device it is.
 
     Returns:
@@ -43,10 +43,9 @@ def granted(document: dict[str, Any], user: User) -> Installation:
         Problem: 403, there are tags in it that are not the user's.
         nhagent.errors.ConfigurationError: it is not an installation that a hub takes.
     """
-    asked = Installation.from_dict(document)
+    asked = Installation.from_dict(_writable(tags.with_names(document)))
     tags.check(asked, user)
-    added = {"tags": tags.with_added(asked.tags, user)}
-    return Installation.from_dict(_writable(asked.to_dict()) | added)
+    return Installation.from_dict(asked.to_dict() | {"tags": tags.with_added(asked.tags, user)})
 
 
 def regrant(hub: HubClient, credential: Credential, user: User | None) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from nhagent import Installation, SecondaryTile, Template
+from nhagent import Installation, SecondaryTile
 
 from .problems import Problem
 from .tables import User
@@ -42,7 +42,7 @@ def allowed_tags(user: User) -> set[str]:
 
 
 def check(installation: Installation, user: User) -> None:
-    """Refuse what is not this user's.
+    """Refuse what is not this user's. Templates have their names among their tags, see `with_names`.
 
     Raises:
         Problem: 403.
@@ -70,6 +70,20 @@ def with_added(tags: Iterable[str], user: User | None) -> list[str]:
     for tag in (*tags, *([] if user is None else added_tags(user))):
         unique.setdefault(tag.lower(), tag)
     return [*unique.values()]
+
+
+def with_names(document: dict[str, Any]) -> dict[str, Any]:
+    """Give each template without tags its name for one, as the hub would.
+
+    Args:
+        document: an installation as `Installation.to_dict` gives it.
+    """
+    named = dict(document)
+    for name in {"templates", "secondaryTiles"} & named.keys():
+        named[name] = {key: with_names(part) for key, part in named[name].items()}
+    for name, template in named.get("templates", {}).items():
+        template["tags"] = template.get("tags") or [name]
+    return named
 
 
 def left_to(tags: Iterable[str], user: User | None) -> list[str]:
@@ -113,9 +127,5 @@ def _all_tags(installation: Installation) -> Iterator[str]:
     parts: list[Installation | SecondaryTile] = [installation, *installation.secondary_tiles.values()]
     for part in parts:
         yield from part.tags
-        for name, template in part.templates.items():
-            yield from _template_tags(name, template)
-
-
-def _template_tags(name: str, template: Template) -> Iterable[str]:
-    return template.tags or (name,)
+        for template in part.templates.values():
+            yield from template.tags

@@ -163,9 +163,7 @@ def set_to(path: str, value: Any) -> dict[str, Any]:
 @contextmanager
 def running(hub: Emulator, database_url: str, folder: Path) -> Iterator[RunningBackend]:
     """Run the backend until the block ends."""
-    settings = Settings(
-        hub=hub.hub, connection_string=hub.full, ca_bundle=hub.ca, database_url=database_url
-    )
+    settings = Settings(hub=hub.hub, connection_string=hub.full, ca_bundle=hub.ca, database_url=database_url)
     app = create_app(settings)
     authority = folder / "authority"
     authority.mkdir(mode=0o700)
