@@ -33,7 +33,7 @@ def granted(document: dict[str, Any], user: User) -> Installation:
     """Make the installation that a user's device gets of what it asks for.
 
     Args:
-        document: what the device asks for, as `Installation.to_dict` gives it.
+        document: what the device asks for.
         user: whose device it is.
 
     Returns:
@@ -43,7 +43,8 @@ def granted(document: dict[str, Any], user: User) -> Installation:
         Problem: 403, there are tags in it that are not the user's.
         nhagent.errors.ConfigurationError: it is not an installation that a hub takes.
     """
-    asked = Installation.from_dict(_writable(tags.with_names(document)))
+    asked = Installation.from_dict(_writable(document))
+    asked = Installation.from_dict(tags.with_names(asked.to_dict()))
     tags.check(asked, user)
     return Installation.from_dict(asked.to_dict() | {"tags": tags.with_added(asked.tags, user)})
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 from typing import Any
 from urllib.parse import quote
 
@@ -150,6 +150,27 @@ class Caller:
 
     def get_registration(self, name: str) -> Answer:
         return self.send("GET", f"/registrations/{name}")
+
+
+def at_once(acts: Sequence[Callable[[], Answer]]) -> list[Answer]:
+    """Do everything at the same moment.
+
+    Returns:
+        The answers, in the order of what was done.
+    """
+    barrier = Barrier(len(acts))
+    answers: dict[int, Answer] = {}
+
+    def run(number: int) -> None:
+        barrier.wait()
+        answers[number] = acts[number]()
+
+    threads = [Thread(target=run, args=(number,)) for number in range(len(acts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [answers[number] for number in range(len(acts))]
 
 
 def device_path(installation_id: str) -> str:
