@@ -108,15 +108,24 @@ class Caller:
     token: str
 
     def send(
-        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        condition: str | None = None,
     ) -> Answer:
+        """Send a request. Headers that are empty are left out, but for ``condition``, which is If-Match."""
         context = ssl.create_default_context(cafile=self.backend.ca)
         connection = http.client.HTTPSConnection(
             "localhost", self.backend.port, context=context, timeout=HANG_SECONDS
         )
         sent = {"Authorization": f"Bearer {self.token}", **(headers or {})}
+        asked = {name: value for name, value in sent.items() if value}
+        if condition is not None:
+            asked["If-Match"] = condition
         try:
-            connection.request(method, path, body, {name: value for name, value in sent.items() if value})
+            connection.request(method, path, body, asked)
             reply = connection.getresponse()
             return Answer(reply.status, dict(reply.headers.items()), reply.read())
         finally:

@@ -302,3 +302,16 @@ def test_a_patch_that_makes_no_installation_changes_nothing(
     answer = phone.send("PATCH", device_path("one"), operations, headers)
     assert (answer.status, answer.code) == (400, "invalid_installation")
     assert phone.get("one").json == put.json
+
+
+@pytest.mark.parametrize("header", ["", "{}", "W/", "*, x"])
+def test_a_malformed_condition_is_not_passed_over(
+    backend: RunningBackend, phone: Caller, header: str
+) -> None:
+    put = phone.put("one")
+    for method, name in (("PUT", "one"), ("DELETE", "one"), ("DELETE", "never")):
+        body = json.dumps({"platform": "wns", "pushChannel": HANDLE, "tags": ["x"]}).encode()
+        headers = {"Content-Type": "application/json"}
+        answer = phone.send(method, device_path(name), body, headers, condition=header)
+        assert (answer.status, answer.code) == (412, "conflict")
+    assert phone.get("one").json == put.json

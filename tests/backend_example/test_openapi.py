@@ -1,0 +1,43 @@
+"""What docs/backend-openapi.yaml says is so of the example: schemathesis asks it whatever that allows, and more."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.events import HANG_SECONDS
+
+from .running import Caller, RunningBackend
+
+pytestmark = pytest.mark.slow
+
+CONTRACT = Path(__file__).parents[2] / "docs" / "backend-openapi.yaml"
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+
+
+def require_schemathesis() -> None:
+    """Skip the test when schemathesis is not installed; under `NHAGENT_CI=1` fail it."""
+    if os.environ.get("NHAGENT_CI") == "1":
+        import schemathesis  # noqa: F401 - CI installs it
+    pytest.importorskip("schemathesis", reason="schemathesis is not installed: nhagent[examples]")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_example_keeps_its_contract(backend: RunningBackend, phone: Caller, tmp_path: Path) -> None:
+    require_schemathesis()
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION), "--no-color"),
+        *("run", str(CONTRACT), "--url", f"{backend.url}/devices", "--tls-verify", backend.ca),
+        *("--header", f"Authorization: Bearer {phone.token}", "--max-examples", "60", "--seed", "1"),
+        *("--continue-on-failure", "--request-timeout", str(HANG_SECONDS)),
+    ]
+    ended = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=5 * HANG_SECONDS, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    written = [entry for entry in backend.hub.log() if entry.method == "PUT" and entry.status == 200]
+    assert written, "nothing that was asked for was an installation"
