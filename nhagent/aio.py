@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nhagent.device.machine import MachineName
     from nhagent.errors import NhagentError
     from nhagent.filesystem import Disk
+    from nhagent.hub.backend import Backend
     from nhagent.literals import PlatformName, StyleName
     from nhagent.models import Platform, RawChannel, SecondaryTile, Template
     from nhagent.reconcile.settings import Keep
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
         """The arguments of `nhagent.agent.Agent`, where coroutine functions are taken too."""
 
         app: Required[str]
-        hub: Required[str]
+        hub: Required[str | Backend]
         platform: Platform | PlatformName | None
         channel: Required[RawChannel | _Source]
         tags: Iterable[str] | None

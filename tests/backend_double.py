@@ -177,7 +177,7 @@ class BackendDouble:
         elif request.method == "DELETE":
             self._dedupe(installation_id, who)
             hub.installations.delete(installation_id)
-            return Reply(204)
+            return Reply(204, {"Content-Type": "text/html; charset=utf-8"})
         elif request.method != "GET":
             raise Problem(405, "no_such_method")
         if request.method != "GET":

@@ -65,6 +65,7 @@ _allowed = (
     XMLParserType.XmlDeclHandler,
     XMLParserType.ordered_attributes,
     XMLParserType.StartDoctypeDeclHandler,
+    XMLParserType.EntityDeclHandler,
     # http.server reads or calls them of its subclasses; it finds do_GET and the like by the request's method.
     ThreadingHTTPServer.request_queue_size,
     ThreadingHTTPServer.address_family,

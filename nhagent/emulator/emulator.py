@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from nhagent.emulator.assembly import Lasting, assemble
-from nhagent.emulator.callers import is_loopback, is_loopback_host
+from nhagent.emulator.callers import is_loopback
 from nhagent.emulator.control import state_routes
 from nhagent.emulator.control.control import Control
 from nhagent.emulator.control.face import WithState
@@ -20,6 +20,7 @@ from nhagent.emulator.hub.face import WithContents
 from nhagent.emulator.hub.hub import Hub
 from nhagent.emulator.log import LogEntry
 from nhagent.emulator.options import check_options
+from nhagent.emulator.page_front import RESTORE, PageFront
 from nhagent.emulator.parts import Parts
 from nhagent.emulator.push.face import WithPushService, subscription_in
 from nhagent.emulator.push.front import PushFront
@@ -216,34 +217,16 @@ class Emulator(WithContents, WithSends, WithState, WithTrouble, WithPushService)
         resources.callback(parts.agenda.close)
         if self._seed is not None:
             state_routes.seed(parts, self._seed)
-        answer = _answering(parts, Gateway(parts, self._rules, rate=self._rate), self._page_of(parts))
+        page = PageFront(parts, self._host, self._addresses)
+        answer = _answering(parts, Gateway(parts, self._rules, rate=self._rate), page)
         server = Server(self._host, self._port, answer, context, body_limit=_body_limit)
         resources.callback(server.close)
         resources.callback(push.close)
+        resources.callback(page.close)
         server.start()
         # Started again, it listens at the address that clients know.
         self._port = server.port
         return _Running(parts, server, ca, resources.pop_all())
-
-    def _page_of(self, parts: Parts) -> Callable[[Request], Answer | None]:
-        """Return what answers for the page, and None to what does not concern it; imported when asked for."""
-        made: list[Any] = []
-
-        def answer(request: Request) -> Answer | None:
-            if not _concerns_page(request):
-                return None
-            if not is_loopback_host(f"[{self._host}]" if ":" in self._host else self._host):
-                from nhagent.emulator.page.front import off
-
-                return None if request.path == "/" else off()
-            if not made:
-                from nhagent.emulator.page.front import Page
-
-                made.append(Page(parts, self._addresses))
-            found: Answer = made[0].answer(request)
-            return found
-
-        return answer
 
     def _addresses(self) -> dict[str, str]:
         return {"endpoint": self.endpoint, "listen": self.listen, "full": self.full}
@@ -280,14 +263,12 @@ class Emulator(WithContents, WithSends, WithState, WithTrouble, WithPushService)
         return f"[{self._host}]:{port}" if ":" in self._host else f"{self._host}:{port}"
 
 
-def _answering(
-    parts: Parts, gateway: Gateway, page: Callable[[Request], Answer | None]
-) -> Callable[[Request], Answer]:
+def _answering(parts: Parts, gateway: Gateway, page: PageFront) -> Callable[[Request], Answer]:
     """Return what answers each request: the page, the control routes, the push service, or the hub."""
     control = Control(parts)
 
     def answer(request: Request) -> Answer:
-        shown = page(request)
+        shown = page.answer(request)
         if shown is not None:
             return shown
         if control.concerns(request.path):
@@ -297,16 +278,9 @@ def _answering(
     return answer
 
 
-def _concerns_page(request: Request) -> bool:
-    """Return whether a request is a browser's, for the page."""
-    if request.path == "/":
-        return request.method == "GET" and "text/html" in (request.headers.get("Accept") or "")
-    return request.path == "/_emulator/events" or f"{request.path}/".startswith("/_emulator/ui/")
-
-
 def _body_limit(path: str, peer: str) -> int:
     """Return how large a request's body may be, in bytes."""
-    takes_snapshots = path in (state_routes.RESTORE, "/_emulator/ui/restore")
+    takes_snapshots = path in (state_routes.RESTORE, RESTORE)
     return state_routes.SNAPSHOT_LIMIT if takes_snapshots and is_loopback(peer) else BODY_LIMIT
 
 

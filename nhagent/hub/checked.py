@@ -66,6 +66,24 @@ def opaque_etag_from(text: str | None) -> str | None:
     return etag if is_usable and len(etag) <= MAX_ETAG_CHARACTERS else None
 
 
+def notification_id_from(location: str | None) -> str | None:
+    """Take a notification's id out of the address that the hub gives it.
+
+    Args:
+        location: the Location header, or None.
+
+    Returns:
+        Its last segment; None where there is none, or what cannot be one.
+    """
+    try:
+        path = urlsplit(location or "").path
+    except ValueError:
+        return None
+    text = unquote(path.rpartition("/")[2])
+    is_id = text.isascii() and text.replace("-", "").replace("_", "").isalnum()
+    return text if is_id and len(text) <= MAX_REGISTRATION_ID_CHARACTERS else None
+
+
 def if_match(etag: str) -> str:
     """Write an If-Match header.
 

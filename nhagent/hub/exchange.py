@@ -156,7 +156,7 @@ def _headers_of(request: HubRequest, token: Secret[str]) -> dict[str, str]:
         headers["Content-Type"] = request.content_type
     if request.etag is not None:
         headers["If-Match"] = if_match(request.etag)
-    return headers
+    return {**headers, **request.headers} if request.headers else headers
 
 
 def _token_of(source: TokenSource, channels: Callable[[], Iterable[PushChannel]]) -> str:

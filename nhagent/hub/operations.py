@@ -5,6 +5,7 @@ from __future__ import annotations
 from nhagent.hub.installation_operations import InstallationOperations
 from nhagent.hub.registration_operations import RegistrationOperations
 from nhagent.hub.replies import HubReply
+from nhagent.hub.send_operations import SendOperations
 from nhagent.hub.way import Way
 
 TYPE_CHECKING = False
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-class HubOperations(InstallationOperations, RegistrationOperations):
+class HubOperations(InstallationOperations, RegistrationOperations, SendOperations):
     """A notification hub's REST interface: one method per operation.
 
     Args:

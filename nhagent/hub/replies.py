@@ -120,7 +120,8 @@ def raise_for_error(
     status = response.status
     if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         raise _error_of(response, facts, who, (record, right), redact, meaning_of)
-    if _is_html(response):
+    # A framework labels a 204 as it labels every page of its own.
+    if _is_html(response) and (response.body or status != HTTPStatus.NO_CONTENT):
         raise _error_of_page(response, facts, who, redact)
     kind = response.headers.get("content-type", "").lower()
     if response.body and "xml" not in kind and "json" not in kind:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from threading import Lock, local
@@ -14,7 +14,7 @@ from nhagent.hub.replies import LISTEN, HubReply, read_facts
 from nhagent.hub.transport import Request, Response, Transport
 from nhagent.models import PushChannel, marks_of
 from nhagent.redaction import redacted
-from nhagent.values import Value
+from nhagent.values import EMPTY, Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class HubRequest(Value):
             in it.
         channels: the push channels in the request, which no error may show.
         right: the right that it needs: Listen, Send or Manage.
+        headers: further ones.
     """
 
     method: str
@@ -46,6 +47,7 @@ class HubRequest(Value):
     query: Sequence[str] = ()
     channels: Sequence[PushChannel] = ()
     right: str = LISTEN
+    headers: Mapping[str, str] = EMPTY
     _hidden = frozenset({"body", "query", "channels"})
 
 

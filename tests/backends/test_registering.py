@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from nhagent import Template
+from nhagent import AsyncAgent, Backend, Template
 from nhagent.errors import (
     ConcurrencyConflict,
     Forbidden,
@@ -351,3 +355,31 @@ def test_the_same_token_is_not_tried_twice(phone: Phone) -> None:
     with pytest.raises(Unauthorized, match="it is that of token"):
         phone.start()
     assert phone.seen() == [("PUT", 401)]
+
+
+def test_an_unchanged_start_at_a_backend_loads_no_http_stack(phone: Phone, tmp_path: Path) -> None:
+    program = """
+import sys
+from nhagent import Agent, Backend
+url, folder = sys.argv[1:]
+backend = Backend("hub", url, token="device-token-1")
+report = Agent(app="a", hub=backend, platform="gcm", channel="handle", state_dir=folder).start()
+print(report.outcome, sorted({"requests", "ssl", "logging", "keyring", "json.tool"} & sys.modules.keys()))
+"""
+    command = [sys.executable, "-c", program, phone.backend.url, str(tmp_path / "other")]
+    first = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert first.stdout.startswith("registered ")
+    second = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert second.stdout == "unchanged []\n"
+
+
+def test_the_same_for_asyncio(phone: Phone) -> None:
+    settings: dict[str, Any] = {"platform": "wns", "channel": phone.channel, "state_dir": phone.folder}
+    where = Backend("hub", phone.backend.url, token=TOKEN)
+
+    async def live() -> None:
+        async with AsyncAgent(app="a", hub=where, **settings) as agent:
+            assert (await agent.start()).outcome == "registered"
+            assert (await agent.verify()).in_sync
+
+    asyncio.run(live())

@@ -44,6 +44,10 @@ class Tab:
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
 
+    def close(self) -> None:
+        """Let go of it."""
+        self._socket.close()
+
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Ask for something, and wait for the answer."""
         self._number += 1
@@ -157,7 +161,11 @@ def browser(folder: Path) -> Iterator[Tab]:
         port = _port(folder / "profile" / "DevToolsActivePort", process)
         with urlopen(f"http://127.0.0.1:{port}/json/list", timeout=HANG_SECONDS) as reply:
             [tab, *_] = [each for each in json.load(reply) if each["type"] == "page"]
-        yield Tab(tab["webSocketDebuggerUrl"])
+        driven = Tab(tab["webSocketDebuggerUrl"])
+        try:
+            yield driven
+        finally:
+            driven.close()
     finally:
         process.terminate()
         process.wait(HANG_SECONDS)

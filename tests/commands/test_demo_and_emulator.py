@@ -72,7 +72,7 @@ def test_emulator_with_a_push_service_says_where_devices_connect() -> None:
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
-        assert list(ready) == ["endpoint", "hub", "listen", "full", "ca", "push", "vapid_public_key"]
+        assert list(ready) == ["endpoint", "hub", "listen", "full", "ca", "ui", "push", "vapid_public_key"]
         with urlopen(Request(f"{ready['endpoint']}/_emulator/push-service")) as reply:
             assert json.load(reply) == {"users": {}, "connections": [], "posts": 0}
         process.send_signal(signal.SIGTERM)
@@ -88,7 +88,8 @@ def test_emulator_says_in_one_line_how_to_reach_it_and_ends_on_sigterm(tls: bool
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
-        assert list(ready) == ["endpoint", "hub", "listen", "full", "ca"]
+        assert list(ready) == ["endpoint", "hub", "listen", "full", "ca", "ui"]
+        assert ready["ui"] == f"{ready['endpoint']}/_emulator/ui/"
         assert ready["hub"] == "my-hub"
         if tls:
             assert ready["endpoint"].startswith("https://localhost:")
@@ -112,7 +113,7 @@ def test_emulator_that_others_cannot_use_without_tls_says_so() -> None:
     arguments = [sys.executable, "-m", "nhagent", "emulator", "--host", "0.0.0.0", "--json"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stderr is not None
-        json.loads(process.stdout.readline())
+        assert json.loads(process.stdout.readline())["ui"] is None
         assert "is plain http, which nhagent takes to loopback alone" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
 

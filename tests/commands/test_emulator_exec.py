@@ -15,6 +15,9 @@ import pytest
 from nhagent.commands.cli import main
 from tests.events import HANG_SECONDS
 
+if sys.platform == "win32":
+    pytest.skip("Windows has no such signals", allow_module_level=True)
+
 EXEC = [sys.executable, "-m", "nhagent", "emulator", "exec"]
 SHOW = "import json, os; print(json.dumps({k: v for k, v in os.environ.items() if 'NOTIFICATION_HUB' in k}))"
 

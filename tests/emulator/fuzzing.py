@@ -198,8 +198,18 @@ CONTROLS = [
     *("log", "faults", "forget", "expire", "clock", "hubs/my-hub", "hubs/%ff", "x", "", "health", "snapshot"),
     *("deliveries", "deliveries?wait=0&tag=t", "deliveries?wait=NaN", "deliveries/x/why?installation=i"),
     *("push", "push-service", "push-service/drop", "push-service/close"),
+    *(
+        "ui/",
+        "ui/hub",
+        "ui/requests",
+        "ui/faults",
+        "ui/send",
+        "ui/?delivery=x&match=9",
+        "ui/hub?reach=%ff&page=-1",
+    ),
+    *("ui/requests?request=1", "ui/send?format=x&tags=((&body=%00", "ui/nothing", "ui"),
 ]
-EMPTYING = ["reset", "restore"]
+EMPTYING = ["reset", "restore", "ui/do", "ui/restore"]
 SENDING = [
     *(
         f"ServiceBusNotification-Format: {format_name}"

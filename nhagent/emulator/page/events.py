@@ -32,16 +32,25 @@ class Events:
     def __init__(self, changes: Changes, pause: Callable[[float], object] | None = None) -> None:
         self._changes = changes
         self._pause = pause or threading.Event().wait
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._open = 0
 
     def take(self) -> bool:
         """Take the place of one more stream, and return whether there was one."""
-        with self._lock:
+        with self._changed:
             if self._open >= MOST_STREAMS:
                 return False
             self._open += 1
             return True
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Wait until every stream has ended.
+
+        Args:
+            seconds: longest wait.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: not self._open, seconds)
 
     def stream(self, connection: socket.socket, since: int) -> None:
         """Tell what changes, until the reader goes or the emulator closes. Gives its place back.
@@ -67,5 +76,6 @@ class Events:
             # The reader has gone.
             pass
         finally:
-            with self._lock:
+            with self._changed:
                 self._open -= 1
+                self._changed.notify_all()

@@ -79,28 +79,23 @@ def view(visit: Visit) -> Markup:
             class_="presets",
         ),
         element("p", "Others: POST /_emulator/faults, or hub.fail(…).", class_="hint"),
-        element("h2", "The hub's clock"),
-        element("p", _clock(visit), id="clock"),
-        element(
-            "div",
-            [
-                form("clock", button(words.capitalize()), back="faults", offset=str(seconds))
-                for words, seconds in CLOCKS.items()
-            ],
-            class_="presets",
-        ),
-        form(
-            "clock",
-            element(
-                "label",
-                "Seconds ahead ",
-                element("input", name="offset", type="number", step="any", value="0"),
-            ),
-            button("Set"),
-            back="faults",
-        ),
+        _clock_forms(visit),
         class_="one",
     )
+
+
+def _clock_forms(visit: Visit) -> list[Markup]:
+    offset = element("input", name="offset", type="number", step="any", value="0")
+    offered = [
+        form("clock", button(words.capitalize()), back="faults", offset=str(seconds))
+        for words, seconds in CLOCKS.items()
+    ]
+    return [
+        element("h2", "The hub's clock"),
+        element("p", _clock(visit), id="clock"),
+        element("div", offered, class_="presets"),
+        form("clock", element("label", "Seconds ahead ", offset), button("Set"), back="faults"),
+    ]
 
 
 def _told(fault: Fault, left: float) -> str:

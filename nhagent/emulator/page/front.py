@@ -48,12 +48,15 @@ class Page:
     Args:
         parts: what it shows.
         address: gives the endpoint and the connection strings, by name.
+
+    Attributes:
+        events: the streams that say what has changed.
     """
 
     def __init__(self, parts: Parts, address: Callable[[], dict[str, str]]) -> None:
         self._parts = parts
         self._address = address
-        self._events = Events(parts.changes)
+        self.events = Events(parts.changes)
 
     def answer(self, request: Request) -> Answer:
         """Answer one request."""
@@ -108,17 +111,12 @@ class Page:
         return _see(f"{back}?{query}" if query else back)
 
     def _stream(self, request: Request) -> Answer:
-        if not self._events.take():
+        if not self.events.take():
             return _text(503, "Too many pages look at this emulator.")
         seen = (request.headers.get("Last-Event-ID") or "").strip()
         known = seen.isascii() and seen.isdigit() and len(seen) <= _MOST_DIGITS
         since = min(int(seen), self._parts.changes.count) if known else self._parts.changes.count
-        return Answer(Reply(200), takes_over=lambda connection: self._events.stream(connection, since))
-
-
-def off() -> Answer:
-    """Answer where there is no page: the emulator listens to other machines too."""
-    return _text(404, "The page is off: this emulator does not listen on a loopback address alone.")
+        return Answer(Reply(200), takes_over=lambda connection: self.events.stream(connection, since))
 
 
 def _see(where: str, **query: str) -> Answer:

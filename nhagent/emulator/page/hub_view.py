@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from nhagent.emulator.atom.descriptions import Registration
 from nhagent.emulator.http_messages import Refused
 from nhagent.emulator.page.frame import PAGE_SIZE, Visit, block, button, empty, form, pager
 from nhagent.emulator.page.html import Child, Markup, element
@@ -114,22 +115,7 @@ def _installation(visit: Visit, device: dict[str, Any]) -> Markup:
             _facts(device),
             [_template(name, template) for name, template in device.get("templates", {}).items()],
             [_tile(name, tile) for name, tile in device.get("secondaryTiles", {}).items()],
-            element(
-                "details",
-                element("summary", f"{len(made)} registrations that stand for it"),
-                element(
-                    "ul",
-                    [
-                        element(
-                            "li",
-                            element("code", each.id),
-                            f" {each.description.kind.name}, ETag {each.etag} ",
-                            _tags(each.description.tags),
-                        )
-                        for each in made
-                    ],
-                ),
-            ),
+            _made(list(made)),
             element(
                 "div",
                 form("expire", button("The channel is dead"), back="hub", installation=device_id),
@@ -139,6 +125,21 @@ def _installation(visit: Visit, device: dict[str, Any]) -> Markup:
             ),
             id=f"i-{device_id}",
         ),
+    )
+
+
+def _made(registrations: list[Registration]) -> Markup:
+    rows = [
+        element(
+            "li",
+            element("code", each.id),
+            f" {each.description.kind.name}, ETag {each.etag} ",
+            _tags(each.description.tags),
+        )
+        for each in registrations
+    ]
+    return element(
+        "details", element("summary", f"{len(rows)} registrations that stand for it"), element("ul", rows)
     )
 
 

@@ -29,48 +29,31 @@ def view(visit: Visit, problem: str | None = None) -> Markup:
     kind = visit.query.get("format", "template")
     expression = visit.query.get("tags", "")
     body = visit.query.get("body") or SAMPLES.get(kind, "{}")
+    formats = [
+        element("option", name, value=name, selected=name == kind) for name in ("template", *PLATFORMS)
+    ]
+    tags = element(
+        "input",
+        name="tags",
+        id="tags",
+        value=expression,
+        placeholder="kitchen && !news",
+        autocomplete="off",
+    )
+    text = element("textarea", body, name="body", id="body", rows=8, spellcheck="false")
+    count_again = element(
+        "button", "Count again", type="submit", formmethod="get", formaction=visit.link("send")
+    )
     return element(
         "div",
         form(
             "send",
-            element(
-                "label",
-                "Format",
-                element(
-                    "select",
-                    [
-                        element("option", name, value=name, selected=name == kind)
-                        for name in ("template", *PLATFORMS)
-                    ],
-                    name="format",
-                    id="format",
-                ),
-            ),
-            element(
-                "label",
-                "Tag expression; nothing: everybody",
-                element(
-                    "input",
-                    name="tags",
-                    id="tags",
-                    value=expression,
-                    placeholder="kitchen && !news",
-                    autocomplete="off",
-                ),
-            ),
+            element("label", "Format", element("select", formats, name="format", id="format")),
+            element("label", "Tag expression; nothing: everybody", tags),
             element("p", *_reach(visit, kind, expression), id="reach", role="status"),
-            element(
-                "label", "Body", element("textarea", body, name="body", id="body", rows=8, spellcheck="false")
-            ),
+            element("label", "Body", text),
             element("p", problem, class_="problem", role="alert") if problem else None,
-            element(
-                "div",
-                button("Send"),
-                element(
-                    "button", "Count again", type="submit", formmethod="get", formaction="/_emulator/ui/send"
-                ),
-                class_="buttons",
-            ),
+            element("div", button("Send"), count_again, class_="buttons"),
         ),
         class_="one send",
         data_keep="send",

@@ -24,9 +24,8 @@ def stream(emulator: Emulator, last: int | None = None) -> Iterator[Any]:
     assert parts.hostname is not None and parts.port is not None
     with closing(socket.create_connection((parts.hostname, parts.port), timeout=HANG_SECONDS)) as connection:
         resumed = "" if last is None else f"Last-Event-ID: {last}\r\n"
-        connection.sendall(
-            f"GET /_emulator/events HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: text/event-stream\r\n{resumed}\r\n".encode()
-        )
+        head = f"GET /_emulator/events HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: text/event-stream\r\n"
+        connection.sendall(f"{head}{resumed}\r\n".encode())
         with connection.makefile("rb") as lines:
             yield lines
 

@@ -147,9 +147,9 @@ from urllib.request import urlopen
 from nhagent.emulator import Emulator
 with Emulator() as emulator:
     urlopen(emulator.endpoint + "/_emulator/health").read()
-    before = [name for name in sys.modules if name.startswith("nhagent.emulator.page")]
+    before = [name for name in sys.modules if f"{name}.".startswith("nhagent.emulator.page.")]
     urlopen(emulator.ui).read()
-    after = [name for name in sys.modules if name.startswith("nhagent.emulator.page")]
+    after = [name for name in sys.modules if name.startswith("nhagent.emulator.page.")]
     print(before, len(after) > 5)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
