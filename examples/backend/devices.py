@@ -79,13 +79,13 @@ def delete(installation_id: str) -> Response:
     check_id(installation_id)
     if not accounts.is_claimed(installation_id):
         check_match(None)
-        return Response(status=204)
+        return no_content()
     device = accounts.owned(credential_id, installation_id)
     with accounts.writing_for(credential_id):
         if is_conditional():
             check_match(etag_by_hub(device.installation_id))
         services().hub.delete_installation(device.installation_id)
-    return Response(status=204)
+    return no_content()
 
 
 def sent(content_type: str) -> Any:
@@ -174,6 +174,13 @@ def write(
     current_app.logger.info("installation %s written", installation.installation_id)
     if before is None or not _has_same_channels(before, installation):
         hub.sweep(client, session, installation, credential_id)
+
+
+def no_content() -> Response:
+    """Answer that there is nothing any more."""
+    reply = Response(status=204)
+    del reply.headers["Content-Type"]  # Flask calls it a page
+    return reply
 
 
 def as_granted(installation: Installation) -> Response:

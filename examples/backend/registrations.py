@@ -16,7 +16,7 @@ from nhagent.errors import ConcurrencyConflict, RecordNotFound, RegistrationGone
 
 from . import accounts, tags
 from .conditions import check_match, is_conditional
-from .devices import check_platform, sent
+from .devices import check_platform, no_content, sent
 from .problems import conflict, invalid, not_found
 from .services import services
 from .tables import KeptRegistration
@@ -72,7 +72,7 @@ def delete(name: str) -> Response:
         kept = _kept(session, credential_id, name)
         if kept is not None:
             session.delete(kept)
-    return Response(status=204)
+    return no_content()
 
 
 def _create(credential_id: int, name: str, registration: Registration) -> Response:

@@ -1,4 +1,4 @@
-"""What docs/backend-openapi.yaml says is so of the example: schemathesis asks it whatever that allows, and more."""
+"""What docs/backend-openapi.yaml says is so: schemathesis asks the example what that allows, and more."""
 
 from __future__ import annotations
 
