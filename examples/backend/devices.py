@@ -185,7 +185,7 @@ def no_content() -> Response:
 
 def as_granted(installation: Installation) -> Response:
     """Answer with an installation and its ETag."""
-    reply = Response(json.dumps(installation.to_dict()), content_type="application/json")
+    reply = Response(json.dumps(hub.document_of(installation)), content_type="application/json")
     reply.set_etag(hub.etag_of(installation))
     reply.headers["Cache-Control"] = "no-store"
     return reply

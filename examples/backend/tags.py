@@ -42,7 +42,7 @@ def allowed_tags(user: User) -> set[str]:
 
 
 def check(installation: Installation, user: User) -> None:
-    """Refuse what is not this user's. Templates have their names among their tags, see `with_names`.
+    """Refuse what is not this user's.
 
     Raises:
         Problem: 403.
@@ -72,18 +72,21 @@ def with_added(tags: Iterable[str], user: User | None) -> list[str]:
     return [*unique.values()]
 
 
-def with_names(document: dict[str, Any]) -> dict[str, Any]:
-    """Give each template without tags its name for one, as the hub would.
+def without_names(document: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the tags that the hub has made of templates' names, which nobody has asked for.
 
     Args:
-        document: an installation as `Installation.to_dict` gives it.
+        document: an installation, or a tile, as `Installation.to_dict` gives it.
     """
-    named = dict(document)
-    for name in {"templates", "secondaryTiles"} & named.keys():
-        named[name] = {key: with_names(part) for key, part in named[name].items()}
-    for name, template in named.get("templates", {}).items():
-        template["tags"] = template.get("tags") or [name]
-    return named
+    left = dict(document)
+    if "secondaryTiles" in left:
+        left["secondaryTiles"] = {name: without_names(tile) for name, tile in left["secondaryTiles"].items()}
+    if "templates" in left:
+        left["templates"] = {
+            name: {key: part for key, part in template.items() if key != "tags" or part != [name]}
+            for name, template in left["templates"].items()
+        }
+    return left
 
 
 def left_to(tags: Iterable[str], user: User | None) -> list[str]:
@@ -127,5 +130,5 @@ def _all_tags(installation: Installation) -> Iterator[str]:
     parts: list[Installation | SecondaryTile] = [installation, *installation.secondary_tiles.values()]
     for part in parts:
         yield from part.tags
-        for template in part.templates.values():
-            yield from template.tags
+        for name, template in part.templates.items():
+            yield from template.tags or (name,)  # the hub makes a tag of its name

@@ -8,11 +8,11 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from tests.children import cannot
 from tests.events import HANG_SECONDS
 
 ACCOUNT = "postgres"
@@ -22,17 +22,10 @@ OPTIONS = "-c listen_addresses= -c fsync=off -c unix_socket_directories={folder}
 
 def require_server() -> None:
     """Skip the test when there is no server to run; under `NHAGENT_CI=1` fail it."""
-    try:
-        import psycopg  # noqa: F401 - whether it is there is the question
-    except ImportError:
-        reason = "psycopg is not installed: nhagent[examples]"
-    else:
-        if _program("initdb") is not None:
-            return
-        reason = "PostgreSQL is not installed"
-    if os.environ.get("NHAGENT_CI") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    if find_spec("psycopg") is None:
+        cannot("psycopg is not installed: nhagent[examples]")
+    if _program("initdb") is None:
+        cannot("PostgreSQL is not installed")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.children import cannot
 from tests.events import HANG_SECONDS, happens
 
 from .running import Caller, RunningBackend
@@ -75,18 +76,10 @@ def test_settings_that_are_missing_are_named(backend: RunningBackend) -> None:
     assert "HUB_NAME, HUB_CONNECTION_STRING: set in the environment" in ended.stderr
 
 
-def require_curl() -> None:
-    """Skip the test when there is no curl; under `NHAGENT_CI=1` fail it."""
-    if shutil.which("curl") is not None:
-        return
-    if os.environ.get("NHAGENT_CI") == "1":
-        pytest.fail("curl is not installed")
-    pytest.skip("curl is not installed")
-
-
 @pytest.mark.slow
 def test_what_the_readme_says_can_be_typed(tmp_path: Path) -> None:
-    require_curl()
+    if shutil.which("curl") is None:
+        cannot("curl is not installed")
     start, *requests = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -58,7 +58,6 @@ def test_everything_of_an_installation_comes_back_with_one_etag(
         "platform": "wns",
         "pushChannel": HANDLE,
         "tags": ["kitchen", "attic", "username:anna"],
-        "templates": {"alert": TOAST, "plain": RICH["templates"]["plain"] | {"tags": ["plain"]}},
     }
     backend.hub.expire(installation="one")
     expired = phone.get("one")
@@ -263,8 +262,14 @@ def test_a_patch_does_what_the_hub_would_have_done(
         expected
         | {"installationId": "one", "expirationTime": RICH["expirationTime"]}
         | {"tags": [*{*expected.get("tags", []), "username:anna"}]}
+        | {"templates": {name: _as_put(name, part) for name, part in expected["templates"].items()}}
     )
     assert phone.get("one").json == answer.json
+
+
+def _as_put(name: str, template: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the tag that the hub makes of a template's name."""
+    return {key: part for key, part in template.items() if key != "tags" or part != [name]}
 
 
 def _sorted(document: dict[str, Any]) -> dict[str, Any]:

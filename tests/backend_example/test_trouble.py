@@ -133,9 +133,7 @@ def test_logs_and_answers_show_no_token_key_or_handle(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_database_that_is_locked_is_later(
-    backend: RunningBackend, phone: Caller, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
+def test_a_database_that_is_locked_is_later(backend: RunningBackend, phone: Caller, tmp_path: Any) -> None:
     import sqlite3
 
     from sqlalchemy import event
