@@ -89,7 +89,7 @@ def _create(credential_id: int, name: str, registration: Registration) -> Respon
 
 
 def _put_whole(credential_id: int, registration_id: str, registration: Registration) -> Response:
-    """Write a registration whatever there is. A topic that its user gets meanwhile waits for it."""
+    """Write a registration whatever there is; under the lock, so that no topic passes it by."""
     with accounts.writing_for(credential_id) as session:
         granted = _granted(session, credential_id, registration)
         return _reply(services().hub.put_registration(registration_id, granted), 201)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ def server() -> Iterator[str]:
     """
     # The name of a socket has a hundred characters at most, and other users may not enter pytest's folders.
     folder = tempfile.mkdtemp(prefix="nhagent-pg-")
-    if os.geteuid() == 0:
+    if _is_root():
         shutil.chown(folder, ACCOUNT, ACCOUNT)
     data = f"{folder}/data"
     try:
@@ -69,7 +70,7 @@ def _run(program: str, *arguments: str) -> None:
     path = _program(program)
     assert path is not None
     as_user: dict[str, Any] = {}
-    if os.geteuid() == 0:
+    if _is_root():
         as_user = {"user": ACCOUNT, "group": ACCOUNT, "extra_groups": []}
     # The server inherits what its starter has: a pipe would stay open as long as it runs.
     with tempfile.TemporaryFile() as said:
@@ -80,6 +81,10 @@ def _run(program: str, *arguments: str) -> None:
         )  # fmt: skip
         said.seek(0)
         assert ended.returncode == 0, said.read().decode(errors="replace")
+
+
+def _is_root() -> bool:
+    return sys.platform != "win32" and os.geteuid() == 0
 
 
 def _program(name: str) -> str | None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+from threading import Thread
+
 import pytest
 
 from nhagent import HubClient
+from tests.events import happens
 
 from .running import Caller, RunningBackend, at_once
 
@@ -113,3 +117,27 @@ def test_topics_given_while_devices_are_written_reach_them_all(
     assert backend.tags_of("phone") == ["kitchen", *expected]
     assert backend.tags_of("tablet") == backend.tags_of("watch") == expected
     assert sorted(watch.get_registration("r").json["tags"]) == expected
+
+
+def test_one_topic_that_all_devices_follow_at_once_is_one(backend: RunningBackend, phone: Caller) -> None:
+    phone.put("one")
+    answers = at_once([partial(phone.follow, "news")] * 5)
+    assert {answer.status for answer in answers} == {200}
+    assert backend.tags_of("one") == ["topic:news", "username:anna"]
+    answers = at_once([partial(phone.leave, "news")] * 5)
+    assert {answer.status for answer in answers} == {200}
+    assert backend.tags_of("one") == ["username:anna"]
+
+
+def test_a_device_that_is_being_written_gets_a_topic_after_it(
+    backend: RunningBackend, phone: Caller, tablet: Caller
+) -> None:
+    """The hub has the device's first write, and holds back its answer, when the other one follows a topic."""
+    sent = backend.services.hub.requests_sent
+    backend.hub.fail("PUT", delay=0.5)
+    writing = Thread(target=tablet.put, args=("tablet",))
+    writing.start()
+    assert happens(lambda: backend.services.hub.requests_sent > sent)
+    assert phone.follow("news").json["devices"] == 1
+    writing.join()
+    assert backend.tags_of("tablet") == ["topic:news", "username:anna"]
