@@ -25,6 +25,18 @@ from nhagent.emulator.tls import server_context
 from tests.events import HANG_SECONDS
 
 HANDLE = "https://push.example/handle-1"
+TOAST = {"body": "<toast/>", "headers": {"X-WNS-Type": "wns/toast"}, "tags": ["alerts"]}
+RICH: dict[str, Any] = {
+    "tags": ["kitchen", "attic"],
+    "userId": "anna",
+    "pushVariables": {"name": "Ännchen"},
+    "templates": {"alert": TOAST, "plain": {"body": "<badge/>", "headers": {"X-WNS-Type": "wns/badge"}}},
+    "secondaryTiles": {
+        "weather": {"pushChannel": "https://push.example/weather", "tags": ["w"], "templates": {"t": TOAST}}
+    },
+    "expirationTime": "2031-01-01T00:00:00Z",
+}
+"""Everything that a device of wns may have."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,18 @@ from nhagent.emulator import Emulator
 
 from .running import HANDLE, Answer, Caller, RunningBackend, set_to
 
+FAULTS: list[tuple[dict[str, Any], int, str, str | None]] = [
+    ({"status": 503, "headers": {"Retry-After": "7"}}, 503, "try_later", "7"),
+    ({"status": 503}, 503, "try_later", "30"),
+    ({"status": 429, "headers": {"Retry-After": "120"}}, 429, "try_later", "120"),
+    ({"status": 403, "headers": {"Retry-After": "9"}}, 429, "try_later", "9"),
+    ({"status": 500}, 502, "hub_failed", None),
+    ({"status": 401}, 502, "hub_failed", None),
+    ({"status": 403}, 502, "hub_failed", None),
+    ({"reset": "before"}, 502, "hub_failed", None),
+]
+"""What goes wrong at the hub: status, code and Retry-After of the answer."""
+
 
 def every_request(device: Caller) -> list[Answer]:
     return [
@@ -26,34 +38,18 @@ def every_request(device: Caller) -> list[Answer]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("fault", "status", "code", "retry_after"),
-    [
-        ({"status": 503, "headers": {"Retry-After": "7"}}, 503, "try_later", "7"),
-        ({"status": 503}, 503, "try_later", "30"),
-        ({"status": 429, "headers": {"Retry-After": "120"}}, 429, "try_later", "120"),
-        ({"status": 403, "headers": {"Retry-After": "9"}}, 429, "try_later", "9"),
-        ({"status": 500}, 502, "hub_failed", None),
-        ({"status": 401}, 502, "hub_failed", None),
-        ({"status": 403}, 502, "hub_failed", None),
-        ({"reset": "before"}, 502, "hub_failed", None),
-    ],
-    ids=lambda part: str(part.get("status", "cut")) if isinstance(part, dict) else "",
-)
+@pytest.mark.slow
 def test_what_the_hub_says_is_passed_on_as_what_a_device_can_use(
-    backend: RunningBackend,
-    phone: Caller,
-    fault: dict[str, Any],
-    status: int,
-    code: str,
-    retry_after: str | None,
+    backend: RunningBackend, phone: Caller
 ) -> None:
     phone.put("one")
     phone.put_registration("r", pushChannel="https://push.example/r")
-    backend.hub.fail("*", times=100, **fault)
-    for answer in every_request(phone):
-        assert (answer.status, answer.code, answer.headers.get("Retry-After")) == (status, code, retry_after)
-    backend.hub.clear_faults()
+    for fault, *expected in FAULTS:
+        backend.hub.fail("*", times=100, **fault)
+        for answer in every_request(phone):
+            told = [answer.status, answer.code, answer.headers.get("Retry-After")]
+            assert told == expected, fault
+        backend.hub.clear_faults()
     assert {answer.status for answer in every_request(phone)} <= {200, 201, 204}
 
 
