@@ -87,6 +87,10 @@ def test_everything_of_an_installation_comes_back_with_one_etag(
     assert expired.etag != got.etag
     again = phone.put("one", match=expired.etag, **RICH)
     assert (again.status, again.json, again.etag) == (200, put.json, put.etag)
+    backend.hub.expire(installation="one")
+    patched = phone.patch("one", {"op": "add", "path": "/tags", "value": "hall"})
+    assert "pushChannelExpired" not in patched.json
+    assert phone.get("one").etag == patched.etag
 
 
 def test_ids_of_any_form_are_the_same_at_backend_and_hub(backend: RunningBackend, phone: Caller) -> None:

@@ -6,6 +6,8 @@ from functools import partial
 from threading import Thread
 
 import pytest
+from backend.tables import Credential
+from backend.topics import _on_devices_of
 
 from nhagent import HubClient
 from tests.events import happens
@@ -127,6 +129,20 @@ def test_one_topic_that_all_devices_follow_at_once_is_one(backend: RunningBacken
     answers = at_once([partial(phone.leave, "news")] * 5)
     assert {answer.status for answer in answers} == {200}
     assert backend.tags_of("one") == ["username:anna"]
+
+
+def test_a_topic_passes_by_a_device_whose_user_has_changed_meanwhile(
+    backend: RunningBackend, phone: Caller, stranger: Caller
+) -> None:
+    phone.put("one")
+    with backend.services.sessions() as session:
+        anna = session.get_one(Credential, 1).user_id
+    assert phone.follow("news").json["devices"] == 1
+    backend.sign_in(phone, "bob")
+    with backend.app.app_context():  # as the request does that found the device among anna's
+        assert _on_devices_of(1, anna, "topic:news", is_added=True) == 0
+        assert _on_devices_of(2, anna + 1, "topic:never-given", is_added=True) == 0
+    assert backend.tags_of("one") == ["username:bob"]
 
 
 def test_a_device_that_is_being_written_gets_a_topic_after_it(

@@ -148,6 +148,17 @@ def test_a_database_that_is_locked_is_later(backend: RunningBackend, phone: Call
     assert phone.put("one").status == 200
 
 
+def test_an_error_of_the_database_shows_nothing_of_what_it_was_given(
+    backend: RunningBackend, phone: Caller
+) -> None:
+    from backend.tables import Credential
+    from sqlalchemy.exc import SQLAlchemyError
+
+    with pytest.raises(SQLAlchemyError) as caught, backend.services.sessions.begin() as session:
+        session.add(Credential(id=1, token_hash="0123456789abcdef", user_id=1))
+    assert "0123456789abcdef" not in str(caught.value)
+
+
 def test_the_database_keeps_a_hash_of_each_token_and_nothing_of_what_the_hub_holds(
     backend: RunningBackend, phone: Caller
 ) -> None:
