@@ -14,7 +14,11 @@ ROOT = Path(__file__).parents[1]
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 DECISIONS = ROOT / "docs/decisions"
-DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("systemd/*.md")]
+DOCUMENTS = [
+    path
+    for place in ("*.md", "docs/**/*.md", "systemd/*.md", "examples/**/*.md")
+    for path in ROOT.glob(place)
+]
 PRESENT = {name_of(path) for path in MODULES}
 
 

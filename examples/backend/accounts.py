@@ -77,7 +77,7 @@ def writing_for(credential_id: int, sessions: sessionmaker[Session] | None = Non
     """Let one writer at a time change what a credential has at the hub, in all processes of the backend.
 
     The hub has no ETags of installations: two that read one and write it back would undo each other's change.
-    The topics of its user stay as they are meanwhile.
+    A topic that the user is given meanwhile waits for the lock, and reaches what has been written.
 
     Args:
         credential_id: whose.
@@ -90,8 +90,6 @@ def writing_for(credential_id: int, sessions: sessionmaker[Session] | None = Non
         # A write first: it locks the row with PostgreSQL, and SQLite has no other lock than its writer's.
         lock = update(Credential).where(Credential.id == credential_id)
         session.execute(lock.values(user_id=Credential.user_id))
-        whose = select(Credential.user_id).where(Credential.id == credential_id).scalar_subquery()
-        session.execute(select(User.id).where(User.id == whose).with_for_update(read=True))
         yield session
 
 
@@ -143,7 +141,7 @@ def is_claimed(installation_id: str) -> bool:
 
 
 def lock_user(session: Session, user_id: int) -> None:
-    """Wait for all writes to devices of a user that are under way, and let no other begin."""
+    """Let one writer at a time change the tags of a user."""
     session.execute(update(User).where(User.id == user_id).values(name=User.name))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import click
 from flask import Flask
@@ -34,10 +36,9 @@ def register(app: Flask) -> None:
 @with_appcontext
 def add_user(name: str) -> None:
     """Add a user, and print the token of the user's first device."""
-    if not name or len(name) > MAX_NAME_CHARACTERS or not _IN_NAMES.issuperset(name):
-        raise click.BadParameter("a name is letters, digits and _ @ . - only")
     try:
-        with services().sessions.begin() as session:
+        with _session() as session:
+            _check_name(name)
             _print_token(session, accounts.add_user(session, name))
     except IntegrityError:
         raise click.ClickException(f"there is a user {name} already") from None
@@ -48,7 +49,7 @@ def add_user(name: str) -> None:
 @with_appcontext
 def add_device(user: str) -> None:
     """Print the token of a further device of a user."""
-    with services().sessions.begin() as session:
+    with _session() as session:
         _print_token(session, _known(session, user))
 
 
@@ -58,10 +59,8 @@ def add_device(user: str) -> None:
 @with_appcontext
 def grant_tag(user: str, tag: str) -> None:
     """Let a user's devices have a tag with a colon, such as role:admin."""
-    is_tag = ":" in tag and len(tag) <= MAX_TAG_CHARACTERS and _IN_TAGS.issuperset(tag)
-    if not is_tag or tag.lower().startswith("username:"):
-        raise click.BadParameter("a tag to grant has a colon, and is not a username: tag")
-    with services().sessions.begin() as session:
+    with _session() as session:
+        _check_tag(tag)
         accounts.give_tag(session, _known(session, user), tag)
 
 
@@ -72,9 +71,28 @@ def grant_tag(user: str, tag: str) -> None:
 def change_user(device: int, user: str) -> None:
     """Make a device (the number in front of its token) another user's."""
     try:
-        sign_in(services(), device, user)
+        with closing(services()) as both:
+            sign_in(both, device, user)
     except (LookupError, NhagentError) as error:
         raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def _session() -> Iterator[Session]:
+    """Open a transaction of a command, whose process is done with the database after it."""
+    with closing(services()) as both, both.sessions.begin() as session:
+        yield session
+
+
+def _check_name(name: str) -> None:
+    if not name or len(name) > MAX_NAME_CHARACTERS or not _IN_NAMES.issuperset(name):
+        raise click.BadParameter("a name is letters, digits and _ @ . - only")
+
+
+def _check_tag(tag: str) -> None:
+    is_tag = ":" in tag and len(tag) <= MAX_TAG_CHARACTERS and _IN_TAGS.issuperset(tag)
+    if not is_tag or tag.lower().startswith("username:"):
+        raise click.BadParameter("a tag to grant has a colon, and is not a username: tag")
 
 
 def _known(session: Session, name: str) -> User:

@@ -13,8 +13,9 @@ from nhagent.errors import RecordNotFound
 from nhagent.models import is_same_channel
 
 from . import accounts, hub, tags
+from .conditions import check_match, is_conditional
 from .patches import patched
-from .problems import Problem, conflict, invalid, not_found
+from .problems import Problem, invalid, not_found
 from .services import services
 
 MAX_ID_CHARACTERS = 200
@@ -31,8 +32,8 @@ def put(installation_id: str) -> Response:
     with accounts.writing_for(credential_id) as session:
         asked = document | {"installationId": device.installation_id}
         installation = hub.granted(asked, accounts.user_of(session, credential_id))
-        if request.if_match:
-            check_match(held_by_hub(device.installation_id))
+        if is_conditional():
+            check_match(etag_by_hub(device.installation_id))
         write(session, installation, credential_id)
     return as_granted(installation)
 
@@ -52,7 +53,7 @@ def patch(installation_id: str) -> Response:
         held = held_by_hub(device.installation_id)
         if held is None:
             raise not_found()
-        check_match(held)
+        check_match(hub.etag_of(held))
         user = accounts.user_of(session, credential_id)
         asked = patched(tags.without_others(held.to_dict(), user), operations)
         installation = hub.granted(asked, user)
@@ -77,13 +78,14 @@ def delete(installation_id: str) -> Response:
     credential_id = accounts.authenticate()
     check_id(installation_id)
     if not accounts.is_claimed(installation_id):
-        return Response(status=204)
+        check_match(None)
+        return no_content()
     device = accounts.owned(credential_id, installation_id)
     with accounts.writing_for(credential_id):
-        if request.if_match:
-            check_match(held_by_hub(device.installation_id))
+        if is_conditional():
+            check_match(etag_by_hub(device.installation_id))
         services().hub.delete_installation(device.installation_id)
-    return Response(status=204)
+    return no_content()
 
 
 def sent(content_type: str) -> Any:
@@ -150,14 +152,10 @@ def held_by_hub(installation_id: str) -> Installation | None:
         return None
 
 
-def check_match(held: Installation | None) -> None:
-    """Refuse a write over what the device has not seen.
-
-    Raises:
-        Problem: 412.
-    """
-    if request.if_match and (held is None or not request.if_match.contains(hub.etag_of(held))):
-        raise conflict()
+def etag_by_hub(installation_id: str) -> str | None:
+    """Give the ETag of what the hub holds; None: nothing."""
+    held = held_by_hub(installation_id)
+    return None if held is None else hub.etag_of(held)
 
 
 def write(
@@ -178,9 +176,16 @@ def write(
         hub.sweep(client, session, installation, credential_id)
 
 
+def no_content() -> Response:
+    """Answer that there is nothing any more."""
+    reply = Response(status=204)
+    del reply.headers["Content-Type"]  # Flask calls it a page
+    return reply
+
+
 def as_granted(installation: Installation) -> Response:
     """Answer with an installation and its ETag."""
-    reply = Response(json.dumps(installation.to_dict()), content_type="application/json")
+    reply = Response(json.dumps(hub.document_of(installation)), content_type="application/json")
     reply.set_etag(hub.etag_of(installation))
     reply.headers["Cache-Control"] = "no-store"
     return reply

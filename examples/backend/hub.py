@@ -20,12 +20,17 @@ from .accounts import key_of
 from .tables import Credential, Device, User
 
 
+def document_of(installation: Installation) -> dict[str, Any]:
+    """Give an installation as it was granted, whether it was written just now or is read from the hub."""
+    return tags.without_names(installation.to_dict())
+
+
 def etag_of(installation: Installation) -> str:
     """Give an ETag of an installation as the hub holds it; the hub itself gives none.
 
     The order of tags does not count: a hub may keep it or not.
     """
-    document = installation.to_dict() | {"tags": sorted(installation.tags)}
+    document = document_of(installation) | {"tags": sorted(installation.tags)}
     return sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -43,10 +48,9 @@ def granted(document: dict[str, Any], user: User) -> Installation:
         Problem: 403, there are tags in it that are not the user's.
         nhagent.errors.ConfigurationError: it is not an installation that a hub takes.
     """
-    asked = Installation.from_dict(document)
+    asked = Installation.from_dict(_writable(document))
     tags.check(asked, user)
-    added = {"tags": tags.with_added(asked.tags, user)}
-    return Installation.from_dict(_writable(asked.to_dict()) | added)
+    return Installation.from_dict(asked.to_dict() | {"tags": tags.with_added(asked.tags, user)})
 
 
 def regrant(hub: HubClient, credential: Credential, user: User | None) -> None:

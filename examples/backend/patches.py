@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from .problems import Problem, invalid
 
-_MEMBERS = {
-    name.lower(): name
-    for name in ("pushChannel", "userId", "tags", "templates", "secondaryTiles", "body", "headers", "expiry")
+_INSTALLATION = ("pushChannel", "userId", "tags", "templates", "secondaryTiles")
+_PARTS = {
+    "secondaryTiles": ("pushChannel", "tags", "templates"),
+    "templates": ("body", "headers", "expiry", "tags"),
 }
+"""What can be changed of a tile, and of a template."""
 
 
 def patched(document: dict[str, Any], operations: object) -> dict[str, Any]:
@@ -39,25 +42,23 @@ def patched(document: dict[str, Any], operations: object) -> dict[str, Any]:
             raise invalid("An operation has an op (add, replace, remove) and a path.")
         if (value is None) != (op == "remove"):
             raise invalid("An operation has a value, but for remove.")
-        _change(left, op, path[1:].split("/"), value)
+        _change(left, _INSTALLATION, op, path[1:].split("/"), value)
     return left
 
 
-def _change(part: dict[str, Any], op: str, path: list[str], value: Any) -> None:
-    name = _MEMBERS.get(path[0].lower())
-    match name, path[1:]:
-        case "secondaryTiles", [tile_id, *rest] if rest and tile_id:
-            _change_within(part, "secondaryTiles", tile_id, op, rest, value)
-        case "templates", [template, *rest] if rest and template:
-            _change_within(part, "templates", template, op, rest, value)
+def _change(part: dict[str, Any], members: Iterable[str], op: str, path: list[str], value: Any) -> None:
+    member = next((member for member in members if member.lower() == path[0].lower()), None)
+    match member, path[1:]:
+        case "secondaryTiles" | "templates" as collection, [name, *rest] if rest and name:
+            _change_within(part, collection, name, op, rest, value)
         case "templates", [template] if template:
             _set(part.setdefault("templates", {}), template, op, _object(value))
         case "tags", rest if len(rest) <= 1:
             _change_tags(part, op, rest, value)
         case "headers", []:
             _set(part, "headers", op, _object(value))
-        case "pushChannel" | "userId" | "body" | "expiry" as member, []:
-            _set(part, member, op, value)
+        case "pushChannel" | "userId" | "body" | "expiry" as plain, []:
+            _set(part, plain, op, value)
         case _:
             raise _unknown_path()
 
@@ -67,7 +68,7 @@ def _change_within(
 ) -> None:
     """Change one tile or template, which is made where it is missing."""
     within = part.setdefault(collection, {}).setdefault(name, {})
-    _change(within, op, path, value)
+    _change(within, _PARTS[collection], op, path, value)
     if not within:  # removed from what was never there
         del part[collection][name]
 

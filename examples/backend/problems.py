@@ -8,10 +8,18 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 from flask import Flask, Response, current_app
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound
 
-from nhagent.errors import ConfigurationError, HubError, HubUnavailable, InvalidRequest, Throttled
+from nhagent.errors import (
+    ConcurrencyConflict,
+    ConfigurationError,
+    HubError,
+    HubUnavailable,
+    InvalidRequest,
+    Throttled,
+)
 
 LATER_SECONDS = 30.0
 """The Retry-After where the hub has named none."""
@@ -88,6 +96,8 @@ def from_hub(error: HubError) -> Problem:
     wait = LATER_SECONDS if error.retry_after is None else error.retry_after
     if isinstance(error, Throttled):
         return Problem(429, "try_later", "The hub is asked too often.", retry_after=wait)
+    if isinstance(error, ConcurrencyConflict):
+        return Problem(503, "try_later", "Somebody else was faster every time.", retry_after=wait)
     if isinstance(error, HubUnavailable) and error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         return Problem(503, "try_later", "The hub cannot answer now.", retry_after=wait)
     return Problem(502, "hub_failed", "The hub did not do what was asked.")
@@ -98,7 +108,8 @@ def register(app: Flask) -> None:
     app.register_error_handler(Problem, Problem.response)
     app.register_error_handler(HubError, _hub_failed)
     app.register_error_handler(ConfigurationError, _not_for_a_hub)
-    app.register_error_handler(OperationalError, _database_failed)
+    for of_database in (OperationalError, NoConnection):
+        app.register_error_handler(of_database, _database_failed)
     app.register_error_handler(HTTPException, _from_http)
 
 
@@ -111,8 +122,8 @@ def _not_for_a_hub(error: ConfigurationError) -> Response:
     return invalid(str(error)).response()
 
 
-def _database_failed(error: OperationalError) -> Response:
-    current_app.logger.error("the database: %s", type(error.orig).__name__)
+def _database_failed(error: SQLAlchemyError) -> Response:
+    current_app.logger.error("the database: %s", type(error).__name__)
     return Problem(503, "try_later", "The database cannot answer now.", retry_after=LATER_SECONDS).response()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -15,7 +15,8 @@ from nhagent import HeldRegistration, Registration
 from nhagent.errors import ConcurrencyConflict, RecordNotFound, RegistrationGone
 
 from . import accounts, tags
-from .devices import check_platform, sent
+from .conditions import check_match, is_conditional
+from .devices import check_platform, no_content, sent
 from .problems import conflict, invalid, not_found
 from .services import services
 from .tables import KeptRegistration
@@ -33,7 +34,7 @@ def put(name: str) -> Response:
     registration = _sent_registration()
     for _ in range(TRIES):
         held = _held(credential_id, name)
-        _check_match(held)
+        check_match(None if held is None else held.etag)
         if held is None:
             return _create(credential_id, name, registration)
         with services().sessions() as session:  # after the reading: a topic given since then has another ETag
@@ -59,10 +60,10 @@ def delete(name: str) -> Response:
     """Delete a registration; with If-Match only where it is still as it was read."""
     credential_id = accounts.authenticate()
     held = _held(credential_id, name)
-    _check_match(held)
+    check_match(None if held is None else held.etag)
     if held is not None:
         try:
-            services().hub.delete_registration(held, None if request.if_match else "*")
+            services().hub.delete_registration(held, None if is_conditional() else "*")
         except ConcurrencyConflict:
             raise conflict() from None
         except RecordNotFound:
@@ -71,7 +72,7 @@ def delete(name: str) -> Response:
         kept = _kept(session, credential_id, name)
         if kept is not None:
             session.delete(kept)
-    return Response(status=204)
+    return no_content()
 
 
 def _create(credential_id: int, name: str, registration: Registration) -> Response:
@@ -88,7 +89,7 @@ def _create(credential_id: int, name: str, registration: Registration) -> Respon
 
 
 def _put_whole(credential_id: int, registration_id: str, registration: Registration) -> Response:
-    """Write a registration whatever there is. A topic that its user gets meanwhile waits for it."""
+    """Write a registration whatever there is; under the lock, so that no topic passes it by."""
     with accounts.writing_for(credential_id) as session:
         granted = _granted(session, credential_id, registration)
         return _reply(services().hub.put_registration(registration_id, granted), 201)
@@ -136,11 +137,6 @@ def _granted(session: Session, credential_id: int, registration: Registration) -
     user = accounts.user_of(session, credential_id)
     tags.check_tags(registration.tags, user)
     return Registration.from_dict(registration.to_dict() | {"tags": tags.with_added(registration.tags, user)})
-
-
-def _check_match(held: HeldRegistration | None) -> None:
-    if request.if_match and (held is None or not request.if_match.contains(held.etag)):
-        raise conflict()
 
 
 def _reply(held: HeldRegistration, status: int) -> Response:

@@ -15,7 +15,7 @@ class Settings:
 
     Attributes:
         hub: the hub's name.
-        connection_string: of a policy with the rights Listen and Manage. No ``repr`` shows it.
+        connection_string: of a policy with the right Listen at least. No ``repr`` shows it.
         ca_bundle: PEM file of an authority to trust beside the usual ones; for tests.
         database_url: as SQLAlchemy takes it; may have a password, and so is not shown either.
     """

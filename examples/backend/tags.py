@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from nhagent import Installation, SecondaryTile, Template
+from nhagent import Installation, SecondaryTile
 
 from .problems import Problem
 from .tables import User
@@ -72,6 +72,23 @@ def with_added(tags: Iterable[str], user: User | None) -> list[str]:
     return [*unique.values()]
 
 
+def without_names(document: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the tags that the hub has made of templates' names, which nobody has asked for.
+
+    Args:
+        document: an installation, or a tile, as `Installation.to_dict` gives it.
+    """
+    left = dict(document)
+    if "secondaryTiles" in left:
+        left["secondaryTiles"] = {name: without_names(tile) for name, tile in left["secondaryTiles"].items()}
+    if "templates" in left:
+        left["templates"] = {
+            name: {key: part for key, part in template.items() if key != "tags" or part != [name]}
+            for name, template in left["templates"].items()
+        }
+    return left
+
+
 def left_to(tags: Iterable[str], user: User | None) -> list[str]:
     """Give the tags that a user may have; None: nobody."""
     allowed = set() if user is None else allowed_tags(user)
@@ -114,8 +131,4 @@ def _all_tags(installation: Installation) -> Iterator[str]:
     for part in parts:
         yield from part.tags
         for name, template in part.templates.items():
-            yield from _template_tags(name, template)
-
-
-def _template_tags(name: str, template: Template) -> Iterable[str]:
-    return template.tags or (name,)
+            yield from template.tags or (name,)  # the hub makes a tag of its name

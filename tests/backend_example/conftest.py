@@ -1,19 +1,15 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from nhagent.emulator import Emulator
 
 from .postgresql import new_database, require_server, server
-
-if TYPE_CHECKING:
-    from .running import Caller, RunningBackend
+from .running import Caller, RunningBackend, running
 
 _NUMBERS = count(1)
 
@@ -26,7 +22,7 @@ def postgresql() -> Iterator[str]:
         yield folder
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'backend.sqlite'}"
@@ -36,11 +32,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def backend(tls_notification_hub: Emulator, database_url: str, tmp_path: Path) -> Iterator[RunningBackend]:
     """The backend before a hub, both over TLS."""
-    if os.environ.get("NHAGENT_CI") != "1":
-        for module in ("flask", "sqlalchemy"):
-            pytest.importorskip(module, reason=f"{module} is not installed: nhagent[examples]")
-    from .running import running
-
     with running(tls_notification_hub, database_url, tmp_path) as backend:
         yield backend
 

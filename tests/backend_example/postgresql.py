@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from tests.children import cannot
 from tests.events import HANG_SECONDS
 
 ACCOUNT = "postgres"
@@ -22,17 +23,10 @@ OPTIONS = "-c listen_addresses= -c fsync=off -c unix_socket_directories={folder}
 
 def require_server() -> None:
     """Skip the test when there is no server to run; under `NHAGENT_CI=1` fail it."""
-    try:
-        import psycopg  # noqa: F401 - whether it is there is the question
-    except ImportError:
-        reason = "psycopg is not installed: nhagent[examples]"
-    else:
-        if _program("initdb") is not None:
-            return
-        reason = "PostgreSQL is not installed"
-    if os.environ.get("NHAGENT_CI") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    if find_spec("psycopg") is None:
+        cannot("psycopg is not installed: nhagent[examples]")
+    if _program("initdb") is None:
+        cannot("PostgreSQL is not installed")
 
 
 @contextmanager
@@ -44,7 +38,7 @@ def server() -> Iterator[str]:
     """
     # The name of a socket has a hundred characters at most, and other users may not enter pytest's folders.
     folder = tempfile.mkdtemp(prefix="nhagent-pg-")
-    if os.geteuid() == 0:
+    if _is_root():
         shutil.chown(folder, ACCOUNT, ACCOUNT)
     data = f"{folder}/data"
     try:
@@ -76,7 +70,7 @@ def _run(program: str, *arguments: str) -> None:
     path = _program(program)
     assert path is not None
     as_user: dict[str, Any] = {}
-    if os.geteuid() == 0:
+    if _is_root():
         as_user = {"user": ACCOUNT, "group": ACCOUNT, "extra_groups": []}
     # The server inherits what its starter has: a pipe would stay open as long as it runs.
     with tempfile.TemporaryFile() as said:
@@ -87,6 +81,10 @@ def _run(program: str, *arguments: str) -> None:
         )  # fmt: skip
         said.seek(0)
         assert ended.returncode == 0, said.read().decode(errors="replace")
+
+
+def _is_root() -> bool:
+    return sys.platform != "win32" and os.geteuid() == 0
 
 
 def _program(name: str) -> str | None:

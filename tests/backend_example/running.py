@@ -5,11 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 from typing import Any
 from urllib.parse import quote
 
@@ -25,6 +25,18 @@ from nhagent.emulator.tls import server_context
 from tests.events import HANG_SECONDS
 
 HANDLE = "https://push.example/handle-1"
+TOAST = {"body": "<toast/>", "headers": {"X-WNS-Type": "wns/toast"}, "tags": ["alerts"]}
+RICH: dict[str, Any] = {
+    "tags": ["kitchen", "attic"],
+    "userId": "anna",
+    "pushVariables": {"name": "Ännchen"},
+    "templates": {"alert": TOAST, "plain": {"body": "<badge/>", "headers": {"X-WNS-Type": "wns/badge"}}},
+    "secondaryTiles": {
+        "weather": {"pushChannel": "https://push.example/weather", "tags": ["w"], "templates": {"t": TOAST}}
+    },
+    "expirationTime": "2031-01-01T00:00:00Z",
+}
+"""Everything that a device of wns may have."""
 
 
 @dataclass(frozen=True)
@@ -108,15 +120,24 @@ class Caller:
     token: str
 
     def send(
-        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        condition: str | None = None,
     ) -> Answer:
+        """Send a request. Headers that are empty are left out, but for ``condition``, which is If-Match."""
         context = ssl.create_default_context(cafile=self.backend.ca)
         connection = http.client.HTTPSConnection(
             "localhost", self.backend.port, context=context, timeout=HANG_SECONDS
         )
         sent = {"Authorization": f"Bearer {self.token}", **(headers or {})}
+        asked = {name: value for name, value in sent.items() if value}
+        if condition is not None:
+            asked["If-Match"] = condition
         try:
-            connection.request(method, path, body, {name: value for name, value in sent.items() if value})
+            connection.request(method, path, body, asked)
             reply = connection.getresponse()
             return Answer(reply.status, dict(reply.headers.items()), reply.read())
         finally:
@@ -150,6 +171,27 @@ class Caller:
 
     def get_registration(self, name: str) -> Answer:
         return self.send("GET", f"/registrations/{name}")
+
+
+def at_once(acts: Sequence[Callable[[], Answer]]) -> list[Answer]:
+    """Do everything at the same moment.
+
+    Returns:
+        The answers, in the order of what was done.
+    """
+    barrier = Barrier(len(acts))
+    answers: dict[int, Answer] = {}
+
+    def run(number: int) -> None:
+        barrier.wait()
+        answers[number] = acts[number]()
+
+    threads = [Thread(target=run, args=(number,)) for number in range(len(acts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [answers[number] for number in range(len(acts))]
 
 
 def device_path(installation_id: str) -> str:
