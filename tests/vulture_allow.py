@@ -31,6 +31,7 @@ _allowed = (
     Agent.remove_tags,
     HubClient.modify_registration,
     HubClient.registrations_by_tag,
+    HubClient.cancel_scheduled,
     # Tests that use the emulator call them.
     Emulator.clear_faults,
     Emulator.vapid_private_key,

@@ -260,6 +260,10 @@ _FAILURE_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "doctor": ("healthy", "checks"),
     "vapid": ("vapid_public_key", "vapid_private_key"),
     "vault init": ("key_file",),
+    "hub show": ("found",),
+    "hub send": ("notification_id",),
+    "hub dedupe": ("channels", "surplus", "kept", "deleted", "requests", "finished"),
+    "hub delete": ("deleted", "unknown"),
 }
 
 
