@@ -29,6 +29,8 @@ NOPERM: Final = 77  # EX_NOPERM
 CONFIG: Final = 78  # EX_CONFIG
 _MANY_LINES: Final = ("emulator", "emulator exec", "hub list", "hub export")
 """Commands that print as they go."""
+_STREAMS: Final = ("hub list", "hub export")
+"""Those of them whose lines are all that they do."""
 INTERRUPTED: Final = 130  # as shells tell SIGINT
 
 
@@ -85,6 +87,16 @@ def _result(options: argparse.Namespace) -> Result:
         return _failure(options, error, exit_code(error))
     except (KeyboardInterrupt, SystemExit):
         raise
+    except OSError as error:
+        if options.command not in _STREAMS:
+            _tell_fault(error)
+            return _failure(options, error, SOFTWARE)
+        stdout = _nowhere()
+        if isinstance(error, BrokenPipeError):
+            return Result(0, None, "")
+        # What is there already looks whole: only the exit code can say that it is not.
+        complain(f"nhagent: stdout cannot be written ({error.strerror})")
+        return Result(TEMPFAIL, None, "")
     except BaseException as error:  # noqa: BLE001 - a fault of ours: said, not hidden, and with its own code
         _tell_fault(error)
         return _failure(options, error, SOFTWARE)
