@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from collections import Counter
@@ -55,6 +56,13 @@ def _no_credentials_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     for name in ("CREDENTIALS_DIRECTORY", "STATE_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _log_level_of_its_own() -> Iterator[None]:
+    """A command that runs in this process sets the level of nhagent's logger."""
+    yield
+    logging.getLogger("nhagent").setLevel(logging.NOTSET)
 
 
 @pytest.fixture

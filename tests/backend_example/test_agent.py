@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from backend.tables import Device
+from sqlalchemy import delete
 
 from nhagent import Agent, Backend, Report, Template
 from nhagent.emulator import Emulator
@@ -109,6 +111,23 @@ def test_it_waits_while_its_backend_is_away_and_goes_to_where_that_has_moved(
         assert thermostat.start().outcome == "updated"
         moved, thermostat.backend = thermostat.backend, before
         assert moved.held(first.installation_id) is not None
+
+
+def test_a_backend_that_is_restored_from_a_backup_learns_of_the_device_again(thermostat: Thermostat) -> None:
+    """The backup is older than the device's first start, of which the hub alone still knows."""
+    first = thermostat.start()
+    assert first.installation_id is not None
+    with thermostat.backend.services.sessions.begin() as session:
+        assert session.execute(delete(Device)).rowcount == 1  # type: ignore[attr-defined]
+    assert not thermostat.agent().verify().in_sync
+    report = thermostat.start()
+    assert (report.outcome, report.installation_id) == ("recreated", first.installation_id)
+    assert thermostat.agent().verify().in_sync
+    assert [each["installationId"] for each in thermostat.backend.hub.contents()["installations"]] == [
+        first.installation_id
+    ]
+    thermostat.channel = "https://push.example/thermostat/2"
+    assert thermostat.start().outcome == "updated"
 
 
 def test_a_disk_that_is_restored_from_a_backup_is_written_over_what_came_after(

@@ -242,7 +242,7 @@ def test_background_of_a_device_whose_key_is_refused_tells_the_app(device: Devic
 
 
 def test_channel_sources_are_asked_every_quarter_of_an_hour(device: Device) -> None:
-    days = Days(device.hub, DAY)
+    days = Days(device.hub, 18 * 3600)  # an unchanged record is written again after a day, more or less
     asked: list[datetime] = []
 
     def channel() -> str:
@@ -252,7 +252,7 @@ def test_channel_sources_are_asked_every_quarter_of_an_hour(device: Device) -> N
     days.live(device.agent(**PLAIN, channel=channel, clock=days.clock, sleep=days.sleep))
     pauses = [later - before for before, later in pairwise(asked)]
     assert max(pauses) <= timedelta(minutes=15)
-    assert len(asked) > 90
+    assert len(asked) > 70
     assert device.seen() == ["PUT", "GET"], "no request more than without it"
 
 

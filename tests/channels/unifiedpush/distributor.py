@@ -67,14 +67,21 @@ class Peer:
         self, address: Any, member: str, signature: str | None = None, body: tuple[Any, ...] = ()
     ) -> Any:
         """Call somebody; gives the answer, or the name of the error."""
-        serial = next(self.connection.outgoing_serial)
-        self.connection.send(jeepney.new_method_call(address, member, signature, body), serial=serial)
+        serial = self.begin_call(address, member, signature, body)
         with self._changed:
             assert self._changed.wait_for(lambda: serial in self._answers, 60)
             answer = self._answers.pop(serial)
         if answer.header.message_type is KINDS.error:
             return answer.header.fields[FIELDS.error_name]
         return answer.body[0] if answer.body else None
+
+    def begin_call(
+        self, address: Any, member: str, signature: str | None = None, body: tuple[Any, ...] = ()
+    ) -> int:
+        """Call somebody, and wait for no answer."""
+        serial: int = next(self.connection.outgoing_serial)
+        self.connection.send(jeepney.new_method_call(address, member, signature, body), serial=serial)
+        return serial
 
     def own(self, name: str) -> None:
         assert self.call(jeepney.message_bus, "RequestName", "su", (name, 4)) == 1
@@ -142,12 +149,15 @@ class Distributor(Peer):
                 self.number += 1
                 endpoint = f"https://push.example/{self.number}"
                 self.known[given["token"]] = Subscription(given["service"], given["vapid"], endpoint)
-            threading.Thread(target=self.tell, args=(given["token"],), daemon=True).start()
+            # A program that has gone meanwhile answers never.
+            self.begin_call(self.program, "NewEndpoint", "a{sv}", (self._address_of(given["token"]),))
 
     def tell(self, token: str) -> Any:
         """Tell the address of a subscription."""
-        given = {"token": ("s", token), "endpoint": ("s", self.known[token].endpoint)}
-        return self.call(self.program, "NewEndpoint", "a{sv}", (given,))
+        return self.call(self.program, "NewEndpoint", "a{sv}", (self._address_of(token),))
+
+    def _address_of(self, token: str) -> dict[str, Any]:
+        return {"token": ("s", token), "endpoint": ("s", self.known[token].endpoint)}
 
     def move(self, token: str, endpoint: str) -> None:
         """Give a subscription another address."""

@@ -78,14 +78,18 @@ def many(count: int, *, channel: str | None = None) -> list[dict[str, Any]]:
 
 
 def start(
-    hub: Emulator, *arguments: str, before: tuple[str, ...] = (), stdout: IO[str] | int = subprocess.PIPE
+    hub: Emulator,
+    *arguments: str,
+    before: tuple[str, ...] = (),
+    stdout: IO[str] | int = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
     """Start ``nhagent hub`` in a process of its own; ``before`` is what runs it."""
     return subprocess.Popen(
         [*before, sys.executable, "-m", "nhagent", "hub", *arguments],
         env={**os.environ, "NHAGENT_CONNECTION_STRING": hub.full},
         stdout=stdout,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         cwd=Path(__file__).parents[3],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import stat
@@ -148,6 +149,27 @@ def test_a_plan_of_another_hub_or_of_nobody_is_refused(tool: Tool, hub: Emulator
     assert "No such file or directory; name another file" in tool.errors
     assert text.read_bytes() == before
     assert hub.log() == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+def test_a_terminal_shows_how_far_it_has_come(hub: Emulator) -> None:
+    if sys.platform == "win32":
+        return
+    hub.restore({"registrations": many(150, channel="c")})
+    terminal, its_end = os.openpty()
+    try:
+        process = start(hub, "dedupe", *DEDUPE, "--yes", stderr=its_end)
+        os.close(its_end)
+        printed, _ = process.communicate(timeout=HANG_SECONDS)
+        shown = os.read(terminal, 65536).decode()
+    finally:
+        os.close(terminal)
+    assert printed == "149 surplus records on 1 push channel: 149 deleted, 1 kept\n"
+    listed, deleted = (
+        line.rpartition("\r")[2] for line in shown.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    )
+    assert re.fullmatch(r"150 listed, [\d,]+/s\x1b\[K", listed)
+    assert re.fullmatch(r"149 deleted, [\d,]+/s, 0 to go\x1b\[K", deleted)
 
 
 @pytest.mark.slow
