@@ -29,12 +29,12 @@ TEMPFAIL: Final = 75  # EX_TEMPFAIL
 
 def register(options: argparse.Namespace) -> Result:
     """Start the device once."""
-    return _result_of(_agent(options).start(timeout=options.timeout), options)
+    return _result_of(lambda agent: agent.start(timeout=options.timeout), options)
 
 
 def unregister(options: argparse.Namespace) -> Result:
     """Take the device off the hub."""
-    return _result_of(_agent(options).unregister(timeout=options.timeout), options)
+    return _result_of(lambda agent: agent.unregister(timeout=options.timeout), options)
 
 
 def plan(options: argparse.Namespace) -> Result:
@@ -64,7 +64,7 @@ def verify(options: argparse.Namespace) -> Result:
 
 def enable(options: argparse.Namespace) -> Result:
     """Let an unregistered device be registered again."""
-    return _result_of(_agent(options).enable(timeout=options.timeout), options)
+    return _result_of(lambda agent: agent.enable(timeout=options.timeout), options)
 
 
 def log_in(options: argparse.Namespace) -> Result:
@@ -273,8 +273,16 @@ def _agent(options: argparse.Namespace) -> Agent:
     return read_agent(options.config)
 
 
-def _result_of(report: Report, options: argparse.Namespace) -> Result:
+def _result_of(start: Callable[[Agent], Report], options: argparse.Namespace) -> Result:
+    agent = _agent(options)
+    if options.verbose:
+        report = start(agent)
+    else:
+        from nhagent.commands.patient_start import told
+
+        with told():
+            report = start(agent)
     code = TEMPFAIL if report.outcome is Outcome.WAITING else OK
     if options.json:
         return Result(code, report.to_dict(), "")
-    return Result(code, None, text_of_report(report))
+    return Result(code, None, text_of_report(report, every_step=bool(options.verbose)))

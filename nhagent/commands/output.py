@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MINUTE_SECONDS: Final = 60
 HOUR_SECONDS: Final = 3600
+MANY_STEPS: Final = 10
+"""Steps of one kind beyond which only their number is told."""
 MAX_MINUTES: Final = 90
 """From so many minutes on a span is told in hours."""
 
@@ -37,8 +39,13 @@ class Result(Value):
     text: str
 
 
-def text_of_report(report: Report) -> str:
-    """Tell people what a start came to."""
+def text_of_report(report: Report, *, every_step: bool = False) -> str:
+    """Tell people what a start came to.
+
+    Args:
+        report: what it came to.
+        every_step: many steps of one kind are told one by one, not by their number.
+    """
     requests = counted(report.requests, "request")
     who = f" as installation {report.installation_id}" if report.installation_id else ""
     if report.registration_ids:
@@ -48,13 +55,34 @@ def text_of_report(report: Report) -> str:
         lines.append(f"  why:           {report.error}")
     if report.outcome is Outcome.DISABLED:
         lines.append(f"  {DISABLED_TEXT}")
-    lines += [f"  done:          {step}" for step in report.steps]
+    lines += [f"  done:          {step}" for step in (report.steps if every_step else _summary(report.steps))]
     # A start waits for no other channel than the device's own: that error was shown already.
     shown = "channel" if isinstance(report.error, ChannelError) else None
     lines += [f"  channel:       {why}" for name, why in report.channel_errors.items() if name != shown]
     moments = {"try again after:": report.next_attempt, "refresh due:": report.refresh_due}
     lines += [f"  {label:<16} {_time_and_age(moment)}" for label, moment in moments.items() if moment]
     return "\n".join(lines)
+
+
+def _summary(steps: tuple[str, ...]) -> list[str]:
+    """Put steps in short: of many of one kind, one line in the place of the first."""
+    counts: dict[tuple[str, str], int] = {}
+    for step in steps:
+        counts[_kind(step)] = counts.get(_kind(step), 0) + 1
+    lines = []
+    for step in steps:
+        method, reason = kind = _kind(step)
+        if counts[kind] > MANY_STEPS:
+            lines.append(f"{method} of {counted(counts[kind], 'record')}: {reason} (-v tells each)")
+            counts[kind] = 0
+        elif counts[kind]:
+            lines.append(step)
+    return lines
+
+
+def _kind(step: str) -> tuple[str, str]:
+    what, _, reason = step.partition(": ")
+    return what.partition(" ")[0], reason
 
 
 def text_of_status(status: Status) -> str:

@@ -147,6 +147,7 @@ class Executor:
 
     def _step_accepted(self, step: Step, accepted: Accepted) -> None:
         self.done.append(step)
+        _log.debug("done: %s; left: %d", step, len(self._steps))
         if isinstance(step, ReadRecord) and self.state.accepted.records.keys() - accepted.records.keys():
             self._record_gone()  # what was read before it is written is not there
         self._keep(accepted)

@@ -12,8 +12,8 @@ from threading import Event, current_thread, main_thread
 from nhagent.commands.hub.opening import opened
 from nhagent.commands.hub.patience import Patience
 from nhagent.commands.hub.plan_file import PlanFile
-from nhagent.commands.hub.progress import Progress
 from nhagent.commands.output import Result, complain
+from nhagent.commands.progress import Progress
 from nhagent.errors import ConcurrencyConflict, RecordNotFound, RegistrationGone
 from nhagent.interruption import sleep
 from nhagent.report import counted

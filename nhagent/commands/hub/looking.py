@@ -10,8 +10,8 @@ from contextlib import closing
 from nhagent.commands.hub.documents import exported, exported_installation, listed
 from nhagent.commands.hub.opening import opened
 from nhagent.commands.hub.patience import Patience
-from nhagent.commands.hub.progress import Progress
 from nhagent.commands.output import Result
+from nhagent.commands.progress import Progress
 from nhagent.errors import ConfigurationError, RecordNotFound, RegistrationGone
 from nhagent.models import Platform, fingerprint, read_channel
 from nhagent.visible import visible
@@ -38,7 +38,7 @@ def list_registrations(options: argparse.Namespace) -> Result:
         if not options.json:
             _print_row("REGISTRATION", "KIND", "CHANNEL", "INSTALLATION", "TAGS")
         for row in rows:
-            if platform is not None and row.platform is not platform:
+            if not _is_meant(row, platform, options.tag):
                 continue
             facts = listed(row)
             if options.json:
@@ -118,6 +118,13 @@ def _registrations(
     page: Page
     for page in Patience().pages(found):
         yield from page.items
+
+
+def _is_meant(row: HeldRegistration, platform: Platform | None, tag: str | None) -> bool:
+    """The hub filters by one of them alone."""
+    if platform is not None and row.platform is not platform:
+        return False
+    return tag is None or tag.casefold() in map(str.casefold, row.tags)
 
 
 def _found(client: HubClient, given: str) -> dict[str, Any] | None:

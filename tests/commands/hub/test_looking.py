@@ -24,9 +24,10 @@ def rows(printed: str) -> list[dict[str, Any]]:
         (("--platform", "gcm", "--channel", "handle-a"), {"10-10-1", "20-20-1", "30-30-1"}),
         (("--tag", "hall", "--platform", "gcm"), {"10-10-1", "20-20-1"}),
         (("--platform", "fcmv1"), {"40-40-1", "two"}),
+        (("--tag", "Kitchen", "--platform", "gcm", "--channel", "handle-a"), {"10-10-1"}),
         (("--tag", "nobody"), set()),
     ],
-    ids=["tag", "channel", "tag of a platform", "platform", "none"],
+    ids=["tag", "channel", "tag of a platform", "platform", "all three", "none"],
 )
 def test_a_list_is_of_a_tag_a_platform_or_a_channel(
     tool: Tool, options: tuple[str, ...], found: set[str]

@@ -1,0 +1,64 @@
+"""Tells on a terminal, while a start takes long, how many exchanges it has made and how many are left."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from logging import LogRecord
+    from threading import Event
+    from typing import Final
+
+SECONDS: Final = 2.0
+"""How long nothing is said."""
+LOGGER: Final = "nhagent.reconcile.executor"
+"""Logs each exchange that was made, and how many are left."""
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell it for as long as this lasts; in pipes and in a journal nothing is told."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    from threading import Event, Thread
+
+    ended = Event()
+    teller = Thread(target=_tell, args=(ended,), daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
+
+
+def _tell(ended: Event) -> None:
+    if ended.wait(SECONDS):
+        return
+    import logging
+
+    from nhagent.commands.progress import Progress
+
+    progress = Progress("exchanges with the hub")
+
+    class Counter(logging.Handler):
+        def emit(self, record: LogRecord) -> None:
+            left = record.args[-1] if isinstance(record.args, tuple) and record.args else None
+            if isinstance(left, int):
+                progress.total = progress.count + 1 + left
+                progress.step()
+
+    logger, counter = logging.getLogger(LOGGER), Counter(logging.DEBUG)
+    level, propagates = logger.level, logger.propagate
+    logger.addHandler(counter)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False  # its lines are not for people who did not ask for them
+    ended.wait()
+    logger.removeHandler(counter)
+    logger.setLevel(level)
+    logger.propagate = propagates
+    progress.end()
