@@ -36,7 +36,6 @@ SIZE = int(os.environ.get("NHAGENT_REGISTRATIONS", "10000"))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_one_of_each_stays_and_memory_is_flat(tmp_path: Path) -> None:
     """30 % are surplus, on a third as many channels; it is killed five times on the way, in both parts."""
     size = SIZE
