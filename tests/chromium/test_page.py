@@ -103,7 +103,7 @@ def test_keys_go_through_the_list_and_to_other_views(emulator: Emulator, hub: Ca
     tab.press("k")
     assert focused() == 1
     tab.press("Enter")
-    tab.wait("document.querySelector('#rendered')")
+    tab.wait("document.querySelector('#rendered') && document.readyState === 'complete'")
     assert "Message 1" in tab.text("#rendered")
     tab.press("Escape")
     tab.wait("!location.search && document.readyState === 'complete'")
