@@ -97,6 +97,11 @@ def error_time(seconds: float) -> str:
     return f"{at.month}/{at.day}/{at.year} {at.hour % _NOON_HOUR or _NOON_HOUR}:{at:%M:%S} {half}"
 
 
+def seconds_in(text: str) -> float:
+    """Read a client's time as seconds since 1970; as `utc_iso`, whole seconds count."""
+    return datetime.fromisoformat(utc_iso(text)[:19] + "+00:00").timestamp()
+
+
 def utc_iso(text: str) -> str:
     """Write a client's time as the service returns it: UTC, seven decimals, ``Z``.
 

@@ -126,7 +126,7 @@ def is_text(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a number. True and false are none."""
+    """Return whether a value is a number. True and false do not count."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -68,7 +68,7 @@ def put_back(parts: Parts, request: Request) -> None:
     """Restore the snapshot that a form has uploaded.
 
     Raises:
-        Problem: it is none.
+        Problem: it is not a snapshot.
     """
     kind = (request.headers.get("Content-Type") or "").encode("latin-1", "replace")
     message = BytesParser(policy=policy.HTTP).parsebytes(

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import json
 
-from nhagent.emulator.page.frame import PAGE_SIZE, Visit, block, button, empty, form, pager
+from nhagent.emulator.page.frame import (
+    PAGE_SIZE,
+    Visit,
+    block,
+    button,
+    counted,
+    empty,
+    filter_form,
+    form,
+    pager,
+    panes,
+)
 from nhagent.emulator.page.html import Child, Markup, element
 from nhagent.emulator.page.previews import preview_of
 from nhagent.emulator.sends.delivery import Delivery, Match, Why
@@ -17,23 +28,12 @@ def view(visit: Visit) -> Markup:
     """Return the view."""
     found = _filtered(visit)
     chosen = visit.parts.sender.deliveries.find(visit.query.get("delivery", "")) if found else None
-    return element(
-        "div",
-        element(
-            "section",
-            _filter(visit),
-            _list(visit, found, chosen),
-            class_="list",
-            aria_label="Deliveries",
-        ),
-        element(
-            "section",
-            _reader(visit, chosen) if chosen else element("p", "Choose a delivery.", class_="hint"),
-            class_="reader",
-            aria_label="The delivery that is read",
-            id="reader",
-        ),
-        class_="two" + (" reading" if chosen else ""),
+    filter_ = filter_form(visit.query.get("filter", ""), "Filter: a tag, a device, a word  ( / )")
+    return panes(
+        ("Deliveries", "The delivery that is read"),
+        [filter_, _list(visit, found, chosen)],
+        _reader(visit, chosen) if chosen else None,
+        "Choose a delivery.",
     )
 
 
@@ -47,24 +47,6 @@ def _filtered(visit: Visit) -> list[Delivery]:
 def _searched(delivery: Delivery) -> str:
     devices = " ".join(f"{match.installation or match.registration}" for match in delivery.matched[:1000])
     return f"{delivery.format} {delivery.expression or ''} {delivery.sent_body} {devices}".lower()
-
-
-def _filter(visit: Visit) -> Markup:
-    return element(
-        "form",
-        element(
-            "input",
-            type="search",
-            name="filter",
-            id="filter",
-            value=visit.query.get("filter", ""),
-            placeholder="Filter: a tag, a device, a word  ( / )",
-            aria_label="Filter",
-        ),
-        button("Filter"),
-        method="get",
-        class_="filter",
-    )
 
 
 def _list(visit: Visit, found: list[Delivery], chosen: Delivery | None) -> Markup:
@@ -108,7 +90,7 @@ def _to(delivery: Delivery) -> str:
 
 def _count(delivery: Delivery) -> str:
     devices = {match.installation or match.registration for match in delivery.matched}
-    return f"{len(devices)} device{'' if len(devices) == 1 else 's'}"
+    return counted(len(devices), "device")
 
 
 def _summary(delivery: Delivery) -> str:

@@ -8,7 +8,7 @@ from math import isinf
 from typing import Any
 
 from nhagent.emulator.faults import Fault
-from nhagent.emulator.page.frame import Visit, button, form
+from nhagent.emulator.page.frame import Visit, button, counted, form
 from nhagent.emulator.page.html import Markup, element
 
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -104,7 +104,7 @@ def _told(fault: Fault, left: float) -> str:
     changed = [
         f"{name} {getattr(fault, name)}" for name in names if getattr(fault, name) != getattr(defaults, name)
     ]
-    times = "every time" if isinf(left) else f"{left:.0f} time{'' if left == 1 else 's'}"
+    times = "every time" if isinf(left) else counted(int(left), "time")
     return f"{fault.match}: {', '.join(changed)} ({times})"
 
 

@@ -134,7 +134,7 @@ def button(label: str, **attributes: str | bool | None) -> Markup:
 
 
 def pager(visit: Visit, view: str, *, at: int, total: int, **query: str | int | None) -> Markup | None:
-    """Make the links to the pages beside this one; None where there are none.
+    """Make the links to the pages beside this one; None where this is the only one.
 
     Args:
         visit: the look.
@@ -156,6 +156,48 @@ def pager(visit: Visit, view: str, *, at: int, total: int, **query: str | int | 
         else None,
         class_="pager",
     )
+
+
+def filter_form(value: str, placeholder: str) -> Markup:
+    """Make the form that filters a list."""
+    field = element(
+        "input",
+        type="search",
+        name="filter",
+        id="filter",
+        value=value,
+        placeholder=placeholder,
+        aria_label="Filter",
+    )
+    return element("form", field, button("Filter"), method="get", class_="filter")
+
+
+def panes(names: tuple[str, str], rows: list[Child], reader: list[Child] | None, hint: str) -> Markup:
+    """Make a list beside what is read of it.
+
+    Args:
+        names: of the list and of the reader, for those who do not see them.
+        rows: the list.
+        reader: what is read; None where nothing was chosen yet.
+        hint: what to do then.
+    """
+    return element(
+        "div",
+        element("section", rows, class_="list", aria_label=names[0]),
+        element(
+            "section",
+            reader or element("p", hint, class_="hint"),
+            class_="reader",
+            aria_label=names[1],
+            id="reader",
+        ),
+        class_="two" + (" reading" if reader else ""),
+    )
+
+
+def counted(number: int, word: str) -> str:
+    """Write a number of things."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def block(title: str, content: str, **attributes: str) -> Markup:

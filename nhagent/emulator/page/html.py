@@ -42,7 +42,7 @@ def element(tag: str, *children: Child, **attributes: str | int | bool | None) -
 
 
 def text(child: Child) -> Markup:
-    """Make markup of anything: what is none yet is escaped."""
+    """Make markup of anything: what is not markup yet is escaped."""
     if child is None:
         return Markup("")
     if isinstance(child, Markup):

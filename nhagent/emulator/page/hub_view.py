@@ -7,7 +7,17 @@ from typing import Any
 
 from nhagent.emulator.atom.descriptions import Registration
 from nhagent.emulator.http_messages import Refused
-from nhagent.emulator.page.frame import PAGE_SIZE, Visit, block, button, empty, form, pager
+from nhagent.emulator.page.frame import (
+    PAGE_SIZE,
+    Visit,
+    block,
+    button,
+    counted,
+    empty,
+    filter_form,
+    form,
+    pager,
+)
 from nhagent.emulator.page.html import Child, Markup, element
 
 _COMMAND = """nhagent register        # a device whose configuration names this hub
@@ -25,27 +35,13 @@ def view(visit: Visit) -> Markup:
         return empty("The hub holds nothing yet.", _COMMAND)
     return element(
         "div",
-        element(
-            "form",
-            element(
-                "input",
-                type="search",
-                name="filter",
-                id="filter",
-                value=wanted,
-                placeholder="Filter: an id, a tag, a channel  ( / )",
-                aria_label="Filter",
-            ),
-            button("Filter"),
-            method="get",
-            class_="filter",
-        ),
+        filter_form(wanted, "Filter: an id, a tag, a channel  ( / )"),
         _reach(visit),
-        element("h2", f"{total} installation{'' if total == 1 else 's'}"),
+        element("h2", counted(total, "installation")),
         element("ul", [_installation(visit, device) for device in devices], class_="tree rows", id="rows"),
         pager(visit, "hub", at=at, total=total, filter=wanted),
         [
-            element("h2", f"{lone} registration{'' if lone == 1 else 's'} that clients made"),
+            element("h2", f"{counted(lone, 'registration')} that clients made"),
             element("ul", [_registration(row) for row in rows], class_="tree"),
             pager(visit, "hub", at=visit.number("lone"), total=lone, filter=wanted),
         ]
@@ -91,7 +87,7 @@ def _reached(visit: Visit, expression: str) -> Markup:
     more = len(found) - len(shown)
     return element(
         "div",
-        element("p", f"{len(found)} device{'' if len(found) == 1 else 's'}:"),
+        element("p", f"{counted(len(found), 'device')}:"),
         element("ul", shown),
         element("p", f"and {more} more", class_="hint") if more > 0 else None,
         id="reached",
@@ -101,31 +97,66 @@ def _reached(visit: Visit, expression: str) -> Markup:
 def _installation(visit: Visit, device: dict[str, Any]) -> Markup:
     device_id = str(device["installationId"])
     made = visit.parts.hub.table.of_installation(device_id).values()
-    return element(
-        "li",
-        element(
-            "details",
-            element(
-                "summary",
-                element("b", device_id),
-                element("span", device["platform"], class_="platform"),
-                element("span", "expired", class_="expired") if device.get("pushChannelExpired") else None,
-                _tags(device.get("tags", [])),
-            ),
+    return _record(
+        ("installation", device_id),
+        _summary(device_id, device["platform"], device),
+        [
             _facts(device),
             [_template(name, template) for name, template in device.get("templates", {}).items()],
             [_tile(name, tile) for name, tile in device.get("secondaryTiles", {}).items()],
             _made(list(made)),
-            element(
-                "div",
-                form("expire", button("The channel is dead"), back="hub", installation=device_id),
-                form("forget", button("Forget it"), back="hub", installation=device_id),
-                form("gone", button("404 at its next request"), back="hub", installation=device_id),
-                class_="buttons",
-            ),
-            id=f"i-{device_id}",
-        ),
+        ],
+        gone="404 at its next request",
     )
+
+
+def _registration(row: dict[str, Any]) -> Markup:
+    row_id = str(row["registrationId"])
+    return _record(
+        ("registration", row_id),
+        _summary(row_id, row["kind"], row),
+        [
+            _channel(row.get("channel")),
+            block("Body", str(row["bodyTemplate"])) if "bodyTemplate" in row else None,
+        ],
+        gone="Gone: 410 from now on",
+    )
+
+
+def _record(named: tuple[str, str], summary: Markup, content: list[Child], *, gone: str) -> Markup:
+    """Show a record, folded, and what can be done to it.
+
+    Args:
+        named: its kind and its id.
+        summary: what is seen while it is folded.
+        content: the rest.
+        gone: what "gone" means for it.
+    """
+    kind, record_id = named
+    whose = {"back": "hub", kind: record_id}
+    buttons = element(
+        "div",
+        form("expire", button("The channel is dead"), **whose),
+        form("forget", button("Forget it"), **whose),
+        form("gone", button(gone), **whose),
+        class_="buttons",
+    )
+    return element("li", element("details", summary, content, buttons, id=f"{kind[0]}-{record_id}"))
+
+
+def _summary(name: str, kind: str, facts: dict[str, Any]) -> Markup:
+    return element(
+        "summary",
+        element("b", name),
+        element("span", kind, class_="platform"),
+        element("span", "expired", class_="expired") if facts.get("pushChannelExpired") else None,
+        _tags(facts.get("tags", [])),
+    )
+
+
+def _channel(channel: Any) -> Markup:
+    shown = channel if isinstance(channel, str) else json.dumps(channel)
+    return element("dl", element("dt", "push channel"), element("dd", shown), class_="facts")
 
 
 def _made(registrations: list[Registration]) -> Markup:
@@ -177,42 +208,8 @@ def _tile(name: str, tile: dict[str, Any]) -> Markup:
             element("span", "expired", class_="expired") if tile.get("pushChannelExpired") else None,
             _tags(tile.get("tags", [])),
         ),
-        element(
-            "dl", element("dt", "push channel"), element("dd", str(tile.get("pushChannel"))), class_="facts"
-        ),
+        _channel(str(tile.get("pushChannel"))),
         [_template(key, template) for key, template in tile.get("templates", {}).items()],
-    )
-
-
-def _registration(row: dict[str, Any]) -> Markup:
-    row_id = str(row["registrationId"])
-    channel = row.get("channel")
-    return element(
-        "li",
-        element(
-            "details",
-            element(
-                "summary",
-                element("b", row_id),
-                element("span", row["kind"], class_="platform"),
-                _tags(row.get("tags", [])),
-            ),
-            element(
-                "dl",
-                element("dt", "push channel"),
-                element("dd", channel if isinstance(channel, str) else json.dumps(channel)),
-                class_="facts",
-            ),
-            block("Body", str(row["bodyTemplate"])) if "bodyTemplate" in row else None,
-            element(
-                "div",
-                form("expire", button("The channel is dead"), back="hub", registration=row_id),
-                form("forget", button("Forget it"), back="hub", registration=row_id),
-                form("gone", button("Gone: 410 from now on"), back="hub", registration=row_id),
-                class_="buttons",
-            ),
-            id=f"r-{row_id}",
-        ),
     )
 
 

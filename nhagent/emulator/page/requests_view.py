@@ -6,7 +6,7 @@ import shlex
 from datetime import UTC, datetime
 
 from nhagent.emulator.log import NOT_CARRIED_OUT, WHOLE_KEPT, Exchange
-from nhagent.emulator.page.frame import PAGE_SIZE, Visit, block, button, copier, empty, form
+from nhagent.emulator.page.frame import PAGE_SIZE, Visit, block, button, copier, empty, form, panes
 from nhagent.emulator.page.html import Child, Markup, element
 
 _UNTOLD = frozenset({"host", "content-length", "accept-encoding", "connection", "transfer-encoding"})
@@ -20,17 +20,11 @@ def view(visit: Visit) -> Markup:
     if not found and before is None:
         return empty("Nobody has asked anything yet.", "nhagent register")
     chosen = _chosen(visit)
-    return element(
-        "div",
-        element("section", _list(visit, found, chosen), class_="list", aria_label="Requests"),
-        element(
-            "section",
-            _reader(visit, chosen) if chosen else element("p", "Choose a request.", class_="hint"),
-            class_="reader",
-            aria_label="The request that is read",
-            id="reader",
-        ),
-        class_="two" + (" reading" if chosen else ""),
+    return panes(
+        ("Requests", "The request that is read"),
+        [_list(visit, found, chosen)],
+        _reader(visit, chosen) if chosen else None,
+        "Choose a request.",
     )
 
 

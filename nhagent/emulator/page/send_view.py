@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nhagent.emulator.http_messages import Refused
-from nhagent.emulator.page.frame import Visit, button, form
+from nhagent.emulator.page.frame import Visit, button, counted, form
 from nhagent.emulator.page.html import Markup, element
 from nhagent.emulator.sends.send import PLATFORMS
 
@@ -67,4 +67,4 @@ def _reach(visit: Visit, kind: str, expression: str) -> list[str | Markup]:
         return [element("span", refused.detail, class_="problem")]
     devices = {match.installation or match.registration for match in matches}
     messages = f", {len(matches)} messages" if len(matches) != len(devices) else ""
-    return [f"Reaches {len(devices)} device{'' if len(devices) == 1 else 's'}{messages} now."]
+    return [f"Reaches {counted(len(devices), 'device')}{messages} now."]

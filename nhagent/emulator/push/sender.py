@@ -44,7 +44,7 @@ def encrypted(text: bytes, p256dh: str, auth: str) -> bytes:
     """Encrypt a message in one record of ``aes128gcm``.
 
     Raises:
-        ValueError: the keys are none, or the text is too long for one record.
+        ValueError: they are not keys, or the text is too long for one record.
     """
     if len(text) + 1 + 16 > RECORD:
         raise ValueError(f"the message has {len(text)} bytes, more than one record takes.")

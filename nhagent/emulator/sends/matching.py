@@ -21,19 +21,16 @@ _PAGES = 8
 """Pages of registrations that are looked at for that, so that a send costs no more in a large hub."""
 
 
-def matches_of(send: Send, table: RegistrationTable) -> list[Match]:
+def matches_of(send: Send, expression: TagExpression | None, table: RegistrationTable) -> list[Match]:
     """Return the messages that a send comes to, in the order in which the devices were created.
 
     Args:
         send: checked.
+        expression: from `expression_in`.
         table: the hub's registrations.
-
-    Raises:
-        Refused: 400, the tag expression is not valid.
     """
     if send.handles:
         return [_direct(send, handle, table) for handle in send.handles]
-    expression = _expression(send)
     properties = properties_in(send) if send.format == TEMPLATE else {}
     return [
         _message(send, registration, properties)
@@ -44,15 +41,17 @@ def matches_of(send: Send, table: RegistrationTable) -> list[Match]:
     ]
 
 
-def reasons_in(send: Send, table: RegistrationTable, matched: Iterable[Match]) -> Iterator[Why]:
+def reasons_in(
+    send: Send, expression: TagExpression | None, table: RegistrationTable, matched: Iterable[Match]
+) -> Iterator[Why]:
     """Yield why devices receive nothing, the first of them in the order in which they were created.
 
     Args:
         send: not a direct one.
+        expression: from `expression_in`.
         table: the hub's registrations.
         matched: what others receive.
     """
-    expression = _expression(send)
     reached = {match.installation or match.registration for match in matched}
     devices: dict[str, list[Registration]] = {}
     place: int | None = 0
@@ -99,10 +98,6 @@ def expression_in(send: Send) -> TagExpression | None:
     Raises:
         Refused: 400, it is not valid.
     """
-    return _expression(send)
-
-
-def _expression(send: Send) -> TagExpression | None:
     return None if send.expression is None else read_tag_expression(send.expression)
 
 

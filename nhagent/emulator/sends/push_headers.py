@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 
 from nhagent.emulator.atom.descriptions import Description
-from nhagent.emulator.clock import utc_iso
+from nhagent.emulator.clock import seconds_in
 from nhagent.emulator.sends.send import Send
 from nhagent.emulator.sends.template_language import evaluate
 
@@ -80,6 +79,6 @@ def _content_type(description: Description, body: str) -> str:
 def _seconds(text: str) -> str:
     """Write a date as Apple's push service has it: seconds since 1970. Other text stays."""
     try:
-        return str(int(datetime.fromisoformat(utc_iso(text)[:19] + "+00:00").timestamp()))
+        return str(int(seconds_in(text)))
     except ValueError:
         return text

@@ -6,7 +6,7 @@ import re
 from email.message import Message
 from typing import Any
 
-from nhagent.emulator.clock import utc_iso
+from nhagent.emulator.clock import seconds_in
 from nhagent.emulator.http_messages import Refused, Request
 from nhagent.emulator.json_text import NotJson, read_json
 from nhagent.emulator.rest.address import has_parameter
@@ -40,7 +40,7 @@ def read_send(request: Request) -> Send:
         format=_format(request),
         body=request.body,
         headers=_headers(request.headers),
-        # A blank expression is none: nobody sends to no tag.
+        # A blank expression does not count: nobody sends to no tag.
         expression=expression if expression is not None and expression.strip() and not direct else None,
         handles=handles,
         test=has_parameter(request.query, "test"),
@@ -77,13 +77,11 @@ def read_time(request: Request) -> float:
     Raises:
         Refused: 400, it is missing or not a time.
     """
-    from datetime import datetime
-
     text = request.headers.get(_TIME)
     if text is None:
         raise Refused(400, f"The header {_TIME} is missing.")
     try:
-        return datetime.fromisoformat(utc_iso(text)[:19] + "+00:00").timestamp()
+        return seconds_in(text)
     except (ValueError, OverflowError) as error:
         raise Refused(400, f"The header {_TIME} is not a time: '{text}'.") from error
 

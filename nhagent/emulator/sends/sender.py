@@ -12,6 +12,7 @@ from nhagent.emulator.sends.courier import Courier
 from nhagent.emulator.sends.delivery import Deliveries, Delivery, Match, Why
 from nhagent.emulator.sends.matching import expression_in, matches_of, reason_for, reasons_in
 from nhagent.emulator.sends.send import Send, check_send
+from nhagent.emulator.sends.tag_expressions import TagExpression
 
 MOST_TESTED = 10
 """Devices that a test send reaches."""
@@ -37,14 +38,14 @@ class Sender:
         self._hub = hub
         self._clock = clock
 
-    def check(self, send: Send) -> None:
-        """Check a send by the service's rules, without sending it.
+    def check(self, send: Send) -> TagExpression | None:
+        """Check a send by the service's rules, without sending it; return its tag expression, if it has one.
 
         Raises:
             Refused: 400 or 413.
         """
         check_send(send)
-        expression_in(send)
+        return expression_in(send)
 
     def send(self, send: Send, delivery_id: str | None = None) -> Delivery:
         """Send it now.
@@ -56,11 +57,11 @@ class Sender:
         Raises:
             Refused: 400 or 413.
         """
-        self.check(send)
+        expression = self.check(send)
         now = self._clock.now()
         self._hub.forget_expired(now)
         table = self._hub.table
-        matched = matches_of(send, table)
+        matched = matches_of(send, expression, table)
         if send.test:
             del matched[MOST_TESTED:]
         delivery = Delivery(
@@ -74,9 +75,8 @@ class Sender:
             headers=dict(send.headers),
             sent_body=send.text,
             matched=tuple(matched),
-            why=() if send.handles else tuple(reasons_in(send, table, matched)),
+            why=() if send.handles else tuple(reasons_in(send, expression, table, matched)),
         )
-        expression = expression_in(send)
         self.deliveries.add(delivery, frozenset() if expression is None else expression.tags())
         self.courier.take(delivery, at_once=send.test)
         return self.deliveries.find(delivery.id) or delivery
@@ -92,9 +92,9 @@ class Sender:
             Refused: 400, the format or the expression is not valid.
         """
         send = Send(format.lower(), b"{}", {"x-wns-type": "wns/toast"}, expression)
-        self.check(send)
+        parsed = self.check(send)
         self._hub.forget_expired(self._clock.now())
-        return matches_of(send, self._hub.table)
+        return matches_of(send, parsed, self._hub.table)
 
     def why_not(self, delivery_id: str, installation: str) -> Why | None:
         """Return why an installation received nothing; None where it received something.
