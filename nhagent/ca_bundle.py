@@ -10,7 +10,8 @@ import os
 
 from nhagent import validation
 from nhagent.errors import ConfigurationError
-from nhagent.regular_files import FileTooLarge, NotARegularFile, check_regular, read_regular
+from nhagent.pem_files import CERTIFICATE, read_pem
+from nhagent.regular_files import FileTooLarge, check_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,17 +42,9 @@ def read_ca_bundle(path: str) -> str:
             f"ca_bundle {validation.shown(path)}: is not a path", "give that of a PEM file"
         )
     validation.check_setting("ca_bundle", path)
-    name = f"ca_bundle {validation.shown(path)}"
-    try:
-        content = read_regular(path, MAX_BUNDLE_BYTES)
-    except NotARegularFile:
-        raise ConfigurationError(f"{name}: is not a regular file", "give that of a PEM file") from None
-    except FileTooLarge as error:
-        raise ConfigurationError(f"{name}: is {error.strerror}", "give the authority's own") from None
-    except OSError as error:
-        raise ConfigurationError(f"{name}: {error.strerror}", "check the path") from None
-    if b"-----BEGIN CERTIFICATE-----" not in content:
-        raise ConfigurationError(f"{name}: is not a PEM bundle", "give the authority's own")
+    content = read_pem(
+        "ca_bundle", path, CERTIFICATE, MAX_BUNDLE_BYTES, what="a PEM bundle", hint="give the authority's own"
+    )
     return content.decode("ascii", "ignore")
 
 

@@ -27,6 +27,7 @@ FLOORS = [
         "absolute_uri",
         "addresses",
         "ca_bundle",
+        "pem_files",
         "loopback",
         "handle_validation",
         "template_expressions",

@@ -146,7 +146,7 @@ def _decrypt_aesgcm(body: bytes, keys: Keys, headers: Mapping[str, str]) -> byte
 def _records(body: bytes, size: int, length: int) -> Iterator[tuple[bytes, bool]]:
     """Part a body into its records; each with whether it is the last."""
     if size < _SMALLEST_RECORD or not body:
-        raise Undecryptable("its records are too small, or there are none")
+        raise Undecryptable("its records are too small, or missing")
     for start in range(0, length, size):
         record = body[start : start + size]
         if len(record) < _SMALLEST_RECORD - 1:

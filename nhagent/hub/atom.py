@@ -66,6 +66,12 @@ class HeldTemplate(Template):
             yield name, escaped(self.part)
 
 
+def kind_of(registration: Registration) -> str:
+    """Name a registration's kind as the service does, such as ``WindowsTemplate``."""
+    kind, _ = _KINDS[registration.platform]
+    return f"{kind}{'' if registration.template is None else 'Template'}"
+
+
 def to_entry(registration: Registration) -> bytes:
     """Write the Atom entry that a POST or PUT sends.
 
@@ -78,8 +84,7 @@ def to_entry(registration: Registration) -> bytes:
     Raises:
         ConfigurationError: a text holds a character that XML cannot carry.
     """
-    kind, _ = _KINDS[registration.platform]
-    name = f"{kind}{'' if registration.template is None else 'Template'}RegistrationDescription"
+    name = f"{kind_of(registration)}RegistrationDescription"
     body = "".join(f"<{tag}>{content}</{tag}>" for tag, content in _elements(registration))
     entry = (
         f'<entry xmlns="{_ATOM}"><content type="application/xml">'

@@ -10,13 +10,13 @@ from nhagent.hub.checked import opaque_etag_from
 from nhagent.hub.installations import NotAnInstallation, compact, from_json, to_json
 from nhagent.hub.operations import HubOperations
 from nhagent.logs import Log
+from nhagent.secret import hiding_arguments
 from nhagent.values import Value
 
 if TYPE_CHECKING:
     from nhagent.hub.installations import JsonObject
-    from nhagent.hub.replies import HubReply
     from nhagent.hub.transport import Response
-    from nhagent.models import Installation, PushChannel
+    from nhagent.models import Installation
 
 MAX_GRANTED_BYTES: Final = 16 * 1024
 """What a backend granted is remembered up to this size."""
@@ -43,43 +43,34 @@ class BackendOperations(HubOperations):
 
     Args:
         exchange: the way to it.
-
-    Attributes:
-        granted: what it granted at the last exchange.
     """
 
-    granted = Granted()
-
-    def write(self, installation: Installation, etag: str | None) -> None:
+    @hiding_arguments
+    def write(self, installation: Installation, etag: str | None) -> Granted:
         """As `put_installation`.
 
         Args:
             installation: what the backend shall hold.
             etag: of what it is written over; None: of whatever there is.
+
+        Returns:
+            What it has granted.
         """
-        self._etag = etag
-        self.put_installation(installation)
+        return _granted_by(self._put(installation, etag), installation.installation_id)
 
-    def patch(self, installation_id: str, operations: Sequence[Mapping[str, Any]], etag: str | None) -> None:
-        """As `patch_installation`; ``etag`` as in `write`."""
-        self._etag = etag
-        self.patch_installation(installation_id, operations)
+    @hiding_arguments
+    def patch(
+        self, installation_id: str, operations: Sequence[Mapping[str, Any]], etag: str | None
+    ) -> Granted:
+        """As `patch_installation`; ``etag`` and what is returned as in `write`."""
+        return _granted_by(self._patch(installation_id, operations, etag), installation_id)
 
-    _etag: str | None = None
-
-    def _installation(
-        self,
-        method: str,
-        installation_id: str,
-        document: object = None,
-        channels: Sequence[PushChannel] = (),
-        etag: str | None = None,
-    ) -> tuple[Response, HubReply]:
-        etag, self._etag = etag or self._etag, None
-        self.granted = Granted()
-        response, reply = super()._installation(method, installation_id, document, channels, etag)
-        self.granted = _granted_by(response, installation_id)
-        return response, reply
+    @hiding_arguments
+    def read_etag(self, installation_id: str) -> str | None:
+        """As `get_installation`, for the ETag alone; None: the backend gives none."""
+        response, reply = self._installation("GET", installation_id)
+        self._read(response, reply, installation_id)
+        return opaque_etag_from(response.headers.get("etag"))
 
 
 def _granted_by(response: Response, installation_id: str) -> Granted:

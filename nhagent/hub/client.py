@@ -66,7 +66,7 @@ class HubClient(HubOperations):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<client of {self._exchange.place}>"
+        return f"<client of {self.place}>"
 
     @property
     def requests_sent(self) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from nhagent import validation
 from nhagent.errors import ConfigurationError
-from nhagent.regular_files import FileTooLarge, NotARegularFile, read_regular
+from nhagent.pem_files import CERTIFICATE, PRIVATE_KEY, read_pem
 from nhagent.values import Value
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class ClientCertificate(Value):
         Raises:
             ConfigurationError: one cannot, or others may read the key.
         """
-        _check_pem("client_cert", self.certificate, b"-----BEGIN CERTIFICATE-----")
-        _check_pem("client_key", self.key, b"PRIVATE KEY-----")
+        for name, path, mark in zip(_NAMES, (self.certificate, self.key), _MARKS, strict=True):
+            read_pem(name, path, mark, MAX_BYTES, what="such a PEM file", hint="give the right one")
         if os.name == "posix" and Path(self.key).stat().st_mode & _OTHERS:
             raise ConfigurationError(f"client_key {self.key!r}: others may read it", f"chmod 600 {self.key}")
 
@@ -82,6 +82,7 @@ class ClientCertificate(Value):
 
 
 _NAMES: Final = ("client_cert", "client_key")
+_MARKS: Final = (CERTIFICATE, PRIVATE_KEY)
 
 
 def _path(name: str, given: object) -> str:
@@ -92,16 +93,3 @@ def _path(name: str, given: object) -> str:
         )
     validation.check_setting(name, path)
     return str(path)
-
-
-def _check_pem(name: str, path: str, mark: bytes) -> None:
-    try:
-        content = read_regular(path, MAX_BYTES)
-    except NotARegularFile:
-        raise ConfigurationError(f"{name} {path!r}: is not a regular file", "give a PEM file") from None
-    except FileTooLarge as error:
-        raise ConfigurationError(f"{name} {path!r}: is {error.strerror}", "give a PEM file") from None
-    except OSError as error:
-        raise ConfigurationError(f"{name} {path!r}: {error.strerror}", "check the path") from None
-    if mark not in content:
-        raise ConfigurationError(f"{name} {path!r}: is not such a PEM file", "give the right one")

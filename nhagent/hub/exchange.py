@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from math import inf
-from time import monotonic
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -14,26 +12,19 @@ from nhagent import validation
 from nhagent.errors import (
     ConfigurationError,
     CredentialError,
-    HubError,
-    HubUnavailable,
-    NhagentError,
-    is_failure,
 )
 from nhagent.hub.checked import if_match
 from nhagent.hub.connection import ConnectionString, read_endpoint
 from nhagent.hub.replies import HubReply, raise_for_error
+from nhagent.hub.token_callable import CORRECT_IT, asked
 from nhagent.hub.transport import Request, Response
 from nhagent.hub.way import HubRequest, Way
-from nhagent.models import PushChannel, marks_of
-from nhagent.redaction import redacted, without_text
+from nhagent.models import PushChannel
 from nhagent.secret import Secret, hiding_arguments
 from nhagent.version import __version__
 
 API_VERSION: Final = "2020-06"
 
-_HTTP_LIBRARIES: Final = {"http", "httpx", "httpcore", "aiohttp", "urllib3", "requests"}
-_TOKEN: Final = re.compile(r"SharedAccessSignature\s+(\S+)", re.IGNORECASE)
-_CORRECT_IT: Final = "correct it"
 
 TokenSource = Callable[[], str]
 """Gives a SAS token, for devices that hold no key; called again for every request."""
@@ -60,7 +51,6 @@ class HubExchange(Way):
         clock: Callable[[], datetime],
     ) -> None:
         self._hub = validation.checked_hub_name(hub)
-        self._lists_end = inf
         credential: Secret[str] | ConnectionString | TokenSource = connection_string
         if isinstance(credential, Secret) and isinstance(credential.reveal(), str):
             credential = ConnectionString.parse(credential.reveal())
@@ -95,22 +85,6 @@ class HubExchange(Way):
         below = audience.partition("/")[2]
         wanted = f"{quote(self._hub)}/{path}".lower()
         return not below or f"{wanted}/".startswith(f"{below}/")
-
-    def allow(self, seconds: float) -> None:
-        """Set how long all that is asked from now on may take, in seconds: an exchange, and a whole list."""
-        super().allow(seconds)
-        self._lists_end = monotonic() + seconds
-
-    def check_time_for_list(self) -> None:
-        """Refuse another page once the time of a list is over.
-
-        Raises:
-            HubUnavailable: it is over.
-        """
-        if monotonic() > self._lists_end:
-            raise HubUnavailable(
-                f'hub "{self._hub}": its list takes longer than there is time', "allow more time for it"
-            )
 
     @property
     def place(self) -> str:
@@ -160,69 +134,18 @@ def _headers_of(request: HubRequest, token: Secret[str]) -> dict[str, str]:
 
 
 def _token_of(source: TokenSource, channels: Callable[[], Iterable[PushChannel]]) -> str:
-    """Ask a token callable for a token, and refuse what cannot be one: it goes into a header.
-
-    Args:
-        source: the callable, which is the app's own code.
-        channels: gives the push channels that no error may show.
-
-    Returns:
-        The token.
+    """Ask a token callable, and refuse what cannot be a SAS token: it goes into a header.
 
     Raises:
-        HubUnavailable: it could not reach its backend.
-        CredentialError: it failed otherwise, or gave no token.
-        NhagentError: what it raised itself, redacted.
+        HubUnavailable, CredentialError, NhagentError: as `nhagent.hub.token_callable.asked`; or it gave none.
     """
-    try:
-        token = source()
-    except NhagentError as error:
-        raise _redacted_error(error, channels()) from None
-    except BaseException as error:
-        if not is_failure(error):
-            raise
-        if _is_of_the_network(error):
-            raise HubUnavailable(
-                f"the token callable could not reach its backend ({without_text(error)})",
-                "see that the backend can be reached; a later attempt may succeed",
-            ) from None
-        raise CredentialError(f"the token callable failed ({without_text(error)})", _CORRECT_IT) from None
-    if hasattr(token, "__await__"):
-        _dismiss(token)
-        raise CredentialError("the token callable is a coroutine function", "give a plain one")
+    token = asked(source, channels)
     text = token.strip() if isinstance(token, str) else ""
     if not text.startswith("SharedAccessSignature ") or not (text.isascii() and text.isprintable()):
         raise CredentialError(
-            'the token callable gave no SAS token ("SharedAccessSignature sr=…")', _CORRECT_IT
+            'the token callable gave no SAS token ("SharedAccessSignature sr=…")', CORRECT_IT
         )
     return text
-
-
-def _redacted_error(error: NhagentError, channels: Iterable[PushChannel]) -> NhagentError:
-    """Redact an error of ours that the app's own code raised: its text is the app's, and so is its cause."""
-
-    def shown(text: str) -> str:
-        return redacted(text, secrets=_TOKEN.findall(text), marks=marks_of(channels))
-
-    error.fact, error.hint = shown(error.fact), shown(error.hint)
-    error.args = (error.fact, error.hint)
-    if isinstance(error, HubError):
-        error.detail = shown(error.detail)
-    error.__cause__ = error.__context__ = None
-    return error
-
-
-def _is_of_the_network(error: BaseException) -> bool:
-    """Tell whether a backend could not be reached, by any HTTP library: not all derive from OSError."""
-    if isinstance(error, OSError):
-        return True
-    return any(kind.__module__.partition(".")[0] in _HTTP_LIBRARIES for kind in type(error).__mro__)
-
-
-def _dismiss(awaitable: object) -> None:
-    close = getattr(awaitable, "close", None)
-    if close is not None:
-        close()  # else Python warns that nobody awaited it
 
 
 def _keys_of(credential: object) -> tuple[str, ...]:

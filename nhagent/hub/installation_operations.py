@@ -35,15 +35,7 @@ class InstallationOperations:
             HubError: see `nhagent.errors`; ``InvalidRequest`` carries all that the hub found wrong.
             ConfigurationError: it is not an installation; nothing was sent.
         """
-        if not isinstance(installation, Installation):
-            raise ConfigurationError(
-                f"put_installation: a {type(installation).__name__} is not an Installation",
-                "make one with Installation(…)",
-            )
-        tiles = (str(tile.channel) for tile in installation.secondary_tiles.values())
-        self._installation(
-            "PUT", installation.installation_id, to_json(installation), (installation.push_channel, *tiles)
-        )
+        self._put(installation)
 
     @hiding_arguments
     def get_installation(self, installation_id: str) -> Installation:
@@ -62,13 +54,7 @@ class InstallationOperations:
             HubError: see `nhagent.errors`.
         """
         response, reply = self._installation("GET", installation_id)
-        try:
-            held = from_json(json.loads(response.body))
-        except (NotAnInstallation, ValueError, RecursionError) as error:
-            raise self._exchange.unreadable(reply, str(error)) from None
-        if held.installation_id.lower() != installation_id.lower():
-            raise self._exchange.unreadable(reply, "it is another installation")
-        return held
+        return self._read(response, reply, installation_id)
 
     @hiding_arguments
     def patch_installation(self, installation_id: str, operations: Sequence[Mapping[str, Any]]) -> None:
@@ -85,6 +71,38 @@ class InstallationOperations:
             HubError: see `nhagent.errors`.
             ConfigurationError: the operations are not a list of objects of JSON; nothing was sent.
         """
+        self._patch(installation_id, operations)
+
+    def delete_installation(self, installation_id: str) -> None:
+        """Delete an installation. It is no error if the hub does not hold it.
+
+        Source: REST reference, "Delete an Installation".
+
+        Args:
+            installation_id: which one.
+
+        Raises:
+            HubError: see `nhagent.errors`.
+        """
+        self._installation("DELETE", installation_id)
+
+    def _put(self, installation: Installation, etag: str | None = None) -> Response:
+        """Send an installation whole; ``etag``: of what it is written over, for a backend."""
+        if not isinstance(installation, Installation):
+            raise ConfigurationError(
+                f"put_installation: a {type(installation).__name__} is not an Installation",
+                "make one with Installation(…)",
+            )
+        tiles = (str(tile.channel) for tile in installation.secondary_tiles.values())
+        channels = (installation.push_channel, *tiles)
+        return self._installation("PUT", installation.installation_id, to_json(installation), channels, etag)[
+            0
+        ]
+
+    def _patch(
+        self, installation_id: str, operations: Sequence[Mapping[str, Any]], etag: str | None = None
+    ) -> Response:
+        """Send the parts that change; ``etag`` as in `_put`."""
         if isinstance(operations, str | bytes) or not isinstance(operations, Sequence):
             raise ConfigurationError(
                 f"patch_installation: a {type(operations).__name__} is not a list",
@@ -101,20 +119,17 @@ class InstallationOperations:
             for operation in operations
             if str(operation.get("path", "")).lower().endswith("/pushchannel") and operation.get("value")
         ]
-        self._installation("PATCH", installation_id, list(map(dict, operations)), channels)
+        return self._installation("PATCH", installation_id, list(map(dict, operations)), channels, etag)[0]
 
-    def delete_installation(self, installation_id: str) -> None:
-        """Delete an installation. It is no error if the hub does not hold it.
-
-        Source: REST reference, "Delete an Installation".
-
-        Args:
-            installation_id: which one.
-
-        Raises:
-            HubError: see `nhagent.errors`.
-        """
-        self._installation("DELETE", installation_id)
+    def _read(self, response: Response, reply: HubReply, installation_id: str) -> Installation:
+        """Read the installation that was asked for, in a reply."""
+        try:
+            held = from_json(json.loads(response.body))
+        except (NotAnInstallation, ValueError, RecursionError) as error:
+            raise self._exchange.unreadable(reply, str(error)) from None
+        if held.installation_id.lower() != installation_id.lower():
+            raise self._exchange.unreadable(reply, "it is another installation")
+        return held
 
     def _installation(
         self,

@@ -24,6 +24,11 @@ class HubOperations(InstallationOperations, RegistrationOperations, SendOperatio
         self._exchange = exchange
 
     @property
+    def place(self) -> str:
+        """The hub and where it is, to be shown."""
+        return self._exchange.place
+
+    @property
     def can_list(self) -> bool:
         """Whether the hub can be asked for a list: a token may be for one installation alone.
 

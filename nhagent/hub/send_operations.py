@@ -196,9 +196,10 @@ class SendOperations:
         named = {"ServiceBusNotification-Format": kind, **_checked_headers(headers), **(further or {})}
         if expression is not None:
             named["ServiceBusNotification-Tags"] = expression
-        if kind == "windows" and "x-wns-type" not in map(str.lower, named):
-            named["X-WNS-Type"] = _wns_type(content)
-        is_raw = named.get("X-WNS-Type", "").lower() == "wns/raw"
+        wns_type = next((value for name, value in named.items() if name.lower() == "x-wns-type"), None)
+        if kind == "windows" and wns_type is None:
+            named["X-WNS-Type"] = wns_type = _wns_type(content)
+        is_raw = wns_type is not None and wns_type.strip().lower() == "wns/raw"
         content_type = "application/octet-stream" if is_raw else _JSON_TYPE
         if kind in _XML and not is_raw:
             content_type = "application/xml"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from math import inf
 from threading import Lock, local
+from time import monotonic
 
 from nhagent import validation
 from nhagent.errors import HubUnavailable
@@ -58,7 +61,7 @@ class _OfThread(local):
     redact: Callable[[str], str] = staticmethod(redacted)
 
 
-class Way:
+class Way(ABC):
     """The way to one server, for any thread: each exchange has a connection to itself, kept for later ones.
 
     Args:
@@ -95,6 +98,7 @@ class Way:
         self._clock = clock
         self._counting = Lock()
         self._is_cut = False
+        self._lists_end = inf
         validation.check_seconds("timeout", timeout)
         self._timeout = timeout
         self._new_transport: Callable[[], Transport] = partial(
@@ -103,6 +107,7 @@ class Way:
         self._transports = [self._new_transport()]
         self._idle = [*self._transports]
 
+    @abstractmethod
     def make(self, request: HubRequest) -> tuple[Response, HubReply]:
         """Make one exchange.
 
@@ -117,15 +122,15 @@ class Way:
             CredentialError: there is no token that could be sent.
             ConfigurationError: what is asked cannot be sent.
         """
-        raise NotImplementedError
 
     def covers(self, path: str) -> bool:  # noqa: ARG002 - part of the port
         """Whether what this device is known by may be used for a path, as far as it says so."""
         return True
 
     def allow(self, seconds: float) -> None:
-        """Set how long an exchange may take from now on, in seconds."""
+        """Set how long all that is asked from now on may take, in seconds: an exchange, and a whole list."""
         self._timeout = min(seconds, EXCHANGE_SECONDS)
+        self._lists_end = monotonic() + seconds
 
     def check_time_for_list(self) -> None:
         """Refuse another page once the time of a list is over.
@@ -133,6 +138,10 @@ class Way:
         Raises:
             HubUnavailable: it is over.
         """
+        if monotonic() > self._lists_end:
+            raise HubUnavailable(
+                f"{self.name}: its list takes longer than there is time", "allow more time for it"
+            )
 
     @property
     def place(self) -> str:

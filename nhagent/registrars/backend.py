@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nhagent.device.accepted import Accepted
     from nhagent.device.document import JsonObject
     from nhagent.errors import HubError
-    from nhagent.hub.backend_operations import BackendOperations
+    from nhagent.hub.backend_operations import BackendOperations, Granted
     from nhagent.models import Installation
     from nhagent.steps import Step
 
@@ -78,18 +78,17 @@ class BackendRegistrar(InstallationRegistrar):
         backend: BackendOperations = self._open_hub()  # type: ignore[assignment]
         if isinstance(step, PutRecord):
             put: Any = step.becomes
-            backend.write(put, accepted.etag or None if accepted.fresh else None)
-            return self._having(backend, accepted, put, now, whole=True)
+            granted = backend.write(put, accepted.etag or None if accepted.fresh else None)
+            return _having(accepted, put, granted, backend.server_time or now, whole=True)
         if isinstance(step, PatchRecord):
-            backend.patch(step.id, step.operations, accepted.etag or None)
-            return self._having(backend, accepted, step.becomes, now, whole=False)
+            granted = backend.patch(step.id, step.operations, accepted.etag or None)
+            return _having(accepted, step.becomes, granted, backend.server_time or now, whole=False)
         if isinstance(step, ReadRecord):
             try:
-                backend.get_installation(step.id)
+                etag = backend.read_etag(step.id) or ""
             except RecordNotFound:
                 return accepted.lacking(INSTALLATION_RECORD).changed(etag="", granted={})
             # In doubt, so that the whole is written: what the others have changed is not ours to merge.
-            etag = backend.granted.etag or ""
             return accepted.doubting(INSTALLATION_RECORD).changed(etag=etag, fresh=True)
         if isinstance(step, SweepChannel):
             return accepted.swept(Sweep(step.platform, step.channel), ())
@@ -121,14 +120,12 @@ class BackendRegistrar(InstallationRegistrar):
             return accepted
         return accepted.deleting(Deletion(INSTALLATION, installation_id))
 
-    @staticmethod
-    def _having(
-        backend: BackendOperations, accepted: Accepted, sent: Any, now: datetime, *, whole: bool
-    ) -> Accepted:
-        document, granted = to_json(sent), backend.granted
-        accepted = accepted.having(INSTALLATION_RECORD, document, backend.server_time or now, whole=whole)
-        otherwise = {} if granted.document is None else granted_otherwise(document, granted.document)
-        return accepted.changed(granted=otherwise, etag=granted.etag or "")
+
+def _having(accepted: Accepted, sent: Any, granted: Granted, at: datetime, *, whole: bool) -> Accepted:
+    document = to_json(sent)
+    otherwise = {} if granted.document is None else granted_otherwise(document, granted.document)
+    accepted = accepted.having(INSTALLATION_RECORD, document, at, whole=whole)
+    return accepted.changed(granted=otherwise, etag=granted.etag or "")
 
 
 def granted_otherwise(sent: JsonObject, granted: JsonObject) -> JsonObject:

@@ -10,7 +10,7 @@ from nhagent.steps import DeleteRecord, SweepChannel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Final
 
     from nhagent.hub.held import HeldRegistration
@@ -93,11 +93,21 @@ def swept(hub: HubOperations, sweep: Sweep, accepted: Accepted) -> Accepted:
     return accepted.changed(lists_by_uri=lists.by_uri).swept(sweep, left)
 
 
-def all_swept(hub: HubOperations, sweeps: Iterable[Sweep], accepted: Accepted) -> Accepted:
-    """Ask the hub what it still holds for several push channels; see `swept`."""
-    for sweep in sweeps:
-        accepted = swept(hub, sweep, accepted)
-    return accepted
+class AskingForChannels:
+    """The part of a registrar that asks a hub, by push channel, what is left of a device."""
+
+    _open_hub: Callable[[], HubOperations]
+
+    def leftover(
+        self,
+        sweeps: Iterable[Sweep],
+        accepted: Accepted,
+        installation_id: str | None,  # noqa: ARG002 - part of the port
+    ) -> Accepted:
+        """As `nhagent.registrars.protocol.Registrar.leftover`."""
+        for sweep in sweeps:
+            accepted = swept(self._open_hub(), sweep, accepted)
+        return accepted
 
 
 def deletions_of(rows: Iterable[HeldRegistration]) -> list[Deletion]:

@@ -10,7 +10,7 @@ from nhagent.errors import InvalidRequest, RecordNotFound
 from nhagent.hub.installations import to_json
 from nhagent.logs import Log
 from nhagent.models import identity_of_channel
-from nhagent.registrars.deletions import all_swept, applied, deletions_of
+from nhagent.registrars.deletions import AskingForChannels, applied, deletions_of
 from nhagent.registrars.installation_plan import InstallationPlanning
 from nhagent.registrars.protocol import INSTALLATION, REGISTRATION, Learnt, Observed
 from nhagent.registrars.records import (
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from typing import Any
 
-    from nhagent.device.accepted import Sweep
     from nhagent.device.document import JsonObject
     from nhagent.errors import HubError
     from nhagent.hub.held import HeldRegistration
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 _log = Log(__name__)
 
 
-class InstallationRegistrar:
+class InstallationRegistrar(AskingForChannels):
     """Keeps one installation at the hub; see `nhagent.registrars.protocol.Registrar`.
 
     Args:
@@ -170,15 +169,6 @@ class InstallationRegistrar:
         if isinstance(error, InvalidRequest) and not step.keeps_tags:
             return accepted.changed(partial=True), None
         raise error
-
-    def leftover(
-        self,
-        sweeps: Iterable[Sweep],
-        accepted: Accepted,
-        installation_id: str | None,  # noqa: ARG002 - part of the port
-    ) -> Accepted:
-        """Ask for what is left on its channels."""
-        return all_swept(self._open_hub(), sweeps, accepted)
 
     def holds_device(self, accepted: Accepted) -> bool:
         """Whether the hub has accepted an installation."""

@@ -18,7 +18,7 @@ from nhagent.errors import (
     RegistrationGone,
 )
 from nhagent.models import altered
-from nhagent.registrars.deletions import all_swept, applied
+from nhagent.registrars.deletions import AskingForChannels, applied
 from nhagent.registrars.protocol import INSTALLATION, REGISTRATION, Learnt, Observed
 from nhagent.registrars.records import RegistrationRecord, due_after, due_by_our_clock, rows_in
 from nhagent.registrars.rows import as_spelt_by, rows_of, to_json
@@ -26,11 +26,11 @@ from nhagent.steps import CreateId, PutRecord, ReadRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import Any, Final
 
-    from nhagent.device.accepted import Accepted, Sweep
+    from nhagent.device.accepted import Accepted
     from nhagent.device.document import JsonObject
     from nhagent.errors import HubError
     from nhagent.hub.operations import HubOperations
@@ -42,7 +42,7 @@ GONE_PAUSE: Final = timedelta(minutes=10)
 """Least time between two new ids for the same row."""
 
 
-class RegistrationRegistrar:
+class RegistrationRegistrar(AskingForChannels):
     """Keeps one registration per row at the hub; see `nhagent.registrars.protocol.Registrar`.
 
     Args:
@@ -221,15 +221,6 @@ class RegistrationRegistrar:
         if is_read:  # the PUT that was to follow it comes all the same
             return accepted, [new_id]
         return accepted, [new_id, step.changed(id="", reason=reason)]
-
-    def leftover(
-        self,
-        sweeps: Iterable[Sweep],
-        accepted: Accepted,
-        installation_id: str | None,  # noqa: ARG002 - part of the port
-    ) -> Accepted:
-        """Ask for what is left on its channels."""
-        return all_swept(self._open_hub(), sweeps, accepted)
 
     def holds_device(self, accepted: Accepted) -> bool:
         """Whether the hub has accepted any row."""

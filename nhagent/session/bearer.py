@@ -10,17 +10,19 @@ import os
 
 from nhagent import validation
 from nhagent.device.secret_file import MAX_SECRET_BYTES, read_secret
-from nhagent.errors import CredentialError, HubUnavailable, NhagentError, is_failure
+from nhagent.errors import CredentialError
+from nhagent.hub.token_callable import asked
 from nhagent.secret import HiddenCallable, Secret
 from nhagent.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Final
 
     from nhagent.errors import Forbidden, Unauthorized
     from nhagent.hub.backend import Backend
+    from nhagent.models import PushChannel
 
 PURPOSE: Final = "backend"
 """What a key ring's entry for it is called; see `nhagent.device.key_ring`."""
@@ -90,6 +92,8 @@ class BearerChain:
         self._app = app
         self._backend = backend
         self.endpoint = backend.url
+        self.channels: Callable[[], Iterable[PushChannel]] = tuple
+        """Gives the push channels that no error may show."""
         self.current: Bearer | None = None
         """The token in use; None before it was looked for, and where none was found."""
         self._refused: Secret[str] | None = None
@@ -172,7 +176,8 @@ class BearerChain:
         given = self._backend.token
         if isinstance(given, HiddenCallable):
             call = given.reveal_call()
-            return Bearer(call.name if isinstance(call, TokenFile) else "the token callable", _asked(given))
+            name = call.name if isinstance(call, TokenFile) else "the token callable"
+            return Bearer(name, checked_token(asked(given, self.channels), "the token callable"))
         if given is not None:
             return Bearer("token", checked_token(given.reveal(), "token"))
         if self._backend.client_cert is not None:
@@ -195,22 +200,3 @@ def checked_token(text: object, source: str) -> Secret[str]:
         what = "is a connection string" if "SharedAccessKey" in token else "holds no bearer token"
         raise CredentialError(f"{source}: {what}", "put the backend's token there, alone")
     return Secret(token)
-
-
-def _asked(source: HiddenCallable) -> Secret[str]:
-    """Ask a callable, which is the app's own code, for the token."""
-    try:
-        text = source()
-    except NhagentError:
-        raise
-    except BaseException as error:
-        if not is_failure(error):
-            raise
-        from nhagent.redaction import without_text
-
-        if isinstance(error, OSError):
-            raise HubUnavailable(
-                f"the token callable failed ({without_text(error)})", "a later attempt may succeed"
-            ) from None
-        raise CredentialError(f"the token callable failed ({without_text(error)})", "correct it") from None
-    return checked_token(text, "the token callable")

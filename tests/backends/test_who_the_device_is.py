@@ -1,4 +1,4 @@
-"""By what a backend knows a device: tokens in their places, and certificates."""
+"""By what a backend knows a device: tokens in their places; test_certificates.py has certificates."""
 
 from __future__ import annotations
 
@@ -6,26 +6,21 @@ import copy
 import json
 import os
 import pickle
-import ssl
-from datetime import UTC, datetime, timedelta
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-import keyring
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nhagent import Agent, Backend
+from nhagent import Backend
 from nhagent.commands.cli import main
-from nhagent.emulator.tls import server_context
 from nhagent.errors import ConfigurationError, CredentialError, HubUnavailable
 from nhagent.session.bearer import checked_token
-from tests.backend_double import TOKEN, BackendDouble
+from tests.backend_double import TOKEN
+from tests.events import HANG_SECONDS
 
 from .conftest import Phone
 
@@ -161,9 +156,19 @@ class NetworkDown(OSError):
     """As an app's own HTTP library might raise it."""
 
 
+class ConnectError(Exception):
+    """As httpx raises it, which does not derive from OSError."""
+
+    __module__ = "httpx"
+
+
 @pytest.mark.parametrize(
     ("failure", "error"),
-    [(NetworkDown("token-that-leaks"), HubUnavailable), (ValueError("token-that-leaks"), CredentialError)],
+    [
+        (NetworkDown("token-that-leaks"), HubUnavailable),
+        (ConnectError("token-that-leaks"), HubUnavailable),
+        (ValueError("token-that-leaks"), CredentialError),
+    ],
 )
 def test_a_token_callable_that_fails_is_told_without_its_words(
     phone: Phone, failure: Exception, error: type[Exception]
@@ -181,6 +186,17 @@ def test_a_token_callable_that_fails_is_told_without_its_words(
             phone.start()
         assert "token-that-leaks" not in str(caught.value)
     assert phone.seen() == []
+
+
+def test_what_a_token_callable_raises_of_our_errors_is_redacted(phone: Phone) -> None:
+    def token() -> str:
+        raise CredentialError(f"Bearer token-that-leaks for {phone.channel}", "ask for another")
+
+    phone.token = token
+    with pytest.raises(CredentialError, match="ask for another") as caught:
+        phone.start()
+    assert "token-that-leaks" not in str(caught.value)
+    assert "push.example" not in str(caught.value)
 
 
 def configured(phone: Phone, folder: Path, *lines: str) -> str:
@@ -243,57 +259,42 @@ def test_a_systemd_credential_holds_the_token(
     assert registered(path, capsys)["outcome"] == "registered"
 
 
-class MemoryRing(keyring.backend.KeyringBackend):
-    """A key ring of the test's own."""
-
-    priority = 1.0
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.entries: dict[tuple[str, str], str] = {}
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return self.entries.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.entries[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        if self.entries.pop((service, username), None) is None:
-            raise keyring.errors.PasswordDeleteError
-
-
-@pytest.fixture
-def ring() -> Any:
-    before, ring = keyring.get_keyring(), MemoryRing()
-    keyring.set_keyring(ring)
-    yield ring
-    keyring.set_keyring(before)
-
-
-def test_login_puts_the_token_into_the_key_ring_and_a_start_finds_it(
-    phone: Phone,
-    ring: MemoryRing,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    import io
-
+def test_login_puts_the_token_into_the_key_ring_and_a_start_finds_it(phone: Phone, tmp_path: Path) -> None:
+    """In processes of their own, whose key ring is nhagent's vault."""
     path = configured(phone, tmp_path)
-    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "tests.backends.test_who_the_device_is.MemoryRing")
-    found = registered(path, capsys)
-    assert (found["code"], found["error"]["type"]) == (78, "CredentialError")
+    environment = {
+        **os.environ,
+        "NHAGENT_VAULT_KEY_FILE": str(tmp_path / "vault.key"),
+        "PYTHON_KEYRING_BACKEND": "nhagent.device.vault.Vault",
+    }
+
+    def run(*arguments: str, stdin: str = "") -> tuple[int, dict[str, Any]]:
+        ended = subprocess.run(
+            [sys.executable, "-m", "nhagent", *arguments, "--config", path, "--json"],
+            input=stdin,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=HANG_SECONDS,
+            check=False,
+        )
+        assert TOKEN not in ended.stdout + ended.stderr
+        found: dict[str, Any] = json.loads(ended.stdout)
+        return ended.returncode, found
+
+    assert run("vault", "init")[0] == 0
+    code, found = run("register")
+    assert (code, found["error"]["type"]) == (78, "CredentialError")
     assert "nhagent login" in found["error"]["message"]
-    monkeypatch.setattr("sys.stdin", io.StringIO(TOKEN + "\n"))
-    assert main(["login", "--config", path, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["hub"], told["key_name"]) == ("hub", None)
-    assert list(ring.entries) == [("nhagent", "thermostat/hub#backend")]
-    assert registered(path, capsys)["outcome"] == "registered"
-    assert main(["logout", "--config", path]) == 0
-    assert ring.entries == {}
-    assert TOKEN not in capsys.readouterr().out
+    code, told = run("login", stdin=TOKEN + "\n")
+    assert (code, told["hub"], told["key_name"], told["key_ring"]) == (0, "hub", None, "Vault")
+    code, found = run("register")
+    assert (code, found["outcome"]) == (0, "registered")
+    code, told = run("logout")
+    assert (code, told["removed_from"]) == (0, ["Vault"])
+    phone.backend.forget(installation=found["installation_id"])
+    Path(path).write_text(Path(path).read_text().replace("push.example/1", "push.example/2"))
+    assert run("register")[1]["error"]["type"] == "CredentialError"
 
 
 @pytest.mark.parametrize(
@@ -311,93 +312,3 @@ def test_what_is_wrong_in_the_table_is_told(
     found = registered(configured(phone, tmp_path, *lines), capsys)
     assert found["code"] == 78
     assert words in found["error"]["message"], found["error"]["message"]
-
-
-def authority(folder: Path) -> tuple[Path, Path, Path]:
-    """A certificate for a device, its key, and the authority that signed it."""
-    now = datetime.now(UTC)
-    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
-    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in ("authority", "device")]
-    certificates = [
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(names[0])
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=name is names[0], path_length=None), critical=True)
-        .sign(keys[0], hashes.SHA256())
-        for name, key in zip(names, keys, strict=True)
-    ]
-    paths = folder / "device.pem", folder / "device.key", folder / "authority.pem"
-    paths[0].write_bytes(certificates[1].public_bytes(serialization.Encoding.PEM))
-    paths[1].touch(0o600)
-    paths[1].write_bytes(
-        keys[1].private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    paths[2].write_bytes(certificates[0].public_bytes(serialization.Encoding.PEM))
-    return paths
-
-
-def test_a_certificate_opens_the_way_where_the_backend_asks_for_one(tmp_path: Path) -> None:
-    certificate, key, signer = authority(tmp_path)
-    context = server_context("127.0.0.1", tmp_path)
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(signer)
-    ca = str(tmp_path / "ca.pem")
-    with BackendDouble(context) as backend:
-        backend.tokens[""] = "one"  # who came by certificate needs no token
-        settings: dict[str, Any] = {
-            "app": "thermostat",
-            "platform": "wns",
-            "channel": "https://push.example/1",
-            "state_dir": tmp_path / "phone",
-        }
-        bare = Backend("hub", backend.url, token=TOKEN, ca_bundle=ca)
-        assert Agent(hub=bare, **settings).start(timeout=0).outcome == "waiting"
-        assert backend.log() == []
-        known = Backend("hub", backend.url, client_cert=(certificate, key), ca_bundle=ca)
-        agent = Agent(hub=known, **{**settings, "state_dir": tmp_path / "other"})
-        assert agent.start(timeout=0).outcome == "registered"
-
-
-def test_a_certificate_that_cannot_be_used_is_told_before_anything_is_sent(
-    tmp_path: Path, phone: Phone
-) -> None:
-    certificate, key, _ = authority(tmp_path)
-
-    def agent(given_cert: Any) -> Agent:
-        return phone.agent(hub=Backend("hub", phone.backend.url, client_cert=given_cert))
-
-    with pytest.raises(ConfigurationError, match=r"client_cert '.*missing'"):
-        agent((tmp_path / "missing", key))
-    with pytest.raises(ConfigurationError, match=r"client_key '.*device.pem': is not such"):
-        agent(certificate)
-    with pytest.raises(ConfigurationError, match="is neither a path nor two"):
-        agent((certificate, key, key))
-    with pytest.raises(ConfigurationError, match="is not a regular file"):
-        agent((tmp_path, key))
-    key.chmod(0o640)
-    with pytest.raises(ConfigurationError, match="others may read it"):
-        agent((certificate, key))
-    assert phone.seen() == []
-
-
-def test_a_key_with_a_password_is_refused_and_asks_nobody(tmp_path: Path, phone: Phone) -> None:
-    certificate, key, _ = authority(tmp_path)
-    private = serialization.load_pem_private_key(key.read_bytes(), None)
-    key.write_bytes(
-        private.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(b"secret"),
-        )
-    )
-    os.chmod(key, 0o600)
-    agent = phone.agent(hub=Backend("hub", phone.backend.url, client_cert=(certificate, key)))
-    with pytest.raises(ConfigurationError, match="TLS cannot use it with its key"):
-        agent.start(timeout=0)
-    assert phone.seen() == []

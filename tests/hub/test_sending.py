@@ -71,8 +71,9 @@ def test_the_type_of_a_windows_notification_is_seen_by_its_body(
     assert hub.deliveries()[0].headers["x-wns-type"] == kind
 
 
-def test_a_raw_notification_is_bytes(hub: Emulator, client: HubClient) -> None:
-    client.send("wns", b"\x01\x02", tags="kitchen", headers={"X-WNS-Type": "wns/raw"})
+@pytest.mark.parametrize("name", ["X-WNS-Type", "x-wns-type"])
+def test_a_raw_notification_is_bytes(hub: Emulator, client: HubClient, name: str) -> None:
+    client.send("wns", b"\x01\x02", tags="kitchen", headers={name: "wns/raw"})
     assert hub._parts().log.exchanges()[0].headers["Content-Type"] == "application/octet-stream"
     with pytest.raises(ConfigurationError, match="X-WNS-Type is missing"):
         client.send("wns", b"\x01", tags="kitchen")
