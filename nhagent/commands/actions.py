@@ -174,46 +174,11 @@ def _emulator_options(options: argparse.Namespace) -> EmulatorOptions:
     )
 
 
-def list_hub(options: argparse.Namespace) -> Result:
-    """Print the registrations that a hub holds."""
-    from nhagent.commands.hub import looking
+def run_a_hub(options: argparse.Namespace) -> Result:
+    """Look at a hub, or change what it holds, for whoever runs it."""
+    from nhagent.commands.hub.actions import ACTIONS
 
-    return looking.list_registrations(options)
-
-
-def show_record(options: argparse.Namespace) -> Result:
-    """Print one record of a hub."""
-    from nhagent.commands.hub import looking
-
-    return looking.show(options)
-
-
-def export_hub(options: argparse.Namespace) -> Result:
-    """Print all that a hub holds."""
-    from nhagent.commands.hub import looking
-
-    return looking.export(options)
-
-
-def send_by_hub(options: argparse.Namespace) -> Result:
-    """Send a notification."""
-    from nhagent.commands.hub import changing
-
-    return changing.send(options)
-
-
-def delete_records(options: argparse.Namespace) -> Result:
-    """Delete records of a hub."""
-    from nhagent.commands.hub import changing
-
-    return changing.delete(options)
-
-
-def dedupe_hub(options: argparse.Namespace) -> Result:
-    """Find and delete surplus records of a hub."""
-    from nhagent.commands.hub import deduplicating
-
-    return deduplicating.dedupe(options)
+    return ACTIONS[options.command](options)
 
 
 def failure_keys(command: str) -> tuple[str, ...]:
@@ -241,12 +206,9 @@ ACTIONS: Final[dict[str, Callable[[argparse.Namespace], Result]]] = {
     "doctor": examine,
     "receive": receive,
     "vapid": make_vapid_pair,
-    "hub list": list_hub,
-    "hub show": show_record,
-    "hub send": send_by_hub,
-    "hub export": export_hub,
-    "hub dedupe": dedupe_hub,
-    "hub delete": delete_records,
+    **dict.fromkeys(
+        ("hub list", "hub show", "hub send", "hub export", "hub dedupe", "hub delete"), run_a_hub
+    ),
     "vault init": make_vault,
 }
 """What each command does, by its name."""

@@ -12,7 +12,7 @@ import sys
 
 from nhagent import errors
 from nhagent.commands.actions import ACTIONS, TEMPFAIL, failure_keys
-from nhagent.commands.output import Result, complain
+from nhagent.commands.output import Result, Unwritable, complain
 from nhagent.commands.parser import make_parser
 from nhagent.logs import Log
 from nhagent.report import error_to_plain
@@ -29,8 +29,6 @@ NOPERM: Final = 77  # EX_NOPERM
 CONFIG: Final = 78  # EX_CONFIG
 _MANY_LINES: Final = ("emulator", "emulator exec", "hub list", "hub export")
 """Commands that print as they go."""
-_STREAMS: Final = ("hub list", "hub export")
-"""Those of them whose lines are all that they do."""
 INTERRUPTED: Final = 130  # as shells tell SIGINT
 
 
@@ -54,8 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _show(result, as_json=options.json)
     except OSError as error:  # the reader has gone, or there is no room: the exit code still tells
-        if not isinstance(error, BrokenPipeError):  # one that goes, as head does, has read enough
-            print(f"nhagent: stdout cannot be written ({error.strerror})", file=sys.stderr)
+        _tell_unwritable(error)
         sys.stdout = _nowhere()  # nothing is flushed to the broken one at the end
     return result.code
 
@@ -87,16 +84,11 @@ def _result(options: argparse.Namespace) -> Result:
         return _failure(options, error, exit_code(error))
     except (KeyboardInterrupt, SystemExit):
         raise
-    except OSError as error:
-        if options.command not in _STREAMS:
-            _tell_fault(error)
-            return _failure(options, error, SOFTWARE)
+    except Unwritable as unwritable:
         stdout = _nowhere()
-        if isinstance(error, BrokenPipeError):
-            return Result(0, None, "")
+        _tell_unwritable(unwritable.error)
         # What is there already looks whole: only the exit code can say that it is not.
-        complain(f"nhagent: stdout cannot be written ({error.strerror})")
-        return Result(TEMPFAIL, None, "")
+        return Result(0 if isinstance(unwritable.error, BrokenPipeError) else TEMPFAIL, None, "")
     except BaseException as error:  # noqa: BLE001 - a fault of ours: said, not hidden, and with its own code
         _tell_fault(error)
         return _failure(options, error, SOFTWARE)
@@ -107,6 +99,11 @@ def _result(options: argparse.Namespace) -> Result:
 def _failure(options: argparse.Namespace, error: BaseException, code: int) -> Result:
     document = {**dict.fromkeys(failure_keys(options.command)), "error": error_to_plain(error)}
     return Result(code, document, "")
+
+
+def _tell_unwritable(error: OSError) -> None:
+    if not isinstance(error, BrokenPipeError):  # one that goes, as head does, has read enough
+        complain(f"nhagent: stdout cannot be written ({error.strerror})")
 
 
 def _tell_fault(error: BaseException) -> None:

@@ -39,6 +39,31 @@ class Result(Value):
     text: str
 
 
+class Unwritable(Exception):
+    """Standard output takes no more.
+
+    Attributes:
+        error: why.
+    """
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def print_line(line: str) -> None:
+    """Print a line of many, at once.
+
+    Raises:
+        Unwritable: it cannot be printed.
+    """
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except OSError as error:
+        raise Unwritable(error) from None
+
+
 def text_of_report(report: Report, *, every_step: bool = False) -> str:
     """Tell people what a start came to.
 

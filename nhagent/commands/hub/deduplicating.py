@@ -31,7 +31,7 @@ INTERRUPTED: Final = 130
 def dedupe(options: argparse.Namespace) -> Result:
     """Find the surplus records, and with ``--yes`` delete them."""
     with opened(options) as client:
-        plan = PlanFile(options.resume, _place(client))
+        plan = PlanFile(options.resume, client.place)
         try:
             with _Interruption() as interruption:
                 run = _Run(client, plan, interruption, options.rate)
@@ -146,7 +146,3 @@ def _told(plan: PlanFile, run: _Run, options: argparse.Namespace, *, is_finished
         return Result(0, document, f"{surplus}; --yes deletes them")
     kept = f", {left} left to whoever changed them meanwhile" if left else ""
     return Result(0, document, f"{surplus}: {deleted} deleted{kept}, {document['kept']} kept")
-
-
-def _place(client: HubClient) -> str:
-    return repr(client).removeprefix("<client of ").removesuffix(">")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from nhagent.hub.atom import kind_of
 from nhagent.hub.installations import channel_to_json, to_json
 from nhagent.models import BrowserChannel, Platform, altered, fingerprint
 
@@ -14,23 +15,7 @@ if TYPE_CHECKING:
     from nhagent.hub.held import HeldRegistration
     from nhagent.models import Installation, PushChannel
 
-_KINDS: Final = {
-    Platform.WNS: "Windows",
-    Platform.MPNS: "Mpns",
-    Platform.APNS: "Apple",
-    Platform.GCM: "Gcm",
-    Platform.FCMV1: "FcmV1",
-    Platform.ADM: "Adm",
-    Platform.BAIDU: "Baidu",
-    Platform.BROWSER: "Browser",
-    Platform.XIAOMI: "Xiaomi",
-}
 _MASKED_HOST: Final = "https://masked.example/"
-
-
-def kind_of(registration: HeldRegistration) -> str:
-    """Name a registration's kind as the service does, such as ``WindowsTemplate``."""
-    return _KINDS[registration.platform] + ("" if registration.template is None else "Template")
 
 
 def of_registration(registration: HeldRegistration, *, channel: object) -> dict[str, Any]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import sys
 from contextlib import closing
 
 from nhagent.commands.hub.documents import exported, exported_installation, listed
 from nhagent.commands.hub.opening import opened
 from nhagent.commands.hub.patience import Patience
-from nhagent.commands.output import Result
+from nhagent.commands.output import Result, print_line
 from nhagent.commands.progress import Progress
 from nhagent.errors import ConfigurationError, RecordNotFound, RegistrationGone
 from nhagent.models import Platform, fingerprint, read_channel
@@ -42,7 +41,7 @@ def list_registrations(options: argparse.Namespace) -> Result:
                 continue
             facts = listed(row)
             if options.json:
-                print(json.dumps(facts), flush=True)
+                print_line(json.dumps(facts))
             else:
                 tags = ", ".join(facts.get("tags", []))
                 owner = facts["installationId"] or "-"
@@ -78,7 +77,7 @@ def export(options: argparse.Namespace) -> Result:
                     document = exported_installation(held, masked=options.mask)
                 else:
                     continue
-                print(json.dumps(document, ensure_ascii=False), flush=True)
+                print_line(json.dumps(document, ensure_ascii=False))
                 progress.step()
     progress.end()
     return Result(OK, None, "")
@@ -148,5 +147,4 @@ def _found(client: HubClient, given: str) -> dict[str, Any] | None:
 def _print_row(*cells: str) -> None:
     *fixed, last = cells
     line = "".join(f"{cell:<{width}} " for cell, width in zip(fixed, _WIDTHS, strict=True))
-    encoding = sys.stdout.encoding or "utf-8"
-    print(visible(line + last).encode(encoding, "backslashreplace").decode(encoding).rstrip(), flush=True)
+    print_line(visible(line + last).rstrip())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from random import random
+
 from nhagent.errors import HubUnavailable, Throttled
 from nhagent.interruption import sleep
+from nhagent.retry.backoff import LONGEST_WAIT_SECONDS, delay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,28 +18,34 @@ if TYPE_CHECKING:
     _T = TypeVar("_T")
 
 ATTEMPTS: Final = 6
-LONGEST_WAIT: Final = 120.0
-"""Seconds of a Retry-After that are waited."""
 
 
 class Patience:
-    """Makes an exchange, and makes it again where the hub asks for time or does not answer.
+    """Makes an exchange, and makes it again, as a device would, where the hub asks for time or is away.
 
     Args:
         rate: exchanges a second at most; None: as many as there can be.
         wait: waits some seconds.
+        random: gives a number from 0 to 1.
     """
 
-    def __init__(self, rate: float | None = None, wait: Callable[[float], object] = sleep) -> None:
+    def __init__(
+        self,
+        rate: float | None = None,
+        wait: Callable[[float], object] = sleep,
+        random: Callable[[], float] = random,
+    ) -> None:
         self._pause = 0.0 if rate is None else 1 / rate
         self._wait = wait
+        self._random = random
         self.requests = 0
 
     def __call__(self, ask: Callable[[], _T]) -> _T:
         """Make an exchange.
 
         Raises:
-            HubError: the hub refused, or has not answered however long it was asked.
+            HubError: the hub refused, asks for more time than a person waits, or has not answered however
+                often it was asked.
         """
         for attempt in range(ATTEMPTS):
             if self._pause:
@@ -45,10 +54,10 @@ class Patience:
             try:
                 return ask()
             except (Throttled, HubUnavailable) as error:
-                if attempt == ATTEMPTS - 1:
+                seconds = delay(error, attempt, self._random())
+                if attempt == ATTEMPTS - 1 or seconds > LONGEST_WAIT_SECONDS:
                     raise
-                asked_for = error.retry_after
-                self._wait(min(2.0**attempt if asked_for is None else asked_for, LONGEST_WAIT))
+                self._wait(seconds)
         raise AssertionError  # the last attempt returned or raised
 
     def pages(self, found: Registrations, token: str | None = None) -> Iterator[Page]:
