@@ -6,7 +6,6 @@ import base64
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from urllib.request import urlopen
 
 import websocket
 
-from tests.events import HANG_SECONDS
+from tests.events import HANG_SECONDS, happens
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 _KEY_CODES = {"Enter": ("Enter", 13, "\r"), "Escape": ("Escape", 27, "")}
@@ -76,15 +75,14 @@ class Tab:
 
     def wait(self, expression: str) -> None:
         """Wait until an expression is true."""
-        until = time.monotonic() + HANG_SECONDS
-        while True:
+
+        def holds() -> bool:
             try:
-                if self.value(f"!!({expression})"):
-                    return
+                return bool(self.value(f"!!({expression})"))
             except AssertionError:  # the page that was asked has just been left
-                pass
-            assert time.monotonic() < until, f"never: {expression}: {self.text()}"
-            time.sleep(0.02)
+                return False
+
+        assert happens(holds), f"never: {expression}: {self.text()}"
 
     def text(self, selector: str = "body") -> str:
         """The text that is seen in the first element of a kind; empty where there is none."""
@@ -172,10 +170,9 @@ def browser(folder: Path) -> Iterator[Tab]:
 
 
 def _port(path: Path, process: subprocess.Popen[bytes]) -> int:
-    until = time.monotonic() + HANG_SECONDS
-    while time.monotonic() < until:
+    def is_written() -> bool:
         assert process.poll() is None, "Chromium has ended"
-        if path.exists() and (lines := path.read_text().split()):
-            return int(lines[0])
-        time.sleep(0.05)
-    raise AssertionError("Chromium does not listen")
+        return path.exists() and bool(path.read_text().split())
+
+    assert happens(is_written), "Chromium does not listen"
+    return int(path.read_text().split()[0])

@@ -15,8 +15,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from tests.children import cannot
 from tests.events import HANG_SECONDS, happens
-from tests.web_push_senders.senders import cannot
 
 PAGE = b"<!doctype html><title>A page that takes messages</title>"
 WORKER = b"""

@@ -12,22 +12,13 @@ import pytest
 
 from nhagent.emulator import Emulator
 from tests.children import answer_of
+from tests.registered_devices import DEVICES, KEYS, hub_with
 
 from . import FOLDER, require_client
 
 pytestmark = pytest.mark.slow
 
-KEYS = {"endpoint": "https://push.example/1", "p256dh": "p", "auth": "a"}
-DEVICES: list[dict[str, Any]] = [
-    {"platform": "apns", "pushChannel": "AB12"},
-    {"platform": "gcm", "pushChannel": "gcm-1"},
-    {"platform": "fcmv1", "pushChannel": "fcm-1", "templates": {"t": {"body": '{"m":"$(m)"}'}}},
-    {"platform": "wns", "pushChannel": "https://db5.notify.windows.com/?token=1"},
-    {"platform": "adm", "pushChannel": "adm-1"},
-    {"platform": "baidu", "pushChannel": "user-channel"},
-    {"platform": "xiaomi", "pushChannel": "mi-1"},
-    {"platform": "browser", "pushChannel": KEYS},
-]
+PLATFORMS = [platform for platform in DEVICES if platform != "mpns"]  # it has no client for that
 FACTORIES = {
     "createAppleNotification": ("apns", '{"aps":{"alert":"hi"}}'),
     "createFcmLegacyNotification": ("gcm", '{"data":{"m":"hi"}}'),
@@ -82,9 +73,7 @@ NOT_BUILT: dict[str, list[Any]] = {
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
     require_client()
-    with Emulator("my-hub", tls=True) as running:
-        devices = [{"installationId": each["platform"], "tags": ["home"], **each} for each in DEVICES]
-        running.restore({"installations": devices})
+    with hub_with(PLATFORMS) as running:
         yield running
 
 

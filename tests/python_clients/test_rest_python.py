@@ -8,20 +8,13 @@ from typing import Any
 import pytest
 
 from nhagent.emulator import Emulator
+from tests.registered_devices import DEVICES, hub_with
 
 from . import call, methods, require_clients
 
 pytestmark = pytest.mark.slow
 
-WNS = "https://db5.notify.windows.com/?token=1"
-DEVICES: list[dict[str, Any]] = [
-    {"platform": "apns", "pushChannel": "AB12"},
-    {"platform": "gcm", "pushChannel": "gcm-1", "templates": {"t": {"body": '{"data":{"m":"$(m)"}}'}}},
-    {"platform": "adm", "pushChannel": "adm-1"},
-    {"platform": "baidu", "pushChannel": "user-channel"},
-    {"platform": "mpns", "pushChannel": "https://mpns.example/1"},
-    {"platform": "wns", "pushChannel": WNS},
-]
+PLATFORMS = ("apns", "gcm", "adm", "baidu", "mpns", "wns")
 TOAST = '<toast><visual><binding template="ToastText01"><text id="1">hi</text></binding></visual></toast>'
 PHONE = "<wp:Notification xmlns:wp='WPNotification'><wp:Toast></wp:Toast></wp:Notification>"
 SENDS: dict[str, tuple[str, Any, str]] = {
@@ -38,9 +31,7 @@ SENDS: dict[str, tuple[str, Any, str]] = {
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
     require_clients()
-    with Emulator("my-hub", tls=True) as running:
-        devices = [{"installationId": each["platform"], "tags": ["home"], **each} for each in DEVICES]
-        running.restore({"installations": devices})
+    with hub_with(PLATFORMS, gcm={"templates": {"t": {"body": '{"data":{"m":"$(m)"}}'}}}) as running:
         yield running
 
 
@@ -54,7 +45,7 @@ def test_every_public_method_is_called() -> None:
 
 
 def test_each_platform_gets_what_is_sent_to_a_tag_to_all_and_to_a_handle(emulator: Emulator) -> None:
-    handles = {each["platform"]: each["pushChannel"] for each in DEVICES}
+    handles = {platform: DEVICES[platform]["pushChannel"] for platform in PLATFORMS}
     calls = [
         each
         for method, (platform, payload, _) in SENDS.items()

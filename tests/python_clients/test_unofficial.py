@@ -10,23 +10,12 @@ from typing import Any
 import pytest
 
 from nhagent.emulator import Emulator
+from tests.registered_devices import DEVICES, KEYS, hub_with
 
 from . import call, methods, require_clients
 
 pytestmark = pytest.mark.slow
 
-KEYS = {"endpoint": "https://push.example/1", "p256dh": "p", "auth": "a"}
-DEVICES: list[dict[str, Any]] = [
-    {"platform": "apns", "pushChannel": "AB12"},
-    {"platform": "gcm", "pushChannel": "gcm-1"},
-    {"platform": "fcmv1", "pushChannel": "fcm-1", "templates": {"t": {"body": '{"m":"$(m)"}'}}},
-    {"platform": "wns", "pushChannel": "https://db5.notify.windows.com/?token=1"},
-    {"platform": "mpns", "pushChannel": "https://mpns.example/1"},
-    {"platform": "adm", "pushChannel": "adm-1"},
-    {"platform": "baidu", "pushChannel": "user-channel"},
-    {"platform": "xiaomi", "pushChannel": "mi-1"},
-    {"platform": "browser", "pushChannel": KEYS},
-]
 NOTIFICATIONS: list[tuple[str, str, list[Any]]] = [
     ("apns", "make_apple_notification", [{"$answer": 0}]),
     ("gcm", "make_fcm_legacy_notification", [{"$answer": 1}]),
@@ -76,9 +65,7 @@ OTHERS = ["get_feedback_container_url", "close", "make_browser_installation", "m
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
     require_clients()
-    with Emulator("my-hub", tls=True) as running:
-        devices = [{"installationId": each["platform"], "tags": ["home"], **each} for each in DEVICES]
-        running.restore({"installations": devices})
+    with hub_with(DEVICES) as running:
         yield running
 
 

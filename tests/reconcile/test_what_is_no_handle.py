@@ -24,7 +24,7 @@ GOOD: dict[str, Any] = {
     "fcmv1": "dQw4:APA91b-good_1x",
     "gcm": "APA91bHPRgkF3JUikC4ENAHEeMrd41Zxv3hVZjC9KtT8OvPVGJ-hQMRKRrZuJAEcl7B338qju59zJMjw2",
     "adm": "amzn1.adm-registration.v3.Y29tLmFtYXpvbi5EZXZpY2VNZXNzYWdpbmc/V+rL==",
-    "xiaomi": "qXX5tXbsX/egM9lKDdWotd+XXXtO0njRu/+O/905Xvqpm+sXo064FAgV4A1kwXXX",
+    "xiaomi": "q2c5tHbsJ/egM9lKDdWotd+Yk7tO0njRu/+O/905Lvqpm+sRo064FAgV4A1kwPe4",
     "baidu": "1092514331839047301-3569420485671190552",
     "browser": {"endpoint": "https://push.example/wpush/v2/gAAAA", "keys": KEYS},
 }

@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
-from .machine import boot, cannot, forbidden, missing
+from tests.children import cannot
+
+from .machine import boot, forbidden, missing
 
 if sys.platform != "linux":
     pytest.skip("systemd is Linux's", allow_module_level=True)

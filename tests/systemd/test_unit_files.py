@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from .machine import PACKAGES, UNITS, cannot
+from tests.children import cannot
+
+from .machine import PACKAGES, UNITS
 
 OF_THE_SYSTEM = sorted(path.name for path in UNITS.glob("*.service"))
 MOST_EXPOSURE = 20  # of a hundred

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +12,7 @@ import pytest
 import requests
 
 from nhagent.emulator import Emulator
-from tests.events import HANG_SECONDS
+from tests.children import answer_of, cannot
 
 FOLDER = Path(__file__).parent
 ENCODINGS = ("aes128gcm", "aesgcm")
@@ -51,18 +48,7 @@ def by_npm_web_push(hub: Emulator, subscription: dict[str, Any], text: str, enco
         "publicKey": hub.vapid_public_key,
         "privateKey": hub.vapid_private_key,
     }
-    environment = {**os.environ, **({"NODE_EXTRA_CA_CERTS": hub.ca} if hub.ca else {})}
-    done = subprocess.run(
-        ["node", str(FOLDER / "send.mjs")],
-        input=json.dumps(given),
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=HANG_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return int(json.loads(done.stdout)["status"])
+    return int(answer_of(["node", str(FOLDER / "send.mjs")], given, ca=hub.ca)["status"])
 
 
 SENDERS: dict[str, Send] = {"pywebpush": by_pywebpush, "npm web-push": by_npm_web_push}
@@ -74,10 +60,3 @@ def require_npm_web_push() -> None:
         cannot("node is not installed")
     if not (FOLDER / "node_modules" / "web-push").is_dir():
         cannot("npm's web-push is not installed: npm install --prefix tests/web_push_senders")
-
-
-def cannot(reason: str) -> None:
-    """Skip a test, or under ``NHAGENT_CI=1`` fail it."""
-    if os.environ.get("NHAGENT_CI") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)

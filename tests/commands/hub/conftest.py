@@ -81,6 +81,7 @@ def start(
     hub: Emulator,
     *arguments: str,
     before: tuple[str, ...] = (),
+    stdin: int | None = None,
     stdout: IO[str] | int = subprocess.PIPE,
     stderr: int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
@@ -88,6 +89,7 @@ def start(
     return subprocess.Popen(
         [*before, sys.executable, "-m", "nhagent", "hub", *arguments],
         env={**os.environ, "NHAGENT_CONNECTION_STRING": hub.full},
+        stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         text=True,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from nhagent.emulator import Emulator
-from tests.commands.hub.conftest import Tool
+from tests.commands.hub.conftest import Tool, start
+from tests.events import HANG_SECONDS
 
 TO_HUB = ("--hub", "hub")
 
@@ -44,10 +47,11 @@ def test_a_native_notification_is_sent_to_an_installation(tool: Tool, hub: Emula
         assert match.headers.items() >= {"X-WNS-TTL": "60", "X-WNS-Type": "wns/toast"}.items()
 
 
-def test_a_body_comes_by_stdin(tool: Tool, hub: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO('{"m": "ü"}'.encode())))
-    code, _ = tool("send", *TO_HUB, "--format", "fcmv1", "--body-file", "-", "--broadcast")
-    assert code == 0
+def test_a_body_comes_by_stdin(hub: Emulator) -> None:
+    arguments = (*TO_HUB, "--format", "fcmv1", "--body-file", "-", "--broadcast")
+    process = start(hub, "send", *arguments, stdin=subprocess.PIPE)
+    process.communicate('{"m": "ü"}', timeout=HANG_SECONDS)
+    assert process.returncode == 0
     assert {match.body for match in hub.deliveries()[0].matched} == {'{"m": "ü"}'}
 
 
@@ -121,29 +125,29 @@ def test_records_are_deleted_and_what_was_not_there_is_told(tool: Tool, hub: Emu
     assert tool("delete", *TO_HUB, "--yes", "two") == (0, "1 record deleted\n")
 
 
-def test_nothing_is_deleted_where_nobody_can_be_asked(
-    tool: Tool, hub: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
-    code, _ = tool("delete", *TO_HUB, "one")
-    assert code == 78
-    assert "nobody is there to be asked; give --yes" in tool.errors
+def test_nothing_is_deleted_where_nobody_can_be_asked(hub: Emulator) -> None:
+    process = start(hub, "delete", *TO_HUB, "one", stdin=subprocess.PIPE)
+    _, told = process.communicate("y\n", timeout=HANG_SECONDS)
+    assert process.returncode == 78
+    assert "nobody is there to be asked; give --yes" in told
     assert hub.log() == []
 
 
-class _Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize(("answer", "left"), [("y\n", False), ("n\n", True), ("\n", True)])
-def test_somebody_is_asked_before_anything_is_deleted(
-    tool: Tool, hub: Emulator, monkeypatch: pytest.MonkeyPatch, answer: str, left: bool
-) -> None:
-    monkeypatch.setattr("sys.stdin", _Terminal(answer))
-    code, printed = tool("delete", *TO_HUB, "one")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+@pytest.mark.parametrize(("answer", "left"), [(b"y\n", False), (b"n\n", True), (b"\n", True)])
+def test_somebody_is_asked_before_anything_is_deleted(hub: Emulator, answer: bytes, left: bool) -> None:
+    if sys.platform == "win32":
+        return
+    terminal, its_end = os.openpty()
+    try:
+        process = start(hub, "delete", *TO_HUB, "one", stdin=its_end)
+        os.close(its_end)
+        os.write(terminal, answer)
+        printed, _ = process.communicate(timeout=HANG_SECONDS)
+    finally:
+        os.close(terminal)
     assert "Delete 1 record? [y/N]" in printed
-    assert code == (1 if left else 0)
+    assert process.returncode == (1 if left else 0)
     assert ("one" in ids(hub)) is left
 
 
