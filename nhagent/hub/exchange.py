@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 from urllib.parse import quote, unquote
@@ -19,7 +19,6 @@ from nhagent.hub.replies import HubReply, raise_for_error
 from nhagent.hub.token_callable import CORRECT_IT, asked
 from nhagent.hub.transport import Request, Response
 from nhagent.hub.way import HubRequest, Way
-from nhagent.models import PushChannel
 from nhagent.secret import Secret, hiding_arguments
 from nhagent.version import __version__
 
@@ -116,7 +115,7 @@ class HubExchange(Way):
         """Give a token for a resource: signed by the key, or the callable's."""
         if isinstance(self._credential, ConnectionString):
             return Secret(self._credential.token(resource, self._clock()))
-        return Secret(_token_of(self._credential, self.channels))
+        return Secret(_token_of(self._credential))
 
 
 def _headers_of(request: HubRequest, token: Secret[str]) -> dict[str, str]:
@@ -133,13 +132,13 @@ def _headers_of(request: HubRequest, token: Secret[str]) -> dict[str, str]:
     return {**headers, **request.headers} if request.headers else headers
 
 
-def _token_of(source: TokenSource, channels: Callable[[], Iterable[PushChannel]]) -> str:
+def _token_of(source: TokenSource) -> str:
     """Ask a token callable, and refuse what cannot be a SAS token: it goes into a header.
 
     Raises:
         HubUnavailable, CredentialError, NhagentError: as `nhagent.hub.token_callable.asked`; or it gave none.
     """
-    token = asked(source, channels)
+    token = asked(source)
     text = token.strip() if isinstance(token, str) else ""
     if not text.startswith("SharedAccessSignature ") or not (text.isascii() and text.isprintable()):
         raise CredentialError(

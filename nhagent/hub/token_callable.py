@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from nhagent.errors import CredentialError, HubError, HubUnavailable, NhagentError, is_failure
-from nhagent.models import marks_of
-from nhagent.redaction import redacted, without_text
+from nhagent.redaction import without_text, words_alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from nhagent.models import PushChannel
+    from collections.abc import Callable
 
 CORRECT_IT: Final = "correct it"
 _HTTP_LIBRARIES: Final = {"http", "httpx", "httpcore", "aiohttp", "urllib3", "requests"}
-_TOKEN: Final = re.compile(r"(?:SharedAccessSignature|Bearer)\s+(\S+)", re.IGNORECASE)
 
 
-def asked(source: Callable[[], object], channels: Callable[[], Iterable[PushChannel]]) -> object:
+def asked(source: Callable[[], object]) -> object:
     """Ask a token callable, which is the app's own code.
 
     Args:
         source: the callable.
-        channels: gives the push channels that no error may show.
 
     Returns:
         What it gave, which is not checked.
@@ -32,12 +26,12 @@ def asked(source: Callable[[], object], channels: Callable[[], Iterable[PushChan
     Raises:
         HubUnavailable: it could not reach its backend.
         CredentialError: it failed otherwise, or is a coroutine function.
-        NhagentError: what it raised itself, redacted.
+        NhagentError: what it raised itself, in its plain words alone.
     """
     try:
         token = source()
     except NhagentError as error:
-        raise _redacted_error(error, channels()) from None
+        raise _in_plain_words(error) from None
     except BaseException as error:
         if not is_failure(error):
             raise
@@ -53,16 +47,15 @@ def asked(source: Callable[[], object], channels: Callable[[], Iterable[PushChan
     return token
 
 
-def _redacted_error(error: NhagentError, channels: Iterable[PushChannel]) -> NhagentError:
-    """Redact an error of ours that the app's own code raised: its text is the app's, and so is its cause."""
+def _in_plain_words(error: NhagentError) -> NhagentError:
+    """Redact an error of ours that the app's own code raised: its text is the app's, and so is its cause.
 
-    def shown(text: str) -> str:
-        return redacted(text, secrets=_TOKEN.findall(text), marks=marks_of(channels))
-
-    error.fact, error.hint = shown(error.fact), shown(error.hint)
+    It may hold a token, or a push channel that nobody else knows yet.
+    """
+    error.fact, error.hint = words_alone(error.fact), words_alone(error.hint)
     error.args = (error.fact, error.hint)
     if isinstance(error, HubError):
-        error.detail = shown(error.detail)
+        error.detail = words_alone(error.detail)
     error.__cause__ = error.__context__ = None
     return error
 

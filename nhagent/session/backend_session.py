@@ -37,7 +37,6 @@ class BackendSession(HubSession):
         super().__init__(chain, backend.name, ca_bundle=backend.ca_bundle, clock=clock)
         self._backend = backend
         self._bearer = chain
-        chain.channels = lambda: self._channels()
         ClientCertificate.read(backend.client_cert)  # refused before the first request
 
     def _opened(self) -> HubOperations:

@@ -17,12 +17,11 @@ from nhagent.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
     from typing import Final
 
     from nhagent.errors import Forbidden, Unauthorized
     from nhagent.hub.backend import Backend
-    from nhagent.models import PushChannel
 
 PURPOSE: Final = "backend"
 """What a key ring's entry for it is called; see `nhagent.device.key_ring`."""
@@ -92,8 +91,6 @@ class BearerChain:
         self._app = app
         self._backend = backend
         self.endpoint = backend.url
-        self.channels: Callable[[], Iterable[PushChannel]] = tuple
-        """Gives the push channels that no error may show."""
         self.current: Bearer | None = None
         """The token in use; None before it was looked for, and where none was found."""
         self._refused: Secret[str] | None = None
@@ -176,8 +173,9 @@ class BearerChain:
         given = self._backend.token
         if isinstance(given, HiddenCallable):
             call = given.reveal_call()
-            name = call.name if isinstance(call, TokenFile) else "the token callable"
-            return Bearer(name, checked_token(asked(given, self.channels), "the token callable"))
+            if isinstance(call, TokenFile):
+                return Bearer(call.name, checked_token(call(), call.name))
+            return Bearer("the token callable", checked_token(asked(given), "the token callable"))
         if given is not None:
             return Bearer("token", checked_token(given.reveal(), "token"))
         if self._backend.client_cert is not None:
