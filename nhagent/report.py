@@ -169,7 +169,8 @@ class Step(Value):
         record: the name of the record that it concerns.
         id: the record's id at the hub; empty before the hub has given one.
         reason: why it is needed, in words.
-        fields: what a PATCH changes, such as ``pushChannel`` or ``templates.alert``; empty for the whole.
+        fields: what it changes, such as ``pushChannel`` or ``templates.alert``; empty where a change is not
+            the reason for it.
     """
 
     method: str

@@ -35,12 +35,14 @@ class Step(Value):
 
     @property
     def changes(self) -> tuple[str, ...]:
-        """The names of the fields that a PATCH changes."""
+        """The names of the fields that it changes."""
         paths = (operation["path"].strip("/").replace("/", ".") for operation in self.operations)
         return tuple(dict.fromkeys(paths))
 
     def __str__(self) -> str:
-        paths = ", ".join(f"{operation['op']} {operation['path']}" for operation in self.operations)
+        paths = ", ".join(
+            [f"{operation['op']} {operation['path']}" for operation in self.operations] or self.changes
+        )
         name = " ".join(part for part in (self.method, self.record, self.id) if part)
         return f"{name}: {self.reason}" + (f" ({paths})" if paths else "")
 
@@ -63,6 +65,8 @@ class PutRecord(Step):
     Attributes:
         becomes: what the hub holds once it has accepted it.
         keeps_tags: it goes out with the tags that a `ReadRecord` has just read, if they are still the same.
+        changed_fields: the names of the fields in which it differs from what the hub accepted; empty where that is
+            not the reason for it.
     """
 
     method = "PUT"
@@ -70,7 +74,13 @@ class PutRecord(Step):
 
     becomes: Installation | Registration
     keeps_tags: bool = False
-    _hidden = frozenset({"becomes"})
+    changed_fields: tuple[str, ...] = ()
+    _hidden = frozenset({"becomes", "changed_fields"})
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The names of the fields that it changes."""
+        return self.changed_fields
 
 
 class PatchRecord(Step):

@@ -12,7 +12,7 @@ from datetime import UTC, timedelta
 from nhagent.errors import ConfigurationError
 from nhagent.hub.installations import compact, patch_between, to_json
 from nhagent.models import altered
-from nhagent.registrars.records import INSTALLATION_RECORD, InstallationRecord, by_hubs_clock
+from nhagent.registrars.records import INSTALLATION_RECORD, InstallationRecord, by_hubs_clock, differing
 from nhagent.steps import PatchRecord, PutRecord, ReadRecord
 
 TYPE_CHECKING = False
@@ -58,9 +58,9 @@ class InstallationPlanning:
         if patch == []:
             return None
         if patch is None or self._accepted.partial or self._renews_expiry(patch):
-            return self._put(after, "changed in a way that PATCH cannot say")
+            return self._put(after, "changed in a way that PATCH cannot say", self._record.installation)
         if len(compact(patch)) >= len(compact(to_json(after))):
-            return self._put(after, "changed so much that the whole is shorter")
+            return self._put(after, "changed so much that the whole is shorter", self._record.installation)
         return PatchRecord(INSTALLATION_RECORD, after.installation_id, "changed", after, patch)
 
     def _write_without_tags(self, reason: str) -> Step | None:
@@ -80,7 +80,7 @@ class InstallationPlanning:
             )
         if not fresh:
             return self._read("PATCH cannot say it")
-        return self._put(kept, "changed in a way that PATCH cannot say")
+        return self._put(kept, "changed in a way that PATCH cannot say", record.installation)
 
     def _reason_for_whole(self) -> str:
         """Why it must be written whole whatever looks equal; "" where nothing asks for it."""
@@ -119,9 +119,17 @@ class InstallationPlanning:
         reason = f"{reason}; the backend owns its tags"
         return ReadRecord(INSTALLATION_RECORD, self._installation.installation_id, reason)
 
-    def _put(self, installation: Installation, reason: str) -> Step:
+    def _put(self, installation: Installation, reason: str, before: Installation | None = None) -> Step:
+        """Write it whole.
+
+        Args:
+            installation: as it shall be.
+            reason: why.
+            before: what the hub accepted, where the difference is the reason.
+        """
+        fields = () if before is None else differing(to_json(before), to_json(installation))
         becomes = altered(installation, expiration_time=self._expiration())
-        return PutRecord(INSTALLATION_RECORD, becomes.installation_id, reason, becomes)
+        return PutRecord(INSTALLATION_RECORD, becomes.installation_id, reason, becomes, changed_fields=fields)
 
     def _expiration(self) -> datetime | None:
         if self._policy.expires_after is None:

@@ -133,6 +133,14 @@ class RegistrationRecord(Value):
         return is_due(due_after(self.accepted_at, policy), self.accepted_at, now, self.ahead)
 
 
+def differing(before: JsonObject, after: JsonObject) -> tuple[str, ...]:
+    """Give the names of the members in which two documents of a record differ."""
+    if before == after:
+        return ()
+    names = dict.fromkeys((*before, *after))
+    return tuple(name for name in names if before.get(name) != after.get(name))
+
+
 def rows_in(accepted: Accepted) -> dict[str, RegistrationRecord]:
     """Read the records of the registration style, by name."""
     return {name: RegistrationRecord.from_json(record) for name, record in accepted.records.items()}

@@ -20,7 +20,13 @@ from nhagent.errors import (
 from nhagent.models import altered
 from nhagent.registrars.deletions import AskingForChannels, applied
 from nhagent.registrars.protocol import INSTALLATION, REGISTRATION, Learnt, Observed
-from nhagent.registrars.records import RegistrationRecord, due_after, due_by_our_clock, rows_in
+from nhagent.registrars.records import (
+    RegistrationRecord,
+    differing,
+    due_after,
+    due_by_our_clock,
+    rows_in,
+)
 from nhagent.registrars.rows import as_spelt_by, rows_of, to_json
 from nhagent.steps import CreateId, PutRecord, ReadRecord
 
@@ -38,6 +44,8 @@ if TYPE_CHECKING:
     from nhagent.registrars.protocol import WritePolicy
     from nhagent.steps import Step
 
+CHANGED: Final = "changed"
+"""The reason for a write whose row is another one now."""
 GONE_PAUSE: Final = timedelta(minutes=10)
 """Least time between two new ids for the same row."""
 
@@ -262,15 +270,16 @@ def _row_steps(
     keeps_tags = not policy.owns_tags and (in_doubt or not record.is_new)
     if keeps_tags:
         yield ReadRecord(name, record.id, f"{reason}; the backend owns its tags")
-    yield PutRecord(name, record.id, reason, row, keeps_tags)
+    differing = _differing(row, record, policy) if reason == CHANGED else ()
+    yield PutRecord(name, record.id, reason, row, keeps_tags, differing)
 
 
 def _reason(row: Registration, record: RegistrationRecord, policy: WritePolicy, now: datetime) -> str:
     """Why a row must be written; "" where nothing asks for it."""
     if record.row is None:
         return "not at the hub yet" if record.is_new else "adopted: the hub holds it for this channel"
-    if _compared(as_spelt_by(record.row, row), policy) != _compared(to_json(row), policy):
-        return "changed"
+    if _differing(row, record, policy):
+        return CHANGED
     if policy.refresh_now:
         return "a refresh was asked for"
     return "the refresh is due" if record.is_due(policy, now) else ""
@@ -280,8 +289,11 @@ def _keeps_tags(step: Step) -> bool:
     return isinstance(step, PutRecord) and step.keeps_tags
 
 
-def _compared(document: JsonObject, policy: WritePolicy) -> JsonObject:
-    return document if policy.owns_tags else {name: part for name, part in document.items() if name != "tags"}
+def _differing(row: Registration, record: RegistrationRecord, policy: WritePolicy) -> tuple[str, ...]:
+    """Give the names of the fields in which a row differs from what the hub accepted."""
+    assert record.row is not None
+    names = differing(as_spelt_by(record.row, row), to_json(row))
+    return names if policy.owns_tags else tuple(name for name in names if name != "tags")
 
 
 def _with(accepted: Accepted, name: str, record: RegistrationRecord) -> Accepted:
