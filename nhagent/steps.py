@@ -65,8 +65,8 @@ class PutRecord(Step):
     Attributes:
         becomes: what the hub holds once it has accepted it.
         keeps_tags: it goes out with the tags that a `ReadRecord` has just read, if they are still the same.
-        changed_fields: the names of the fields in which it differs from what the hub accepted; empty where that is
-            not the reason for it.
+        changed_fields: the names of the fields in which it differs from what the hub accepted; empty where
+            that is not the reason for it.
     """
 
     method = "PUT"

@@ -16,6 +16,7 @@ from urllib3.connection import HTTPConnection
 import nhagent
 from nhagent import testing
 from nhagent.agent import Agent
+from nhagent.commands.parser import Parser
 from nhagent.device.vault import Vault
 from nhagent.emulator import Emulator
 from nhagent.emulator.server import Exchange, Server
@@ -82,6 +83,8 @@ _allowed = (
     Exchange.do_PATCH,
     Exchange.do_POST,
     Exchange.do_PUT,
+    # argparse calls it.
+    Parser._check_value,
     # requests reads or calls them of a session, by keyword too.
     Session.trust_env,
     Session.get_redirect_target,

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import sys
 
-from nhagent.commands.output import (
-    Result,
-    age_of,
-    text_of_report,
-    text_of_status,
-)
+from nhagent.commands.exit_codes import FOUND, OK, TEMPFAIL, code_of
+from nhagent.commands.output import Result, age_of, text_of_report, text_of_status
 from nhagent.report import Outcome
 
 TYPE_CHECKING = False  # taken for typing's by type checkers; an unchanged start need not import that
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from typing import Final
 
     from nhagent.agent import Agent
     from nhagent.commands.emulate import EmulatorOptions
     from nhagent.report import Report
-
-OK: Final = 0
-FOUND: Final = 1  # drift, or something red
-TEMPFAIL: Final = 75  # EX_TEMPFAIL
 
 
 def register(options: argparse.Namespace) -> Result:
@@ -39,21 +32,67 @@ def unregister(options: argparse.Namespace) -> Result:
 
 def plan(options: argparse.Namespace) -> Result:
     """Show what a start would do."""
-    plan = _agent(options).plan()
+    with _waited_for("asking the hub"):
+        plan = _agent(options).plan()
     return Result(OK, {**plan.to_dict(), "error": None}, str(plan))
 
 
 def status(options: argparse.Namespace) -> Result:
     """Show what the device remembers."""
+    from nhagent.commands.standing import next_command
+
     status = _agent(options).status()
     moments = {"accepted": status.accepted_at, "verified": status.verified_at}
     ages = {name: age_of(moment) for name, moment in moments.items()}
-    return Result(OK, {**status.to_dict(), "ages": ages, "error": None}, text_of_status(status))
+    step = next_command(status)
+    document = {**status.to_dict(), "ages": ages, "next": step, "error": None}
+    return Result(OK if step is None else FOUND, document, text_of_status(status, step))
+
+
+def initialise(options: argparse.Namespace) -> Result:
+    """Write a configuration."""
+    from nhagent.commands import init
+
+    return Result(OK, *init.initialise(init.Given.of(options)))
+
+
+def wait(options: argparse.Namespace) -> Result:
+    """Wait until the hub has accepted the device."""
+    from nhagent.commands.standing import why_unregistered
+    from nhagent.commands.waiting import wait
+
+    with _waited_for("registered by the daemon or a timer"):
+        is_registered, status = wait(options.config, options.timeout)
+    document = {"registered": is_registered, "state": status.state.value, "why": None, "error": None}
+    if is_registered:
+        return Result(OK, document, f"registered as {status.installation_id or 'registrations'}")
+    why, kind = why_unregistered(status)
+    code = TEMPFAIL if kind is None else code_of(kind)
+    return Result(code, {**document, "why": why}, f"waiting: {why}")
+
+
+def metrics(options: argparse.Namespace) -> Result:
+    """Tell Prometheus how the device stands."""
+    from nhagent.commands import metrics
+
+    facts = metrics.collect(options.config)
+    text = metrics.text_of(facts)
+    if options.file is not None:
+        metrics.write(options.file, text)
+    return Result(OK, {**facts, "error": None}, "" if options.file is not None else text.rstrip("\n"))
+
+
+def units(options: argparse.Namespace) -> Result:
+    """Install, remove or list the units for systemd."""
+    from nhagent.commands import units
+
+    return Result(OK, *units.units(install=options.install, remove=options.remove, user=options.user))
 
 
 def verify(options: argparse.Namespace) -> Result:
     """Ask the hub whether it holds what it accepted."""
-    seen = _agent(options).verify()
+    with _waited_for("asking the hub"):
+        seen = _agent(options).verify()
     lines = [
         "in sync: the hub holds what it accepted" if seen.in_sync else "drifted: the next start mends it"
     ]
@@ -120,7 +159,8 @@ def examine(options: argparse.Namespace) -> Result:
     """Look for what is wrong."""
     from nhagent.commands import doctor
 
-    is_healthy, document, text = doctor.examine(options.config, check_key=options.check_key)
+    with _waited_for("looking"):
+        is_healthy, document, text = doctor.examine(options.config, check_key=options.check_key)
     return Result(OK if is_healthy else FOUND, document, text)
 
 
@@ -197,7 +237,11 @@ ACTIONS: Final[dict[str, Callable[[argparse.Namespace], Result]]] = {
     "register": register,
     "plan": plan,
     "status": status,
+    "init": initialise,
     "run": run,
+    "wait": wait,
+    "metrics": metrics,
+    "units": units,
     "verify": verify,
     "unregister": unregister,
     "enable": enable,
@@ -216,6 +260,10 @@ ACTIONS: Final[dict[str, Callable[[argparse.Namespace], Result]]] = {
 _FAILURE_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "plan": ("steps",),
     "status": ("state",),
+    "init": ("config", "commands"),
+    "wait": ("registered", "state", "why"),
+    "metrics": ("in_sync", "state"),
+    "units": ("units", "commands"),
     "verify": ("in_sync", "drift"),
     "enable": ("state",),
     "logout": ("removed_from",),
@@ -233,6 +281,12 @@ def _agent(options: argparse.Namespace) -> Agent:
     from nhagent.commands.config import read_agent
 
     return read_agent(options.config)
+
+
+def _waited_for(what: str) -> AbstractContextManager[None]:
+    from nhagent.commands.progress import waited_for
+
+    return waited_for(what)
 
 
 def _result_of(start: Callable[[Agent], Report], options: argparse.Namespace) -> Result:

@@ -92,7 +92,7 @@ class ChannelTables:
             case "file":
                 return simple.from_file(str(self.path_in(table, "file")))
             case "command":
-                return _from_command(table, self._command(table))
+                return _from_command(table, self.command(table))
             case "env":
                 return simple.from_environment(table.text("env"))
             case "credential":
@@ -117,7 +117,7 @@ class ChannelTables:
             )
         from nhagent.commands.durations import read_duration
 
-        command = self._command(table)
+        command = self.command(table)
         seconds = read_duration(table.text("timeout", TIMEOUT), table.path("timeout")).total_seconds()
         if not seconds:
             raise ConfigurationError(f"{table.name}.timeout: is zero", "give the command some time")
@@ -143,14 +143,14 @@ class ChannelTables:
         except ConfigurationError as error:
             raise error if table.name in error.fact else error.at(table.name) from None
 
-    def _command(self, table: TomlTable) -> list[str]:
+    def command(self, table: TomlTable, key: str = "command") -> list[str]:
         """Read a command, whose program is a path where it has a slash, else found in $PATH."""
-        command = table.texts("command")
+        command = table.texts(key)
         if not command:
-            raise ConfigurationError(f"{table.name}.command: is empty", "give a program and its arguments")
+            raise ConfigurationError(f"{table.name}.{key}: is empty", "give a program and its arguments")
         if "/" in command[0] or os.sep in command[0]:
-            command[:1] = [self._whole(command[0], f"{table.name}.command")]
-        self._check_trust(table, command[0])
+            command[:1] = [self._whole(command[0], f"{table.name}.{key}")]
+        self._check_trust(table, command[0], key)
         return command
 
     def _whole(self, path: str, name: str) -> str:
@@ -159,13 +159,13 @@ class ChannelTables:
             path = paths.from_home(name, path)
         return os.path.join(self._folder, path)
 
-    def _check_trust(self, table: TomlTable, program: str | None) -> None:
+    def _check_trust(self, table: TomlTable, program: str | None, key: str = "command") -> None:
         """Refuse to run for root what others could have written into the configuration, or the program."""
         from nhagent.channels.trust import check_written_by_root
 
         check_written_by_root(f"configuration of {table.name}", self._path)
         if program is not None:
-            check_written_by_root(f"{table.name}.command", program)
+            check_written_by_root(f"{table.name}.{key}", program)
 
 
 def _from_command(table: TomlTable, command: list[str]) -> Callable[[], RawChannel]:

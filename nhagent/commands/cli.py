@@ -1,8 +1,8 @@
 """The ``nhagent`` command.
 
 Results go to stdout (with ``--json`` one object, on failure too), logs to stderr. Exit codes: 0 done; 1
-verify found drift, or doctor something red; 2 wrong usage; 70 a fault of ours; 75 waiting, try again later;
-77 the hub refuses the key; 78 configure something; 130 interrupted.
+verify found drift, doctor something red, or status that a person must act; 2 wrong usage; 70 a fault of ours;
+75 waiting, try again later; 77 the hub refuses the key; 78 configure something; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ import os
 import sys
 
 from nhagent import errors
-from nhagent.commands.actions import ACTIONS, TEMPFAIL, failure_keys
-from nhagent.commands.output import Result, Unwritable, complain
+from nhagent.commands.actions import ACTIONS, failure_keys
+from nhagent.commands.colour import painted
+from nhagent.commands.exit_codes import INTERRUPTED, SOFTWARE, TEMPFAIL, exit_code
+from nhagent.commands.output import LogFormat, Result, Unwritable, complain
+from nhagent.commands.output import as_json as json_line
 from nhagent.commands.parser import make_parser
 from nhagent.logs import Log
 from nhagent.report import error_to_plain
@@ -24,12 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Final, TextIO
 
-SOFTWARE: Final = 70  # EX_SOFTWARE
-NOPERM: Final = 77  # EX_NOPERM
-CONFIG: Final = 78  # EX_CONFIG
 _MANY_LINES: Final = ("emulator", "emulator exec", "hub list", "hub export")
 """Commands that print as they go."""
-INTERRUPTED: Final = 130  # as shells tell SIGINT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,11 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdout is None:  # it was closed before we began
         sys.stdout = _nowhere()
     options = make_parser().parse_args(arguments)
-    _set_up_logging(options.verbose + (1 if options.command == "run" else 0))
+    LogFormat.is_json = options.log_format == "json"
+    _set_up_logging(-1 if options.quiet else options.verbose + (1 if options.command == "run" else 0))
     try:
         result = _result(options)
     except KeyboardInterrupt:
         return INTERRUPTED
+    if options.quiet and not options.json:
+        return result.code
     try:
         _show(result, as_json=options.json)
     except OSError as error:  # the reader has gone, or there is no room: the exit code still tells
@@ -57,27 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return result.code
 
 
-def exit_code(error: Exception) -> int:
-    """Give the exit code that tells an error's class: who must act."""
-    if isinstance(error, errors.NhagentError) and error.retryable:
-        return TEMPFAIL
-    if isinstance(error, errors.Unauthorized | errors.Forbidden):
-        return NOPERM
-    configuration = (
-        errors.ConfigurationError | errors.CredentialError | errors.HubNotFound | errors.InvalidRequest
-    )
-    if isinstance(error, configuration):
-        return CONFIG
-    # Whatever else a hub says, such as a second 410, is no fault of ours, and may be over by the next start.
-    return TEMPFAIL if isinstance(error, errors.HubError) else SOFTWARE
-
-
 def _result(options: argparse.Namespace) -> Result:
     """Run the command; a failure is a result too."""
     stdout = sys.stdout
     if options.json and options.command not in _MANY_LINES:
         sys.stdout = sys.stderr  # whatever a plug-in prints must not stand beside the one object
     try:
+        if options.service:
+            from nhagent.commands.service import take_place_of_service
+
+            take_place_of_service(options)
         return ACTIONS[options.command](options)
     except errors.NhagentError as error:
         complain(f"nhagent: {error}")
@@ -121,12 +112,11 @@ def _tell_fault(error: BaseException) -> None:
 def _show(result: Result, *, as_json: bool) -> None:
     if as_json:
         if result.document is not None:
-            import json
-
-            print(json.dumps(result.document))
+            print(json_line(result.document))
     elif result.text:
         encoding = sys.stdout.encoding or "utf-8"
-        print(visible(result.text).encode(encoding, "backslashreplace").decode(encoding))
+        text = painted(visible(result.text), sys.stdout)
+        print(text.encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()
 
 
@@ -142,7 +132,7 @@ def _set_up_logging(verbose: int) -> None:
 
         set_up_logging(verbose)
 
-    if verbose or "logging" in sys.modules:
+    if verbose or LogFormat.is_json or "logging" in sys.modules:
         set_up()
     else:
         Log.set_up = set_up

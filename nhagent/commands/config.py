@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from nhagent.commands.channel_tables import ReceiveCommand
     from nhagent.hub.backend import Backend
 
-_TOP: Final = ("app", "hub", "backend", "device", "channel", "receive", "templates", "tiles", "refresh")
+_TOP: Final = (
+    *("app", "hub", "backend", "device", "channel", "receive"),
+    *("hooks", "metrics", "templates", "tiles", "refresh"),
+)
 _HUB: Final = ("name", "style", "endpoint", "ca_bundle", "allow_full_access")
 _BACKEND: Final = (
     "name",
@@ -56,6 +59,8 @@ _DEVICE: Final = (
 )
 _TEMPLATE: Final = ("body", "headers", "tags", "expiry")
 _TILE: Final = ("channel", "tags", "templates")
+_HOOKS: Final = ("on_registered", "on_error", "timeout", "pass_environment")
+_METRICS: Final = ("file",)
 _REFRESH: Final = ("every", "startup_spread")
 _TABLES: Final = {
     "": _TOP,
@@ -66,6 +71,8 @@ _TABLES: Final = {
     "channel.webpush": WEB_PUSH,
     "channel.unifiedpush": UNIFIED_PUSH,
     "receive": RECEIVE,
+    "hooks": _HOOKS,
+    "metrics": _METRICS,
     "refresh": _REFRESH,
     "templates.NAME": _TEMPLATE,
     "tiles.ID": _TILE,
@@ -126,7 +133,16 @@ class ConfigurationFile:
             },
             "refresh_every": _duration(refresh, "every", "1d"),
             "startup_spread": _duration(refresh, "startup_spread", "0s"),
+            **self._hooks(),
         }
+
+    def _hooks(self) -> dict[str, Any]:
+        """Read the programs that are told what happens."""
+        if "hooks" not in self.top.given:
+            return {}
+        from nhagent.commands.hooks import read_hooks
+
+        return read_hooks(self.top.table("hooks", _HOOKS), self._channels.command)
 
     def _where(self, top: TomlTable) -> dict[str, Any]:
         """Read where the device is registered: at a hub, or at the app's backend."""
@@ -156,6 +172,14 @@ class ConfigurationFile:
         from nhagent.commands.backend_table import read_backend
 
         return read_backend(self.top.table("backend", _BACKEND), self._channels.path_in)
+
+    def metrics_file(self) -> str | None:
+        """Read the path of the file that the daemon keeps for Prometheus; None: it keeps none."""
+        if "metrics" not in self.top.given:
+            return None
+        table = self.top.table("metrics", _METRICS)
+        table.text("file")  # told where it is missing
+        return self._channels.path_in(table, "file")
 
     def receive_command(self, source: object) -> ReceiveCommand | None:
         """Read what is done with messages that arrive; None where nothing is.
@@ -213,7 +237,8 @@ def read_agent(given: str | None) -> Agent:
     file = ConfigurationFile(given)
     try:
         arguments = file.agent_arguments()
-        file.receive_command(arguments["channel"])  # what is wrong in it is told by every command
+        file.receive_command(arguments["channel"])  # what is wrong in these is told by every command
+        file.metrics_file()
         return Agent(**arguments)
     except ConfigurationError as error:
         raise file.located(error) from error.__cause__

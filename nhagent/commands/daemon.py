@@ -20,13 +20,15 @@ from typing import TYPE_CHECKING, Final
 
 from nhagent.commands import systemd
 from nhagent.commands.listening import Listening
+from nhagent.commands.log_lines import FACTS
+from nhagent.commands.metrics import MetricsFile
 from nhagent.commands.setup import Setup, read_setup
 from nhagent.commands.stop import Stopped, StopSignals
 from nhagent.device import credential_sources
 from nhagent.errors import HubError, NhagentError, StateError
 from nhagent.reconcile.declaration import PRIMARY
 from nhagent.redaction import in_prose
-from nhagent.report import Report, Verification, counted
+from nhagent.report import Report, Verification, counted, error_to_plain
 from nhagent.retry.state import uptime
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ class Daemon:
         self._listening, self._calling = os.pipe()
         self._watchdog = systemd.watchdog_seconds()
         self._went_well = True
+        self._metrics = MetricsFile()
         self._listening_to: Listening | None = None
         self._channel_errors: dict[str, str] = {}  # those that were logged, by channel
         self._looks_at_state_after = self._elapsed()
@@ -181,24 +184,26 @@ class Daemon:
         ready = "" if self._is_ready else "READY=1\n"
         self._is_ready = True
         self._notify(f"{ready}WATCHDOG=1\nSTATUS={' '.join(status.split())}")
+        self._metrics.write(self._setup)
 
     def _told_of_failure(self, news: Report | NhagentError, again: str) -> str:
         self._went_well = False
         if isinstance(news, NhagentError):
             word = "refused" if isinstance(news, HubError) and news.status is not None else "failed"
             status = f"{word}: {news}; {again}"
-            _log.error("%s", status)
+            _log.error("%s", status, extra=_facts(error=news))
         else:
             status = f"waiting: {news.error}; {again}"
-            _log.warning("%s", status)
+            _log.warning("%s", status, extra=_facts(news))
         return status
 
     def _told_of_pass(self, report: Report, then: str) -> str:
         requests = counted(report.requests, "request")
         if report.steps:
-            _log.info("%s in %s: %s", report.outcome, requests, "; ".join(report.steps))
+            told = "; ".join(report.steps)
+            _log.info("%s in %s: %s", report.outcome, requests, told, extra=_facts(report))
         elif not self._went_well:
-            _log.info("well again: %s, %s", report.outcome, requests)
+            _log.info("well again: %s, %s", report.outcome, requests, extra=_facts(report))
         self._went_well = True
         errors = {name: str(error) for name, error in report.channel_errors.items() if not error.pending}
         for name, error in errors.items():
@@ -213,7 +218,7 @@ class Daemon:
         if found.in_sync:
             return f"verified: the hub holds what it accepted; next look in {_span(seconds)}"
         drift = "; ".join(map(str, found.drift)) or f"marked as expired: {', '.join(found.expired)}"
-        _log.warning("the hub does not hold what it accepted: %s", drift)
+        _log.warning("the hub does not hold what it accepted: %s", drift, extra=_facts(found))
         return f"drifted: {drift}; looked at again in {_span(seconds)}"
 
     def _elapsed(self) -> float:
@@ -307,6 +312,12 @@ class Daemon:
 
 class _Reloaded(Exception):
     """Ends the run of an agent whose configuration is no longer in use."""
+
+
+def _facts(told: Report | Verification | None = None, error: NhagentError | None = None) -> dict[str, object]:
+    """What a log line tells, for programs: logging takes it as ``extra``."""
+    facts = {"error": error_to_plain(error)} if told is None else told.to_dict()
+    return {FACTS: facts}
 
 
 def _look(files: Iterable[str]) -> Seen:

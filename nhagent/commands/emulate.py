@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import signal
 import socket
 import sqlite3
@@ -13,6 +12,8 @@ from datetime import datetime
 from threading import Event
 from typing import TYPE_CHECKING, Final
 
+from nhagent.commands.output import as_json as json_line
+from nhagent.commands.output import print_line
 from nhagent.errors import ConfigurationError
 from nhagent.loopback import is_loopback
 from nhagent.visible import visible
@@ -150,7 +151,7 @@ def _tell(emulator: Emulator, *, as_json: bool, push_service: bool) -> None:
     if push_service:
         facts |= {"push": emulator.push, "vapid_public_key": emulator.vapid_public_key}
     if as_json:
-        print(json.dumps(facts), flush=True)
+        print_line(json_line(facts))
     else:
         width = 2 + max(map(len, facts))
         print("\n".join(f"{name + ':':<{width}}{fact}" for name, fact in facts.items() if fact), flush=True)

@@ -38,6 +38,11 @@ class Memory:
         """Whether the hub has accepted the device, in either style, and is not known to have lost it."""
         return bool(self._store.load().state.accepted.records)
 
+    def holds_device(self) -> bool:
+        """Whether the hub has accepted the device, and no record is known to be lost."""
+        state = self._store.load().state
+        return bool(state.accepted.records) and not state.has_lost
+
     def registrations(self) -> list[str]:
         """The ids of the registrations that the hub has accepted; none for an installation."""
         rows = rows_in(self._store.load().state.accepted).values()

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Final
 
-RECEIVE: Final = "receive"
+_KEYS_OF_THEIR_OWN: Final = frozenset({"receive", "hooks", "metrics"})
+"""Tables whose keys mean something else than those that are misplaced."""
 _CREDENTIAL: Final = (
     'the connection string is not kept here: store it with "nhagent login", or name a file that holds it and '
     "that only its owner can read in $NHAGENT_CONNECTION_STRING_FILE"
@@ -77,7 +78,7 @@ def place_of(tables: Mapping[str, tuple[str, ...]], table: str, key: str) -> str
     if table and bare in tables[""]:
         return f"write it as a table of its own, which begins with [{bare}]"
     for name, keys in tables.items():
-        if name == RECEIVE:  # its keys mean something else than those that are misplaced
+        if name in _KEYS_OF_THEIR_OWN:
             continue
         meant = next((one for one in keys if one.replace("_", "") == bare), None)
         if name and meant is not None and not _is_in(table, name):

@@ -13,12 +13,15 @@ from nhagent.visible import visible
 
 TYPE_CHECKING = False  # taken for typing's by type checkers; an unchanged start need not import that
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Final
 
     from nhagent.report import Report, Status
 
 MINUTE_SECONDS: Final = 60
 HOUR_SECONDS: Final = 3600
+SCHEMA: Final = 1
+"""The version of the objects that ``--json`` prints."""
 MANY_STEPS: Final = 10
 """Steps of one kind beyond which only their number is told."""
 MAX_MINUTES: Final = 90
@@ -37,6 +40,13 @@ class Result(Value):
     code: int
     document: dict[str, Any] | None
     text: str
+
+
+def as_json(document: Mapping[str, Any]) -> str:
+    """Write an object as the one line of ``--json``, with the version of its form."""
+    import json
+
+    return json.dumps({"schema": SCHEMA, **document})
 
 
 class Unwritable(Exception):
@@ -110,8 +120,13 @@ def _kind(step: str) -> tuple[str, str]:
     return what.partition(" ")[0], reason
 
 
-def text_of_status(status: Status) -> str:
-    """Tell people what a device remembers."""
+def text_of_status(status: Status, step: str | None) -> str:
+    """Tell people what a device remembers.
+
+    Args:
+        status: says it.
+        step: the command that a person should run now; None: nobody must act.
+    """
     lines = [f"{status.state}: app {status.app!r}, hub {status.hub!r}, platform {status.platform}"]
     facts: dict[str, object] = {
         "installation": status.installation_id,
@@ -130,6 +145,7 @@ def text_of_status(status: Status) -> str:
         "writes": status.writes and f"{status.writes} accepted so far",
         "losses": status.losses and f"{counted(status.losses, 'record')} that the hub no longer knew",
         "kept in": status.state_dir,
+        "next": step,
     }
     lines += [f"  {name + ':':<14}{fact}" for name, fact in facts.items() if fact]
     return "\n".join(lines)
@@ -152,14 +168,33 @@ def age_of(moment: datetime | None) -> float | None:
     return None if moment is None else (datetime.now(UTC) - moment).total_seconds()
 
 
+class LogFormat:
+    """How errors and log lines are written.
+
+    Attributes:
+        is_json: as one object a line, for a program that collects logs.
+    """
+
+    is_json = False
+
+
 def complain(text: str) -> None:
     """Print an error on stderr; where that is the journal, with the priority of one."""
+    if sys.stderr is None:  # it was closed before we began; print would take stdout instead
+        return
+    if LogFormat.is_json:
+        from nhagent.commands.log_lines import error_line
+
+        print(error_line(text), file=sys.stderr)
+        return
     if "JOURNAL_STREAM" in os.environ:
         from nhagent.commands.systemd import as_error, writes_to_journal
 
         if writes_to_journal():
             text = as_error(text)
-    print(visible(text), file=sys.stderr)
+    from nhagent.commands.colour import painted
+
+    print(painted(visible(text), sys.stderr), file=sys.stderr)
 
 
 def _time_and_age(moment: datetime | None) -> str:

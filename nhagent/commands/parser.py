@@ -1,6 +1,6 @@
 """The command line: commands, their options, and how wrong usage is told.
 
-A command's own parser is made when that command is given: all fifteen would cost every start milliseconds.
+A command's own parser is made when that command is given: all of them would cost every start milliseconds.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 
+from nhagent.commands.nearest import hint_for
 from nhagent.validation import MAX_SECONDS
 from nhagent.version import __version__
 
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
     from typing import Any, Final, NoReturn
 
 EPILOG: Final = (
-    "Exit codes: 0 done; 1 verify found drift, or doctor something red; 2 wrong usage; 70 a fault of "
-    "nhagent's; 75 waiting, try again later; 77 the hub refuses the key; 78 something must be configured. "
+    "Exit codes: 0 done; 1 verify found drift, doctor something red, or status that a person must act; 2 "
+    "wrong usage; 70 a fault of nhagent's; 75 waiting, try again later; 77 the hub refuses the key; 78 "
+    "something must be configured; 130 interrupted. "
     "Configuration: --config, $NHAGENT_CONFIG, /etc/nhagent/config.toml or the user's configuration folder."
 )
 START_SECONDS: Final = 30.0
 """How long register, unregister and enable may take by default."""
+
+WAIT_SECONDS: Final = 300.0
+"""How long wait may take by default."""
 
 DEFAULT_COLUMNS: Final = 80
 MAX_DIGITS: Final = 4
@@ -68,28 +73,11 @@ def make_parser() -> argparse.ArgumentParser:
     """
     parser = Parser(prog="nhagent", description="Keeps a device known to a notification hub.", epilog=EPILOG)
     _add_common_options(parser)
-    parser.set_defaults(config=None, json=False, verbose=0)
+    parser.set_defaults(config=None, json=False, verbose=0, quiet=False, service=False, log_format="text")
     parser.add_argument("--version", action="version", version=f"nhagent {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, prog=parser.prog)
-    _add_command(commands, "demo", "register a device with an embedded hub, and show what happens")
-    _add_command(commands, "emulator", "run a notification hub on this machine", _add_emulator_options)
-    _add_command(commands, "register", "make the hub know this device: one start", _add_timeout)
-    _add_command(commands, "plan", "show what register would do; changes nothing")
-    _add_command(commands, "status", "show what is known without asking the hub")
-    _add_command(commands, "run", "the daemon: keep the device fresh for as long as the machine is on")
-    _add_command(commands, "verify", "ask the hub whether it holds what it accepted")
-    _add_command(commands, "unregister", "take this device off the hub, and keep it off", _add_timeout)
-    _add_command(commands, "enable", "register an unregistered device again", _add_timeout)
-    _add_command(
-        commands,
-        "login",
-        "put the connection string into the key ring: asked for, or from stdin",
-        _add_login_options,
-    )
-    _add_command(commands, "logout", "take the connection string out of the key ring")
-    _add_command(commands, "doctor", "look for what is wrong, and say what to do next", _add_doctor_options)
-    _add_command(commands, "receive", "print what arrives on this device's push channel, and keep it fresh")
-    _add_command(commands, "vapid", "make the pair of keys by which a push service knows the hub")
+    for name, text, add_options in _COMMANDS:
+        _add_command(commands, name, text, add_options)
     commands.add_parser(
         "hub", fill=_add_hub_commands, help="tools for whoever runs the hub, with its full key"
     )
@@ -119,7 +107,25 @@ class Parser(argparse.ArgumentParser):
             super().__init__(**self._settings)
             self._fill(self)
         self._given = list(sys.argv[1:] if args is None else args)
-        return super().parse_known_args(args, namespace)
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self._refuse(unknown)
+        return found, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """As argparse does, but with the nearest word where one is near."""
+        if action.choices is not None and value not in action.choices:
+            hint = hint_for(str(value), map(str, action.choices))
+            raise argparse.ArgumentError(action, f"{value!r} is not known: {hint}")
+
+    def _refuse(self, unknown: Sequence[str]) -> NoReturn:
+        told = f"not understood: {' '.join(unknown)}"
+        option = unknown[0].partition("=")[0]
+        if option.startswith("--"):
+            told += (
+                f": {hint_for(option, (name for name in self._option_string_actions if name[:2] == '--'))}"
+            )
+        self.error(told)
 
     def error(self, message: str) -> NoReturn:
         """Tell wrong usage, and exit with 2."""
@@ -127,9 +133,9 @@ class Parser(argparse.ArgumentParser):
 
         message = redacted(message)  # somebody may have given the connection string as an argument
         if "--json" in self._given:
-            import json
+            from nhagent.commands.output import as_json
 
-            print(json.dumps({"error": {"type": "UsageError", "message": message, "retryable": False}}))
+            print(as_json({"error": {"type": "UsageError", "message": message, "retryable": False}}))
         super().error(message)
 
 
@@ -137,7 +143,7 @@ def _add_command(
     commands: argparse._SubParsersAction[Parser],
     name: str,
     text: str,
-    add_options: Callable[[Parser], object] = lambda _: None,
+    add_options: Callable[[Parser], object],
     *,
     command: str | None = None,
 ) -> None:
@@ -157,6 +163,21 @@ def _add_common_options(parser: Parser, default: str | None = None) -> None:
     )
     parser.add_argument(
         "-v", "--verbose", action="count", help="log more; twice for everything", default=default
+    )
+    parser.add_argument(
+        *("-q", "--quiet"),
+        action="store_const",
+        const=True,
+        help="print errors alone: the exit code tells the rest",
+        default=default,
+    )
+    parser.add_argument(
+        "--service",
+        action="store_const",
+        const=True,
+        help="look at the system service's device (root): nhagent.service's, or with --config "
+        "/etc/nhagent/NAME.toml that of nhagent@NAME.service",
+        default=default,
     )
 
 
@@ -187,6 +208,54 @@ def _add_timeout(parser: Parser) -> None:
     )
 
 
+def _add_init_options(parser: Parser) -> None:
+    parser.add_argument("--app", metavar="NAME", help="the app's name, such as thermostat")
+    parser.add_argument("--hub", metavar="NAME", help="the notification hub's name")
+    parser.add_argument("--platform", metavar="NAME", help="whose push channels it has: wns, fcmv1, …")
+    parser.add_argument("--channel-file", metavar="FILE", help="the file that the push channel is read from")
+    parser.add_argument(
+        "--vapid-public-key",
+        metavar="KEY",
+        help="of the pair in the hub, for a push channel of nhagent's own",
+    )
+
+
+def _add_run_options(parser: Parser) -> None:
+    parser.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="how log lines are written: json is one object a line (default text)",
+    )
+
+
+def _add_wait_options(parser: Parser) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=WAIT_SECONDS,
+        metavar="SECONDS",
+        help=f"how long (default {WAIT_SECONDS:g}); 0: look once",
+    )
+
+
+def _add_metrics_options(parser: Parser) -> None:
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE", help="replace this file, for node_exporter's textfile collector"
+    )
+
+
+def _add_units_options(parser: Parser) -> None:
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--install", action="store_true", help="install them, and start the daemon: for the system, as root"
+    )
+    what.add_argument("--remove", action="store_true", help="stop and remove them; edited ones stay")
+    parser.add_argument(
+        "--user", action="store_true", help="those of the user's own manager, for a desktop app"
+    )
+
+
 def _add_login_options(parser: Parser) -> None:
     parser.add_argument(
         "--allow-full-access", action="store_true", help="take a key that may do more than listen"
@@ -203,7 +272,8 @@ def _add_doctor_options(parser: Parser) -> None:
 
 def _add_vault_commands(parser: Parser) -> None:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, prog=parser.prog)
-    _add_command(commands, "init", "make the key of the vault, an encrypted file", command="vault init")
+    text = "make the key of the vault, an encrypted file"
+    _add_command(commands, "init", text, _add_nothing, command="vault init")
 
 
 def _add_hub_commands(parser: Parser) -> None:
@@ -212,6 +282,33 @@ def _add_hub_commands(parser: Parser) -> None:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, prog=parser.prog)
     for name, (text, options) in OPTIONS.items():
         _add_command(commands, name, text, _adding(options), command=f"hub {name}")
+
+
+def _add_nothing(_: Parser) -> None:
+    """The command has the common options alone."""
+
+
+_COMMANDS: Final[tuple[tuple[str, str, Callable[[Parser], object]], ...]] = (
+    ("demo", "register a device with an embedded hub, and show what happens", _add_nothing),
+    ("init", "write a configuration for this device", _add_init_options),
+    ("doctor", "look for what is wrong, and say what to do next", _add_doctor_options),
+    ("register", "make the hub know this device: one start", _add_timeout),
+    ("run", "the daemon: keep the device fresh for as long as the machine is on", _add_run_options),
+    ("plan", "show what register would do; changes nothing", _add_nothing),
+    ("status", "show what is known without asking the hub", _add_nothing),
+    ("verify", "ask the hub whether it holds what it accepted", _add_nothing),
+    ("wait", "wait until the hub has accepted this device", _add_wait_options),
+    ("metrics", "print how the device stands, as Prometheus reads it", _add_metrics_options),
+    ("unregister", "take this device off the hub, and keep it off", _add_timeout),
+    ("enable", "register an unregistered device again", _add_timeout),
+    ("login", "put the connection string into the key ring: asked for, or from stdin", _add_login_options),
+    ("logout", "take the connection string out of the key ring", _add_nothing),
+    ("units", "install or remove the units for systemd", _add_units_options),
+    ("receive", "print what arrives on this device's push channel, and keep it fresh", _add_nothing),
+    ("vapid", "make the pair of keys by which a push service knows the hub", _add_nothing),
+    ("emulator", "run a notification hub on this machine", _add_emulator_options),
+)
+"""The commands without commands of their own: name, what it does, and what adds its options."""
 
 
 def _adding(options: Sequence[tuple[str, dict[str, Any]]]) -> Callable[[Parser], object]:

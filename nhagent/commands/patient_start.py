@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from threading import Event
     from typing import Final
 
-SECONDS: Final = 2.0
-"""How long nothing is said."""
 LOGGER: Final = "nhagent.reconcile.executor"
 """Logs each exchange that was made, and how many are left."""
 
@@ -37,11 +35,11 @@ def told() -> Iterator[None]:
 
 
 def _tell(ended: Event) -> None:
-    if ended.wait(SECONDS):
+    from nhagent.commands.progress import SILENT_SECONDS, Progress
+
+    if ended.wait(SILENT_SECONDS):
         return
     import logging
-
-    from nhagent.commands.progress import Progress
 
     progress = Progress("exchanges with the hub")
 

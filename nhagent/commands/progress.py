@@ -3,14 +3,54 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from threading import Event
     from typing import Final
 
+SILENT_SECONDS: Final = 2.0
+"""How long nothing is said."""
 EVERY: Final = 0.2
 """Seconds between two looks."""
+
+
+@contextmanager
+def waited_for(what: str) -> Iterator[None]:
+    """Tell on a terminal, after two seconds, what is waited for and for how long.
+
+    Args:
+        what: is waited for while this lasts.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    from threading import Event, Thread
+
+    ended = Event()
+    teller = Thread(target=_tell, args=(what, ended), daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
+
+
+def _tell(what: str, ended: Event) -> None:
+    began = monotonic()
+    if ended.wait(SILENT_SECONDS):
+        return
+    while True:
+        sys.stderr.write(f"\r{what}, {monotonic() - began:.0f} s\x1b[K")
+        sys.stderr.flush()
+        if ended.wait(1.0):
+            break
+    sys.stderr.write("\r\x1b[K")
+    sys.stderr.flush()
 
 
 class Progress:

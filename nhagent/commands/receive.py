@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from base64 import b64encode
 from threading import Event
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from nhagent.commands.output import as_json as json_line
 from nhagent.commands.setup import read_setup
 from nhagent.commands.stop import Stopped
 from nhagent.logs import Log
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from nhagent.channels.messages import Message
-
-SCHEMA: Final = 1
-"""The version of the objects that are printed."""
 
 _log = Log(__name__)
 
@@ -64,13 +61,8 @@ def _stop(_: int, __: FrameType | None) -> NoReturn:
 
 def _as_json(message: Message) -> str:
     """Write a message as an object: its data in base64, and as text where it is any."""
-    document = {
-        "schema": SCHEMA,
-        "id": message.id,
-        "data": b64encode(message.data).decode(),
-        "text": message.text,
-    }
-    return json.dumps(document)
+    data = b64encode(message.data).decode()
+    return json_line({"id": message.id, "data": data, "text": message.text})
 
 
 def _as_text(message: Message, *, is_terminal: bool) -> str:

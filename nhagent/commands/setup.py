@@ -59,6 +59,7 @@ class Setup:
         sources: the channel sources, by name.
         channel_files: the files that some of them read, by name.
         receive: what is done with messages that arrive; None: nothing.
+        metrics_file: the file that the daemon keeps for Prometheus; None: none.
     """
 
     path: str
@@ -73,6 +74,7 @@ class Setup:
     sources: Mapping[str, ChannelSource]
     channel_files: Mapping[str, str]
     receive: ReceiveCommand | None
+    metrics_file: str | None
 
     def ask_source(self, name: str) -> PushChannel | None:
         """Ask one of the channel sources once.
@@ -129,6 +131,7 @@ def read_setup(given: str | None, **world: Any) -> Setup:
             sources={name: as_source(platform, channel, name) for name, channel in channels.items()},
             channel_files={_channel_name(tile_id): path for tile_id, path in file.channel_files()},
             receive=file.receive_command(arguments["channel"]),
+            metrics_file=file.metrics_file(),
         )
     except ConfigurationError as error:
         raise file.located(error) from error.__cause__

@@ -6,6 +6,7 @@ without tags.
 
 from __future__ import annotations
 
+from nhagent.commands.nearest import hint_for
 from nhagent.errors import ConfigurationError
 from nhagent.regular_files import FileTooLarge, NotARegularFile, read_regular
 from nhagent.validation import MAX_SHOWN_CHARACTERS, check_no_hub_secret
@@ -162,7 +163,7 @@ class TomlTable:
 
     def _hint_for(self, key: str, known: tuple[str, ...]) -> str:
         """Say what may be meant by a key that is not known here."""
-        return self._place_of(self.name, key) or _nearest(key, known)
+        return self._place_of(self.name, key) or hint_for(key, known)
 
     def _take(self, key: str, default: Any) -> Any:
         value = self._values.get(key, default)
@@ -177,10 +178,3 @@ class TomlTable:
 
     def _wrong(self, key: str, value: object, right: str) -> ConfigurationError:
         return ConfigurationError(f"{self.path(key)}: is of type {type(value).__name__}", f"write {right}")
-
-
-def _nearest(key: str, known: tuple[str, ...]) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(key.lower(), known, n=1, cutoff=0.5)
-    return f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"

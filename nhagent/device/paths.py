@@ -158,8 +158,26 @@ def config_file(given: str | None, environ: Mapping[str, str] = os.environ) -> s
     if named:
         validation.check_setting("configuration file", named)
         return from_home("configuration file", named)
-    if os.path.exists(SYSTEM_CONFIG):
-        return SYSTEM_CONFIG
+    return SYSTEM_CONFIG if os.path.exists(SYSTEM_CONFIG) else users_config_file()
+
+
+def users_unit_folder() -> str:
+    """Name the folder of the units of the user's own systemd.
+
+    Raises:
+        ConfigurationError: the user has no home folder.
+    """
+    import appdirs
+
+    return os.path.join(_absolute(_SETTINGS, appdirs.user_config_dir("systemd"), _KNOW_HOME), "user")
+
+
+def users_config_file() -> str:
+    """Name the user's configuration file.
+
+    Raises:
+        ConfigurationError: the user has no home folder.
+    """
     import appdirs
 
     settings = appdirs.user_config_dir("nhagent", appauthor=False)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -41,6 +42,8 @@ class Running:
         hub: Emulator,
         name: str = "notify",
         folder_name: bytes = b"",
+        arguments: Sequence[str] = (),
+        text: str | None = None,
         **environment: str,
     ) -> None:
         self.log = folder / f"{name}.log"
@@ -54,7 +57,7 @@ class Running:
         self._listener = Thread(target=self._listen, daemon=True)
         self._listener.start()
         self.heard: list[str] = []
-        self.configure()
+        self.configure(text=text)
         self.give("handle-1")
         self.environment = {
             **os.environ,
@@ -65,7 +68,7 @@ class Running:
         }
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "nhagent", "run", "--config", str(folder / "config.toml")],
+                [sys.executable, "-m", "nhagent", "run", *arguments, "--config", str(folder / "config.toml")],
                 env={**self.environment, "NOTIFY_SOCKET": str(door)},
                 stderr=log,
                 stdout=log,

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from nhagent import errors
-from nhagent.commands.cli import exit_code, main
+from nhagent.commands.cli import main
+from nhagent.commands.exit_codes import exit_code
 from nhagent.emulator import Emulator
 from tests.commands.command import CONFIG, Command
 
@@ -27,13 +28,15 @@ def test_register_plan_status_unregister_enable(
     code, report = command.json("register")
     assert (code, report["outcome"], report["requests"], report["error"]) == (0, "registered", 3, None)
     assert set(report) == {
-        "outcome", "error", "installation_id", "registration_ids", "requests", "steps", "channel_errors",
-        "next_attempt", "clock_skew", "elapsed", "refresh_due", "app", "hub", "channels", "in_sync",
+        "schema", "outcome", "error", "installation_id", "registration_ids", "requests", "steps",
+        "channel_errors", "next_attempt", "clock_skew", "elapsed", "refresh_due", "app", "hub", "channels",
+        "in_sync",
     }  # fmt: skip
     assert command.run("register")[1].startswith(
         f"unchanged as installation {report['installation_id']} (0 req"
     )
-    assert command.json("plan")[1] == {"steps": [], "channel_errors": {}, "disabled": False, "error": None}
+    nothing = {"schema": 1, "steps": [], "channel_errors": {}, "disabled": False, "error": None}
+    assert command.json("plan")[1] == nothing
     (folder / "channel").write_text("https://push.example/2")
     [step] = command.json("plan")[1]["steps"]
     assert (step["method"], step["fields"]) == ("PATCH", ["pushChannel"])

@@ -72,7 +72,17 @@ def test_emulator_with_a_push_service_says_where_devices_connect() -> None:
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
-        assert list(ready) == ["endpoint", "hub", "listen", "full", "ca", "ui", "push", "vapid_public_key"]
+        assert list(ready) == [
+            "schema",
+            "endpoint",
+            "hub",
+            "listen",
+            "full",
+            "ca",
+            "ui",
+            "push",
+            "vapid_public_key",
+        ]
         with urlopen(Request(f"{ready['endpoint']}/_emulator/push-service")) as reply:
             assert json.load(reply) == {"users": {}, "connections": [], "posts": 0}
         process.send_signal(signal.SIGTERM)
@@ -88,7 +98,7 @@ def test_emulator_says_in_one_line_how_to_reach_it_and_ends_on_sigterm(tls: bool
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
-        assert list(ready) == ["endpoint", "hub", "listen", "full", "ca", "ui"]
+        assert list(ready) == ["schema", "endpoint", "hub", "listen", "full", "ca", "ui"]
         assert ready["ui"] == f"{ready['endpoint']}/_emulator/ui/"
         assert ready["hub"] == "my-hub"
         if tls:

@@ -42,7 +42,7 @@ def send(options: argparse.Namespace) -> Result:
                 f"  {each['registration_id']} ({each['platform']}): {each['outcome']}" for each in results
             ]
             document = {"success": outcome.success, "failure": outcome.failure, "results": results}
-            return Result(0, {"schema": 1, **document}, "\n".join(lines))
+            return Result(0, document, "\n".join(lines))
         if options.at is not None:
             sent = client.schedule_send(options.format, body, at=_time(options.at), **meant)
             return _told(sent, "scheduled")
@@ -52,7 +52,7 @@ def send(options: argparse.Namespace) -> Result:
 def delete(options: argparse.Namespace) -> Result:
     """Delete installations and registrations by their ids, after a question."""
     if not options.yes and not _is_meant(len(options.ids)):
-        return Result(1, {"schema": 1, "deleted": [], "unknown": []}, "nothing was deleted")
+        return Result(1, {"deleted": [], "unknown": []}, "nothing was deleted")
     deleted, unknown = [], []
     with opened(options) as client:
         for given in options.ids:
@@ -67,12 +67,12 @@ def delete(options: argparse.Namespace) -> Result:
                 unknown.append(given)
     text = f"{counted(len(deleted), 'record')} deleted"
     text += f"; not there: {', '.join(unknown)}" if unknown else ""
-    return Result(1 if unknown else 0, {"schema": 1, "deleted": deleted, "unknown": unknown}, text)
+    return Result(1 if unknown else 0, {"deleted": deleted, "unknown": unknown}, text)
 
 
 def _told(notification_id: str | None, what: str) -> Result:
     shown = "" if notification_id is None else f" as {notification_id}"
-    return Result(0, {"schema": 1, "notification_id": notification_id}, f"{what}{shown}")
+    return Result(0, {"notification_id": notification_id}, f"{what}{shown}")
 
 
 def _body(options: argparse.Namespace) -> Any:

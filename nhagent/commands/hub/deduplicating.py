@@ -128,7 +128,6 @@ def _told(plan: PlanFile, run: _Run, options: argparse.Namespace, *, is_finished
     counts = plan.counts()
     deleted, left = plan.number("deleted"), plan.number("left")
     document = {
-        "schema": 1,
         **counts,
         "kept": counts["kept"] + left,
         "deleted": deleted,

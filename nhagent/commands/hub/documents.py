@@ -46,7 +46,7 @@ def of_registration(registration: HeldRegistration, *, channel: object) -> dict[
 def listed(registration: HeldRegistration) -> dict[str, Any]:
     """Write a registration for a list: its push channel as a fingerprint, and its installation."""
     facts = of_registration(registration, channel=fingerprint(registration.channel))
-    return {"schema": 1, **facts, "installationId": registration.installation_id}
+    return {**facts, "installationId": registration.installation_id}
 
 
 def exported(registration: HeldRegistration, *, masked: bool) -> dict[str, Any]:

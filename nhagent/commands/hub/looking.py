@@ -9,7 +9,7 @@ from contextlib import closing
 from nhagent.commands.hub.documents import exported, exported_installation, listed
 from nhagent.commands.hub.opening import opened
 from nhagent.commands.hub.patience import Patience
-from nhagent.commands.output import Result, print_line
+from nhagent.commands.output import Result, as_json, print_line
 from nhagent.commands.progress import Progress
 from nhagent.errors import ConfigurationError, RecordNotFound, RegistrationGone
 from nhagent.models import Platform, fingerprint, read_channel
@@ -41,7 +41,7 @@ def list_registrations(options: argparse.Namespace) -> Result:
                 continue
             facts = listed(row)
             if options.json:
-                print_line(json.dumps(facts))
+                print_line(as_json(facts))
             else:
                 tags = ", ".join(facts.get("tags", []))
                 owner = facts["installationId"] or "-"
@@ -55,8 +55,8 @@ def show(options: argparse.Namespace) -> Result:
         document = _found(client, options.id)
     if document is None:
         text = f"the hub holds neither an installation nor a registration {options.id}"
-        return Result(UNKNOWN, {"schema": 1, "found": None}, text)
-    return Result(OK, {"schema": 1, "found": document}, json.dumps(document, indent=2, ensure_ascii=False))
+        return Result(UNKNOWN, {"found": None}, text)
+    return Result(OK, {"found": document}, json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def export(options: argparse.Namespace) -> Result:
@@ -77,7 +77,7 @@ def export(options: argparse.Namespace) -> Result:
                     document = exported_installation(held, masked=options.mask)
                 else:
                     continue
-                print_line(json.dumps(document, ensure_ascii=False))
+                print_line(as_json(document))
                 progress.step()
     progress.end()
     return Result(OK, None, "")

@@ -104,7 +104,7 @@ class Doctored:
         for secret in (key_of(self.hub.listen), key_of(self.hub.full), *CHANNELS.values()):
             assert secret not in printed.out + printed.err
         document: dict[str, Any] = json.loads(printed.out)
-        assert (printed.out.count("\n"), set(document)) == (1, {"healthy", "checks", "error"})
+        assert (printed.out.count("\n"), set(document)) == (1, {"schema", "healthy", "checks", "error"})
         assert document["error"] is None
         assert document["healthy"] == (code == 0) == all(c["ok"] is not False for c in document["checks"])
         return code, document

@@ -1,0 +1,53 @@
+"""``--service``: a command of root's that looks at the device of a system service."""
+
+from __future__ import annotations
+
+import os
+
+from nhagent.device.paths import SYSTEM_CONFIG
+from nhagent.errors import ConfigurationError
+
+TYPE_CHECKING = False  # taken for typing's by type checkers; an unchanged start need not import that
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import MutableMapping
+    from typing import Final
+
+FOLDER: Final = SYSTEM_CONFIG.rpartition("/")[0]
+"""Where the configurations of services are."""
+STATE_FOLDERS: Final = "/var/lib"
+"""Where systemd keeps the state of services."""
+CONNECTION_STRING_FILE: Final = "NHAGENT_CONNECTION_STRING_FILE"
+CREDENTIALS: Final = "/etc/credstore"
+"""Where systemd looks for a credential that a unit names without a path."""
+
+
+def take_place_of_service(
+    options: argparse.Namespace, environ: MutableMapping[str, str] = os.environ
+) -> None:
+    """Let a command find what the units in ``systemd/`` give the service.
+
+    What the environment names already stays. A credential that is encrypted is systemd's alone: it is not
+    found here.
+
+    Args:
+        options: the command's; its configuration becomes the service's where none was named.
+        environ: the environment, which is changed.
+
+    Raises:
+        ConfigurationError: the configuration that was named is not that of a unit.
+    """
+    config = options.config or environ.get("NHAGENT_CONFIG") or SYSTEM_CONFIG
+    folder, _, name = config.rpartition("/")
+    stem, ending = name.removesuffix(".toml"), name[-5:]
+    if folder != FOLDER or ending != ".toml":
+        raise ConfigurationError(
+            f"--service: {config} is not a service's configuration",
+            f"leave --config out, or name {FOLDER}/NAME.toml of nhagent@NAME.service",
+        )
+    is_instance = config != SYSTEM_CONFIG
+    options.config = config
+    environ.setdefault("NHAGENT_STATE_DIR", f"{STATE_FOLDERS}/nhagent{f'-{stem}' if is_instance else ''}")
+    credential = f"{CREDENTIALS}/nhagent.{f'{stem}.' if is_instance else ''}connection-string"
+    if CONNECTION_STRING_FILE not in environ and os.access(credential, os.F_OK):
+        environ[CONNECTION_STRING_FILE] = credential
