@@ -13,7 +13,10 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("nhagent", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = (
+    *("nhagent", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"),
+    *("docs/generated", "systemd", "examples"),
+)
 
 
 def build(folder: Path) -> Path:
@@ -25,6 +28,7 @@ def build(folder: Path) -> Path:
     with tempfile.TemporaryDirectory() as temporary:
         for name in SOURCES:
             source, copy = ROOT / name, Path(temporary, name)
+            copy.parent.mkdir(exist_ok=True)
             if source.is_dir():
                 shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
             else:

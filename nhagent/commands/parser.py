@@ -127,6 +127,18 @@ class Parser(argparse.ArgumentParser):
             )
         self.error(told)
 
+    def whole(self) -> Parser:
+        """Give this parser with the arguments of all its commands, from which completions and pages are made."""
+        if self._fill is not None:
+            super().__init__(**self._settings)
+            self._fill(self)
+            self._fill = None
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - argparse has no public way
+                for parser in action.choices.values():
+                    parser.whole()
+        return self
+
     def error(self, message: str) -> NoReturn:
         """Tell wrong usage, and exit with 2."""
         from nhagent.redaction import redacted
