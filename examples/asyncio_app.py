@@ -35,11 +35,11 @@ async def main() -> None:
         tags=["dashboard"],
     ) as agent:
         report, _ = await asyncio.gather(agent.start(timeout=10), other_work())
-        print(f"{report.outcome} with {report.requests} request(s) while the loop went on")
+        print(f"{report.outcome} while the loop went on, requests: {report.requests}")
 
         subscription.generation += 1
         report = await agent.start(timeout=10)
-        print(f"new subscription: {report.outcome} with {report.requests} request(s)")
+        print(f"new subscription: {report.outcome}, requests: {report.requests}")
 
 
 async def other_work() -> None:

@@ -32,7 +32,7 @@ def register() -> None:
         templates={"alarm": Template(body='{"message": {"notification": {"title": "$(title)"}}}')},
     )
     report = agent.start(timeout=10)
-    print(f"{report.outcome}: installation {report.installation_id}, {report.requests} request(s)")
+    print(f"{report.outcome}: installation {report.installation_id}, requests: {report.requests}")
     if report.outcome is Outcome.WAITING:
         print(f"not registered yet: {report.error}", file=sys.stderr)
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def run(notification_hub: Emulator, tmp_path: Path) -> Callable[..., subprocess.
 
 def test_every_example_is_run() -> None:
     source = Path(__file__).read_text()
-    for folder in ("channels/unifiedpush", "fcm"):  # what these need is not everywhere
+    for folder in ("channels/unifiedpush", "fcm", "desktop"):  # what these need is not everywhere
         source += "".join(path.read_text() for path in (Path(__file__).parent / folder).glob("test_*.py"))
     for path in EXAMPLES.glob("*.py"):
         assert f'"{path.name}"' in source
@@ -133,7 +134,7 @@ def test_embedded_start_up_before_and_after_the_gateway_has_written_the_handle(
 ) -> None:
     handle = tmp_path / "fcm-token"
     first = run("embedded_startup.py", HANDLE_FILE=str(handle))
-    assert first.stdout.startswith("waiting: installation None, 0 request(s)")
+    assert first.stdout.startswith("waiting: installation None, requests: 0")
     assert "not registered yet" in first.stderr
     handle.write_text("token-1\n")
     assert run("embedded_startup.py", HANDLE_FILE=str(handle)).stdout.startswith("registered")
@@ -169,8 +170,8 @@ def test_asyncio_app_follows_its_subscription(
     printed = run("asyncio_app.py").stdout.splitlines()
     assert printed == [
         "other work done",
-        "registered with 2 request(s) while the loop went on",
-        "new subscription: updated with 1 request(s)",
+        "registered while the loop went on, requests: 2",
+        "new subscription: updated, requests: 1",
     ]
     [held] = notification_hub.contents()["installations"]
     assert held["pushChannel"]["endpoint"] == "https://push.example/subscription/2"
@@ -191,3 +192,33 @@ def test_desktop_app_registers_its_tiles_as_they_are_pinned(
     assert held["secondaryTiles"]["weather"]["templates"]["w"]["headers"] == {"X-WNS-Type": "wns/tile"}
     assert held["tags"] == ["sports"]
     assert held["userId"] == "someone@example.com"
+
+
+def test_kiosk_is_dropped_when_it_is_not_heard_of(
+    run: Callable[..., subprocess.CompletedProcess[str]], notification_hub: Emulator
+) -> None:
+    assert run("kiosk.py", HANDLE="token-1").stdout.startswith("registered; written again at 2")
+    [held] = notification_hub.contents()["installations"]
+    ends = datetime.fromisoformat(held["expirationTime"])
+    assert timedelta(days=13) < ends - datetime.now(UTC) <= timedelta(days=14, minutes=1)
+    notification_hub.set_clock(15 * 86400)
+    assert notification_hub.contents()["installations"] == []
+
+
+def test_move_to_fcmv1_keeps_the_installation_and_leaves_no_row_behind(
+    run: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    printed = run("gcm_to_fcmv1.py").stdout.splitlines()
+    by_style = "\n".join(printed).partition("registration: registered")
+    assert printed[0] == "installation: updated"
+    assert by_style[0].count("  PUT ") == 1
+    assert "the same installation: True" in by_style[0]
+    assert by_style[2].count("  DELETE ") == by_style[2].count("  PUT ") == 2
+
+
+def test_tests_of_an_app_pass(tmp_path: Path) -> None:
+    given = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLES / "test_my_app.py")]
+    ended = subprocess.run(
+        given, cwd=tmp_path, capture_output=True, text=True, timeout=HANG_SECONDS, check=False
+    )
+    assert "4 passed" in ended.stdout, ended

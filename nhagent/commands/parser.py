@@ -65,7 +65,7 @@ _EMULATOR_OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 )
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """Make the parser of the whole command line.
 
     Returns:
@@ -128,7 +128,7 @@ class Parser(argparse.ArgumentParser):
         self.error(told)
 
     def whole(self) -> Parser:
-        """Give this parser with the arguments of all its commands, from which completions and pages are made."""
+        """Give this parser with the arguments of all its commands: completions and pages are made of it."""
         if self._fill is not None:
             super().__init__(**self._settings)
             self._fill(self)

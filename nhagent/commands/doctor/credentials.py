@@ -46,7 +46,7 @@ def _check_no_service_has_it(units: list[Unit]) -> None:
     for unit in units:
         path = unit.credential_file
         if path is not None:
-            step = f"as root, name its file: NHAGENT_CONNECTION_STRING_FILE={path}"
+            step = f"as root, run nhagent --service doctor, or set NHAGENT_CONNECTION_STRING_FILE={path}"
             if path.startswith(ENCRYPTED_CREDENTIALS):
                 step = "run doctor with systemd-run, which lets it in: see systemd/README.md"
             raise Wrong(f"none is to be seen here: {unit.name} has its own, shown to it alone", step)
