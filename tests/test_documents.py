@@ -92,6 +92,13 @@ def test_every_decision_is_in_the_index_and_has_the_same_parts() -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_into_the_repository_lead_somewhere(path: Path) -> None:
+    link = r"\]\(https://github.com/nhagent/nhagent/(?:blob|tree)/main/([^)#]+)"
+    for target in re.findall(link, path.read_text("utf-8")):
+        assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(((?!https?://)[^)]+)\)", path.read_text("utf-8")):
         file, _, anchor = target.partition("#")
