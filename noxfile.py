@@ -1,4 +1,4 @@
-"""The checks by name: ``nox -s fast``, ``lint``, ``types``, ``all``, ``bench``. ``nox`` runs the first three.
+"""The checks by name: ``nox -s fast``, ``lint``, ``types``, ``all``, ``docs``, ``bench``. ``nox`` runs the first three.
 
 Only pip needs the network. An environment is made once and used again; ``nox -R`` does not even ask pip.
 """
@@ -46,6 +46,13 @@ def everything(session: nox.Session) -> None:
     """Run README's test command: every test."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation, without a warning; pages go to ``docs/_build``."""
+    session.install("-e", ".[docs]")
+    session.run("sphinx-build", "-q", "-W", "--keep-going", "docs", "docs/_build")
 
 
 @nox.session
