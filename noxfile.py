@@ -1,5 +1,6 @@
-"""The checks by name: ``nox -s fast``, ``lint``, ``types``, ``all``, ``docs``, ``bench``. ``nox`` runs the first three.
+"""The checks by name: ``nox -s fast``, ``lint``, ``types``, ``all``, ``docs``, ``bench``.
 
+``nox`` runs the first three.
 Only pip needs the network. An environment is made once and used again; ``nox -R`` does not even ask pip.
 """
 

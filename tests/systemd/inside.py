@@ -291,7 +291,7 @@ def poke() -> Facts:
 
 def looking_as_root() -> Facts:
     """What the guide tells an administrator to call must not take the state from the service."""
-    said = run("env", "NHAGENT_STATE_DIR=/var/lib/nhagent", "nhagent", "status")
+    said = run("nhagent", "--service", "status")
     owner = STATE.stat().st_uid
     owners = {str(path): path.stat().st_uid == owner for path in STATE.rglob("*")}
     replace(CHANNEL, "handle-3")
@@ -515,6 +515,82 @@ def push_channel() -> Facts:
     return facts
 
 
+def own_units() -> list[str]:
+    """Files and links of nhagent's among the administrator's units."""
+    folder = Path("/etc/systemd/system")
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("nhagent*"))
+
+
+def first_minutes() -> Facts:
+    """From nothing to a registered, monitored service, by the commands that init names."""
+    ctl("disable", "--now", SERVICE)
+    for path in Path("/etc/systemd/system").glob("nhagent*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    ctl("daemon-reload")
+    wipe()
+    CONFIG.unlink()
+    facts: Facts = {"before": own_units()}
+    given = ("--app", "thermostat", "--hub", HUB, "--platform", "gcm", "--channel-file", str(CHANNEL))
+    facts["init"] = json.loads(run("nhagent", "init", *given, "--json"))
+    facts["again"] = subprocess.run(["nhagent", "init", *given], capture_output=True, check=False).returncode
+    # A hub in Azure needs no such line.
+    text = CONFIG.read_text().replace('# ca_bundle = "ca.pem"', f'ca_bundle = "{CA}"')
+    replace(CONFIG, f'{text}[metrics]\nfile = "/var/lib/nhagent/nhagent.prom"\n')
+    run("nhagent", "units", "--install")
+    facts["waited"] = run("nhagent", "--service", "wait", "--timeout", "90")
+    facts["doctor"] = json.loads(run("nhagent", "--service", "doctor", "--json", check=False))
+    ctl("start", "nhagent-registered.target")
+    facts["target"] = prop("nhagent-registered.target", "ActiveState")
+    facts["waiter"] = shown("nhagent-registered.service", "ActiveState", "Result")
+    facts["owner"] = STATE.stat().st_uid == Path(STATE, "nhagent.prom").stat().st_uid
+    facts["metrics"] = Path(STATE, "nhagent.prom").read_text()
+    facts["held"], facts["channel"] = held(), CHANNEL.read_text()
+    facts["installed"] = own_units()
+    facts["remove"] = run("nhagent", "units", "--remove")
+    facts["left"] = own_units()
+    facts["stopped"] = prop(SERVICE, "ActiveState")
+    return facts
+
+
+DEB = Path("/opt/nhagent/nhagent.deb")
+
+
+def package() -> Facts:
+    """Debian's package: installed, run, upgraded, removed, purged."""
+    if not DEB.exists():
+        return {"missing": True}
+    Path("/usr/bin/nhagent").unlink()
+    Path("/usr/sbin/policy-rc.d").unlink(missing_ok=True)  # in containers it forbids packages their services
+    wipe()
+    run("dpkg", "--install", str(DEB))
+    facts: Facts = {
+        "fresh": [prop(SERVICE, "ActiveState"), ctl("is-enabled", SERVICE, check=False).strip()],
+        "requests": requests(),
+    }
+    ctl("enable", "--now", SERVICE)
+    run("nhagent", "--service", "wait", "--timeout", "90")
+    facts["status"] = json.loads(run("nhagent", "--service", "status", "--json"))
+    facts["requests"] = requests()
+    facts["units"] = run("nhagent", "units", "--install")  # those of the package are enough
+    facts["among_administrators"] = own_units()
+    facts["manual"] = Path("/usr/share/man/man1/nhagent.1.gz").exists()
+
+    pid = prop(SERVICE, "MainPID")
+    run("dpkg", "--install", str(DEB))  # as an upgrade does
+    within(90, lambda: prop(SERVICE, "MainPID") not in {"0", pid})
+    within(90, lambda: prop(SERVICE, "ActiveState") == "active")
+    facts["upgraded"] = requests()
+    facts["same"] = json.loads(run("nhagent", "--service", "status", "--json"))
+
+    run("dpkg", "--remove", "nhagent")
+    facts["removed"] = [prop(SERVICE, "ActiveState"), CONFIG.exists(), Path(STATE, "thermostat").exists()]
+    run("dpkg", "--purge", "nhagent")
+    ignored = ("/proc/", "/sys/", "/opt/nhagent", "/run/", "/var/log/", "/etc/credstore")
+    everything = run("find", "/etc", "/usr", "/var/lib", "/lib/systemd", "-name", "*nhagent*").splitlines()
+    facts["left"] = [path for path in everything if not path.startswith(ignored)]
+    return facts
+
+
 SCENARIOS: tuple[Callable[[], Facts], ...] = (
     boot_without_a_hub,
     hub_starts,
@@ -535,6 +611,8 @@ SCENARIOS: tuple[Callable[[], Facts], ...] = (
     instance,
     user_units,
     push_channel,
+    first_minutes,
+    package,
 )
 
 

@@ -6,9 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
+from tests import wheel
 from tests.children import cannot
 
 HERE = Path(__file__).parent
@@ -25,6 +27,7 @@ PYTHON_PACKAGES = (
     "python3 python3-requests python3-keyring python3-appdirs python3-cryptography "
     "python3-websocket python3-wsproto"
 )
+PACKAGE_TOOLS = "debhelper dh-python dpkg-dev lintian pybuild-plugin-pyproject python3-all python3-setuptools"
 PACKAGES = "systemd-container systemd-sysv dbus dbus-user-session libpam-systemd"
 
 # On the distribution's Python, which the user of a service may read and run.
@@ -73,6 +76,62 @@ def missing() -> str | None:
     return None
 
 
+def package_tools_missing() -> str | None:
+    """What Debian's package cannot be built without, and is not installed; or None."""
+    asked = subprocess.run(
+        ["dpkg-query", "--show", "--showformat=${Status}\n", *PACKAGE_TOOLS.split()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    is_complete = asked.returncode == 0 and asked.stdout.count("install ok installed") == len(
+        PACKAGE_TOOLS.split()
+    )
+    return None if is_complete else f"apt-get install {PACKAGE_TOOLS}"
+
+
+def build_package(deb: Path) -> str:
+    """Build Debian's package from a copy of the sources.
+
+    Args:
+        deb: where it is put.
+
+    Returns:
+        What lintian has to say.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        sources = Path(folder, "nhagent")
+        for name in (*wheel.SOURCES, "debian", "SECURITY.md", "docs/howto/service.md"):
+            source, copy = ROOT / name, sources / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, copy)
+        # The distribution's own Python and nothing of an environment's.
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": folder, "LANG": "C.UTF-8"}
+        built = subprocess.run(
+            ["dpkg-buildpackage", "-b", "-us", "-uc"],
+            cwd=sources,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert built.returncode == 0, built.stdout + built.stderr
+        [package] = Path(folder).glob("*.deb")
+        [changes] = Path(folder).glob("*.changes")
+        said = subprocess.run(
+            ["lintian", "--allow-root", str(changes)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        shutil.copy(package, deb)
+        return said.stdout
+
+
 def lay_out(top: Path) -> None:
     """Lay out what is to lie on the machine: the project, its units, and a device that is configured."""
 
@@ -91,9 +150,12 @@ def lay_out(top: Path) -> None:
         ROOT / "nhagent", top / "opt/nhagent/nhagent", ignore=shutil.ignore_patterns("__pycache__")
     )
     shutil.copytree(UNITS, top / "opt/nhagent/units")
+    shutil.copytree(UNITS, top / "opt/nhagent/systemd")  # beside the package, where nhagent units looks
+    if not package_tools_missing():
+        build_package(top / "opt/nhagent/nhagent.deb")
     put("opt/nhagent/inside.py", (HERE / "inside.py").read_text())
     put("usr/bin/nhagent", COMMAND, 0o755)
-    for unit in (*UNITS.glob("*.service"), *UNITS.glob("*.timer")):
+    for unit in (path for path in UNITS.iterdir() if path.suffix in {".service", ".timer", ".target"}):
         put(f"etc/systemd/system/{unit.name}", unit.read_text())
     put("etc/nhagent/config.toml", CONFIG)
     put("etc/credstore/nhagent.connection-string", CONNECTION_STRING, 0o600)

@@ -16,7 +16,7 @@ import pytest
 
 from tests.children import cannot
 
-from .machine import boot, forbidden, missing
+from .machine import boot, build_package, forbidden, missing, package_tools_missing
 
 if sys.platform != "linux":
     pytest.skip("systemd is Linux's", allow_module_level=True)
@@ -190,6 +190,44 @@ def test_user_unit_follows_reloads_and_stops(told: Told) -> None:
     assert set(facts["modes"].values()) == {"0o600"}
     assert facts["result"] == "success"
     assert facts["timer"] == "active"
+
+
+def test_bare_machine_is_a_registered_monitored_service_after_three_commands(told: Told) -> None:
+    facts = told["first_minutes"]
+    assert facts["before"] == []
+    assert facts["init"]["config"] == "/etc/nhagent/config.toml"
+    assert facts["init"]["commands"][1:] == ["nhagent units --install", "nhagent --service doctor"]
+    assert facts["again"] == 78
+    assert facts["waited"].startswith("registered as ")
+    assert facts["doctor"]["healthy"], facts["doctor"]
+    assert (facts["target"], facts["waiter"]["ActiveState"]) == ("active", "active")
+    assert facts["owner"]
+    assert "nhagent_in_sync 1" in facts["metrics"]
+    assert [held["platform"] for held in facts["held"] if held["pushChannel"] == facts["channel"]] == ["gcm"]
+    assert "nhagent.service" in facts["installed"]
+    assert (facts["left"], facts["stopped"]) == ([], "inactive")
+
+
+def test_debians_package_runs_is_upgraded_without_a_request_and_leaves_nothing(told: Told) -> None:
+    if reason := package_tools_missing():
+        cannot(reason)
+    facts = told["package"]
+    assert facts["fresh"] == ["inactive", "disabled"]
+    assert facts["requests"] == ["GET", "PUT"]
+    assert facts["status"]["state"] == "IN_SYNC"
+    assert "the package manager has brought them already" in facts["units"]
+    assert facts["among_administrators"] == ["multi-user.target.wants/nhagent.service"]
+    assert facts["manual"]
+    assert facts["upgraded"] == []
+    assert facts["same"]["installation_id"] == facts["status"]["installation_id"]
+    assert facts["removed"] == ["inactive", True, True]
+    assert facts["left"] == []
+
+
+def test_lintian_finds_nothing_wrong_with_the_package(tmp_path: Path) -> None:
+    if reason := package_tools_missing():
+        cannot(reason)
+    assert build_package(tmp_path / "nhagent.deb") == ""
 
 
 def test_every_scenario_is_read_by_a_test(told: Told) -> None:
