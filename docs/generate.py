@@ -14,7 +14,8 @@ os.environ["COLUMNS"] = "80"  # the help's width is part of the files
 import shtab
 from argparse_manpage.manpage import Manpage
 
-from nhagent.commands.parser import Parser, make_parser
+from nhagent.commands.parser import make_parser
+from nhagent.commands.usage import Parser
 from nhagent.version import __version__
 
 FOLDER = Path(__file__).parent / "generated"

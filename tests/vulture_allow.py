@@ -16,7 +16,7 @@ from urllib3.connection import HTTPConnection
 import nhagent
 from nhagent import testing
 from nhagent.agent import Agent
-from nhagent.commands.parser import Parser
+from nhagent.commands.usage import Parser
 from nhagent.device.vault import Vault
 from nhagent.emulator import Emulator
 from nhagent.emulator.server import Exchange, Server

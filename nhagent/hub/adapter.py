@@ -222,6 +222,15 @@ class _Cuttable:
         received: int = super().recv_into(*args, **keywords)  # type: ignore[misc]
         return received
 
+    def recv(self, *args: Any, **keywords: Any) -> bytes:
+        """As in its base; ``ssl`` reads so from a peer that has gone, and would leave the socket open."""
+        try:
+            received: bytes = super().recv(*args, **keywords)  # type: ignore[misc]
+        except OSError:
+            self.close()  # type: ignore[attr-defined]
+            raise
+        return received
+
 
 class _Watched:
     """The part of a connection of urllib3 that lets its adapter cut it."""

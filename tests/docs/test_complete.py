@@ -14,7 +14,8 @@ from nhagent.channels.encryption import new_pair
 from nhagent.commands import config, exit_codes
 from nhagent.commands.doctor import CHECKS
 from nhagent.commands.metrics import METRICS
-from nhagent.commands.parser import Parser, make_parser
+from nhagent.commands.parser import make_parser
+from nhagent.commands.usage import Parser
 from nhagent.emulator.faults import Fault
 
 KEY = new_pair()[1]

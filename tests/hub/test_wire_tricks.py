@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import struct
 import sys
 import threading
 import tracemalloc
@@ -442,3 +444,29 @@ def test_cut_ends_the_wait_for_a_connection_and_outlasts_it(silent: str) -> None
         assert waiting.is_alive()
         other._exchange.cut()
         waiting.join()
+
+
+def reset_pair() -> socket.socket:
+    """A connected socket whose peer has reset the connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        near = socket.create_connection(listener.getsockname())
+        far, _ = listener.accept()
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        far.close()
+    return near
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="descriptors are counted in /proc")
+def test_peer_that_has_gone_before_the_handshake_costs_no_descriptor() -> None:
+    context = tls_context(None)
+    with closing(Adapter(context)):
+        before, kept = descriptors(), list[OSError]()
+        for _ in range(5):
+            with pytest.raises(OSError) as caught:
+                context.wrap_socket(reset_pair(), server_hostname="hub.test")
+            kept.append(caught.value)  # what an exception holds is not collected
+        assert descriptors() == before
