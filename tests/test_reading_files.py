@@ -105,7 +105,7 @@ def test_file_that_says_it_is_regular_and_waits_for_more_is_refused() -> None:
 def test_irregular_channel_secret_and_unit_file_are_told(irregular: Path) -> None:
     with pytest.raises(ChannelError, match="is not a regular file"):
         comes_back(simple.from_file(irregular))
-    unit = Unit("nhagent.service", False, "active", "success", "0", (str(irregular),))
+    unit = Unit("nhagent.service", False, "active", "success", "0", None, (str(irregular),))
     assert comes_back(lambda: unit.credential_file) is None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from nhagent.commands.exit_codes import FOUND, OK, TEMPFAIL, code_of
+from nhagent.commands.exit_codes import CONFIG, FOUND, OK, TEMPFAIL, code_of
 from nhagent.commands.output import Result, age_of, text_of_report, text_of_status
 from nhagent.report import Outcome
 
@@ -86,7 +86,8 @@ def units(options: argparse.Namespace) -> Result:
     """Install, remove or list the units for systemd."""
     from nhagent.commands import units
 
-    return Result(OK, *units.units(install=options.install, remove=options.remove, user=options.user))
+    is_done, document, text = units.units(install=options.install, remove=options.remove, user=options.user)
+    return Result(OK if is_done else CONFIG, document, text)
 
 
 def verify(options: argparse.Namespace) -> Result:
@@ -160,7 +161,9 @@ def examine(options: argparse.Namespace) -> Result:
     from nhagent.commands import doctor
 
     with _waited_for("looking"):
-        is_healthy, document, text = doctor.examine(options.config, check_key=options.check_key)
+        is_healthy, document, text = doctor.examine(
+            options.config, check_key=options.check_key, service=_service(options)
+        )
     return Result(OK if is_healthy else FOUND, document, text)
 
 
@@ -275,6 +278,15 @@ _FAILURE_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "hub dedupe": ("channels", "surplus", "kept", "deleted", "requests", "finished"),
     "hub delete": ("deleted", "unknown"),
 }
+
+
+def _service(options: argparse.Namespace) -> str | None:
+    """The unit whose device is meant, with ``--service``."""
+    if not options.service:
+        return None
+    from nhagent.commands.service import unit_of
+
+    return unit_of(options.config)
 
 
 def _agent(options: argparse.Namespace) -> Agent:

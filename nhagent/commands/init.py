@@ -10,6 +10,7 @@ from shutil import which
 from typing import TYPE_CHECKING, Any, Final
 
 from nhagent import validation
+from nhagent.commands.service import FOLDER, is_system_administrator
 from nhagent.device import paths
 from nhagent.errors import ConfigurationError
 from nhagent.models import Platform
@@ -95,7 +96,7 @@ def initialise(
     Raises:
         ConfigurationError: the file is there already, or cannot be written; or something is missing or wrong.
     """
-    root = hasattr(os, "geteuid") and os.geteuid() == 0 if is_root is None else is_root
+    root = is_system_administrator() if is_root is None else is_root
     path = _path_of(given, is_root=root)
     _refuse_present(path)  # before anything is asked
     asking = _Asking(_ask_on_terminal() if ask is None else ask)
@@ -256,8 +257,11 @@ def _checked_path(text: str) -> str:
 def _write(path: str, text: str) -> None:
     """Make a file, which is not there yet, and the folders above it."""
     file = Path(path)
+    is_first = not file.parent.exists()
     try:
         file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if is_first and str(file.parent) == FOLDER:
+            file.parent.chmod(0o755)  # whatever the umask says: the service runs as a user of its own
         with file.open("x", encoding="utf-8") as opened:
             opened.write(text)
         file.chmod(MODE)
@@ -273,11 +277,14 @@ def _write(path: str, text: str) -> None:
 
 def _commands(path: str, *, is_root: bool) -> list[str]:
     """Name the three commands that make the device registered."""
-    if is_root and path == paths.SYSTEM_CONFIG:
+    if is_root and Path(path).parent == Path(FOLDER):
+        instance = Path(path).stem if path != paths.SYSTEM_CONFIG else ""
+        credential = f"nhagent.{f'{instance}.' if instance else ''}connection-string"
+        of_instance = f" && systemctl enable --now nhagent@{instance}.service" if instance else ""
         return [
-            "install -D -m 600 /dev/stdin /etc/credstore/nhagent.connection-string   # paste it, then Ctrl-D",
-            "nhagent units --install",
-            "nhagent --service doctor",
+            f"install -D -m 600 /dev/stdin /etc/credstore/{credential}   # paste it, then Ctrl-D",
+            f"nhagent units --install{of_instance}",
+            f"nhagent --service{f' --config {path}' if instance else ''} doctor",
         ]
     named = "" if path == paths.users_config_file() else f" --config {_shell_quoted(path)}"
     runs_daemon = not named and which("systemctl") is not None

@@ -23,7 +23,10 @@ CREDENTIALS: Final = "/etc/credstore"
 
 
 def take_place_of_service(
-    options: argparse.Namespace, environ: MutableMapping[str, str] = os.environ
+    options: argparse.Namespace,
+    environ: MutableMapping[str, str] = os.environ,
+    *,
+    is_root: bool | None = None,
 ) -> None:
     """Let a command find what the units in ``systemd/`` give the service.
 
@@ -33,10 +36,17 @@ def take_place_of_service(
     Args:
         options: the command's; its configuration becomes the service's where none was named.
         environ: the environment, which is changed.
+        is_root: whether root runs this; None: ask the system.
 
     Raises:
-        ConfigurationError: the configuration that was named is not that of a unit.
+        ConfigurationError: the configuration that was named is not that of a unit; or this is not root, who
+            alone may look at a service's connection string and state.
     """
+    if not (is_system_administrator() if is_root is None else is_root):
+        raise ConfigurationError(
+            "--service: a service's state and connection string are root's alone to see",
+            "run this as root, such as with sudo",
+        )
     config = options.config or environ.get("NHAGENT_CONFIG") or SYSTEM_CONFIG
     folder, _, name = config.rpartition("/")
     stem, ending = name.removesuffix(".toml"), name[-5:]
@@ -51,3 +61,19 @@ def take_place_of_service(
     credential = f"{CREDENTIALS}/nhagent.{f'{stem}.' if is_instance else ''}connection-string"
     if CONNECTION_STRING_FILE not in environ and os.access(credential, os.F_OK):
         environ[CONNECTION_STRING_FILE] = credential
+
+
+def unit_of(config: str) -> str:
+    """Name the unit whose configuration this is.
+
+    Args:
+        config: the path of a service's configuration, as `take_place_of_service` takes it.
+    """
+    if config == SYSTEM_CONFIG:
+        return "nhagent.service"
+    return f"nhagent@{config.rpartition('/')[2].removesuffix('.toml')}.service"
+
+
+def is_system_administrator() -> bool:
+    """Whether root runs this process."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0

@@ -20,13 +20,10 @@ from nhagent.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import TypeAlias
-
-    Systemctl: TypeAlias = Callable[..., str | None]
 
 SYSTEM_FOLDER: Final = "/etc/systemd/system"
-PACKAGED: Final = "/usr/lib/systemd/system/nhagent.service"
-"""Is there where the distribution's package manager has brought the units."""
+PACKAGED_FOLDER: Final = "/usr/lib/systemd/system"
+"""Where the distribution's package manager puts units."""
 PROGRAM: Final = "/usr/bin/nhagent"
 """Stands in the units for this command, wherever it was installed."""
 DAEMON: Final = "nhagent.service"
@@ -48,8 +45,8 @@ class Installed(Value):
     Attributes:
         name: its file's.
         path: where it is, or would be.
-        state: ``missing``, ``installed``, ``older`` (of another version, and not edited), ``edited``, or
-            ``link`` for whatever is no regular file.
+        state: ``missing``, ``installed``, ``older`` (of another version, and not edited), ``edited``,
+            ``packaged`` (the package manager's), or ``link`` for whatever is no regular file.
     """
 
     name: str
@@ -57,7 +54,7 @@ class Installed(Value):
     state: str
 
 
-def units(*, install: bool, remove: bool, user: bool) -> tuple[dict[str, Any], str]:
+def units(*, install: bool, remove: bool, user: bool) -> tuple[bool, dict[str, Any], str]:
     """Install, remove or list the units.
 
     Args:
@@ -66,7 +63,7 @@ def units(*, install: bool, remove: bool, user: bool) -> tuple[dict[str, Any], s
         user: those of the user's own manager rather than the system's.
 
     Returns:
-        The object for ``--json``, and the text for people.
+        Whether all was done, the object for ``--json``, and the text for people.
 
     Raises:
         ConfigurationError: that is not possible here, and why.
@@ -79,22 +76,23 @@ def units(*, install: bool, remove: bool, user: bool) -> tuple[dict[str, Any], s
             raise
         program = PROGRAM  # what is there can be looked at and removed all the same
     shelf = Shelf(shipped(user=user), folder, program)
-    systemctl = _systemctl(user=user)
+    packaged = () if user else _packaged(shelf)
+    systemctl = Systemctl(user=user)
+    lines: list[str] = []
     if install:
-        lines, done = _install(shelf, systemctl, is_packaged=not user and Path(PACKAGED).exists())
+        config = paths.users_config_file() if user else paths.SYSTEM_CONFIG
+        lines = _install(shelf, systemctl, config, is_packaged=bool(packaged))
     elif remove:
-        lines, done = _remove(shelf, systemctl)
-    else:
-        lines, done = [], []
-    found = shelf.look()
+        lines = _remove(shelf, systemctl)
+    found = [*packaged, *(unit for unit in shelf.look() if not packaged or unit.state != "missing")]
     width = max(len(unit.name) for unit in found)
     lines += [f"{unit.name:<{width}}  {unit.state:<9}  {unit.path}" for unit in found]
     document = {
         "units": [{"name": unit.name, "path": unit.path, "state": unit.state} for unit in found],
-        "commands": done,
+        "commands": systemctl.done,
         "error": None,
     }
-    return document, "\n".join(lines)
+    return not systemctl.told, document, "\n".join([*systemctl.told, *lines])
 
 
 def shipped(*, user: bool) -> dict[str, str]:
@@ -201,30 +199,37 @@ class Shelf:
         return "installed" if body in {self._texts[name], self._plain[name]} else "older"
 
 
-def _install(shelf: Shelf, systemctl: Systemctl, *, is_packaged: bool) -> tuple[list[str], list[str]]:
+def _packaged(shelf: Shelf) -> list[Installed]:
+    """The units that the distribution's package manager has brought."""
+    found = [(unit.name, f"{PACKAGED_FOLDER}/{unit.name}") for unit in shelf.look()]
+    return [Installed(name, path, "packaged") for name, path in found if Path(path).exists()]
+
+
+def _install(shelf: Shelf, systemctl: Systemctl, config: str, *, is_packaged: bool) -> list[str]:
     lines: list[str] = []
-    if is_packaged:
-        lines.append(f"the package manager has brought them already: {PACKAGED}")
-    else:
-        for unit in shelf.look():
-            if unit.state in {"edited", "link"}:
-                lines.append(f"{unit.path}: {_why_left(unit)}, and was left alone")
-            else:
-                _touching(unit, shelf.install)
-    commands = [("daemon-reload",), ("enable", "--now", "--no-block", DAEMON)]
-    return _ran(systemctl, commands, lines)
+    for unit in () if is_packaged else shelf.look():
+        if unit.state in {"edited", "link"}:
+            lines.append(f"{unit.path}: {_why_left(unit)}, and was left alone")
+        else:
+            _touching(unit, shelf.install)
+    systemctl.run("daemon-reload")
+    if os.path.lexists(config):
+        systemctl.run("enable", "--now", "--no-block", DAEMON)
+    else:  # without it the daemon would end with 78 at once
+        lines.append(f"{DAEMON}: not started: {config} is not there, nhagent init writes it")
+    return lines
 
 
-def _remove(shelf: Shelf, systemctl: Systemctl) -> tuple[list[str], list[str]]:
+def _remove(shelf: Shelf, systemctl: Systemctl) -> list[str]:
     present = [unit for unit in shelf.look() if unit.state != "missing"]
     ours = [unit for unit in present if unit.state in {"installed", "older"}]
-    lines = [f"{unit.path}: {_why_left(unit)}, and was left alone" for unit in present if unit not in ours]
     names = [unit.name for unit in ours if unit.name in STARTED]
-    lines, done = _ran(systemctl, [("disable", "--now", *names)] if names else [], lines)
+    if names:
+        systemctl.run("disable", "--now", *names)
     for unit in ours:
         _touching(unit, shelf.remove)
-    lines, reloaded = _ran(systemctl, [("daemon-reload",)], lines)
-    return lines, [*done, *reloaded]
+    systemctl.run("daemon-reload")
+    return [f"{unit.path}: {_why_left(unit)}, and was left alone" for unit in present if unit not in ours]
 
 
 def _touching(unit: Installed, change: Callable[[str], None]) -> None:
@@ -241,33 +246,41 @@ def _why_left(unit: Installed) -> str:
     return "is not a regular file" if unit.state == "link" else "was edited"
 
 
-def _ran(
-    systemctl: Systemctl, commands: list[tuple[str, ...]], lines: list[str]
-) -> tuple[list[str], list[str]]:
-    """Run systemctl, command by command; what failed is told, and left to a person."""
-    done = []
-    for arguments in commands:
-        told = systemctl(*arguments)
-        done.append(" ".join(("systemctl", *arguments)))
-        if told is not None:
-            lines = [*lines, f"{done[-1]}: {told}; run it by hand"]
-    return lines, done
+class Systemctl:
+    """Runs systemctl, command by command; what fails is told, and left to a person.
 
+    Args:
+        user: talk to the user's own manager.
 
-def _systemctl(*, user: bool) -> Systemctl:
-    """Give what runs systemctl with arguments; it tells None, or why that failed."""
-    from shutil import which
+    Attributes:
+        done: the commands that were run.
+        told: of those that failed, why.
+    """
 
-    from nhagent.channels import child
+    def __init__(self, *, user: bool) -> None:
+        from shutil import which
 
-    program = which("systemctl")
+        self._program = which("systemctl")
+        self._manager = ["--user"] if user else []
+        self.done: list[str] = []
+        self.told: list[str] = []
 
-    def run(*arguments: str) -> str | None:
-        if program is None:
+    def run(self, *arguments: str) -> None:
+        """Run it with arguments."""
+        command = " ".join(("systemctl", *self._manager, *arguments))
+        self.done.append(command)
+        failure = self._failure_of(arguments)
+        if failure is not None:
+            self.told.append(f"{command}: {failure}; run it by hand")
+
+    def _failure_of(self, arguments: tuple[str, ...]) -> str | None:
+        from nhagent.channels import child
+
+        if self._program is None:
             return "there is no systemctl here"
         try:
             ended = child.run(
-                [program, *(["--user"] if user else []), *arguments],
+                [self._program, *self._manager, *arguments],
                 seconds=SYSTEMCTL_SECONDS,
                 cap=MAX_UNIT_BYTES,
                 environment=child.environment(),
@@ -275,8 +288,6 @@ def _systemctl(*, user: bool) -> Systemctl:
         except child.ChildFailed as error:
             return error.fact
         return f"failed with status {ended.status}" if ended.status else None
-
-    return run
 
 
 def _shelves() -> Iterator[Path]:

@@ -6,13 +6,13 @@ from argparse import Namespace
 
 import pytest
 
-from nhagent.commands.service import take_place_of_service
+from nhagent.commands.service import take_place_of_service, unit_of
 from nhagent.errors import ConfigurationError
 
 
 def found(config: str | None, **environ: str) -> tuple[str, dict[str, str]]:
     options = Namespace(config=config)
-    take_place_of_service(options, environ)
+    take_place_of_service(options, environ, is_root=True)
     return options.config, environ
 
 
@@ -35,3 +35,13 @@ def test_what_is_named_already_stays() -> None:
 def test_configuration_of_no_unit_is_refused(config: str) -> None:
     with pytest.raises(ConfigurationError, match="is not a service's configuration"):
         found(config)
+
+
+def test_whoever_is_not_root_is_told_to_be() -> None:
+    with pytest.raises(ConfigurationError, match="run this as root"):
+        take_place_of_service(Namespace(config=None), {}, is_root=False)
+
+
+def test_each_configuration_has_its_unit() -> None:
+    assert unit_of("/etc/nhagent/config.toml") == "nhagent.service"
+    assert unit_of("/etc/nhagent/doorbell.toml") == "nhagent@doorbell.service"

@@ -105,6 +105,8 @@ class Home:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.units = folder / "settings/systemd/user"
+        (folder / "settings/nhagent").mkdir(parents=True)
+        (folder / "settings/nhagent/config.toml").touch()
         (folder / "bin").mkdir()
         (folder / "bin/systemctl").write_text(
             f'#!/bin/sh\necho "$@" >> {folder}/told\n[ ! -e {folder}/fail ]\n'
@@ -181,8 +183,17 @@ def test_link_is_not_followed(home: Home) -> None:
 def test_systemctl_that_fails_is_told(home: Home) -> None:
     (home.folder / "fail").touch()
     code, printed = home.run("--user", "--install")
+    assert code == 78
+    assert "systemctl --user daemon-reload: failed with status 1; run it by hand" in printed
+
+
+def test_daemon_without_a_configuration_is_not_started(home: Home) -> None:
+    (home.folder / "settings/nhagent/config.toml").unlink()
+    code, printed = home.run("--user", "--install")
     assert code == 0
-    assert "systemctl daemon-reload: failed with status 1; run it by hand" in printed
+    assert home.told() == ["--user daemon-reload"]
+    assert "nhagent.service: not started: " in printed
+    assert "config.toml is not there, nhagent init writes it" in printed
 
 
 def test_both_at_once_is_wrong_usage(home: Home) -> None:

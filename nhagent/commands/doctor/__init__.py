@@ -12,7 +12,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from nhagent.commands.doctor import channels, credentials, hub, local, network
+from nhagent.commands.doctor import channels, credentials, hub, local, network, services
 from nhagent.commands.doctor.findings import Check, Findings
 from nhagent.reconcile.declaration import PRIMARY
 
@@ -42,17 +42,20 @@ _KEY: Final = (("key", hub.check_key),)
 _COLOURS: Final = {True: "green", False: "red", None: "-"}
 
 
-def examine(config: str | None, *, check_key: bool = False) -> tuple[bool, dict[str, Any], str]:
+def examine(
+    config: str | None, *, check_key: bool = False, service: str | None = None
+) -> tuple[bool, dict[str, Any], str]:
     """Check all that a device needs to stay known to its hub.
 
     Args:
         config: the configuration file's path; None: as `nhagent.commands.config.read_agent`.
         check_key: also ask the hub, with one more request, whether the key may do more than a device needs.
+        service: the unit whose device it is, with ``--service``; None: none.
 
     Returns:
         Whether nothing is wrong, the object for ``--json``, and the text for people.
     """
-    checks = list(_checks(Findings(config), check_key=check_key))
+    checks = list(_checks(Findings(config, service), check_key=check_key))
     red = [check for check in checks if check.ok is False]
     width = max(len(check.name) for check in checks)
     lines = [_line(check, width) for check in checks]
@@ -71,8 +74,9 @@ def _checks(findings: Findings, *, check_key: bool) -> Iterator[Check]:
         # These follow the hub's check, because only the hub's clock tells how old a channel is.
         for name in findings.setup.sources:
             yield findings.check(name, partial(channels.check_channel, findings, name))
-    for unit in findings.units:
-        yield credentials.check_of_unit(unit)
+        if findings.service is not None:
+            yield findings.check("readable", partial(services.check_readable, findings))
+    yield from services.checks_of_units(findings)
 
 
 def _line(check: Check, width: int) -> str:

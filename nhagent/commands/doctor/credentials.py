@@ -1,12 +1,13 @@
-"""Checks of the connection string, and of systemd's units, one of which may have it for itself alone."""
+"""Check of the connection string, which one of systemd's units may have for itself alone."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
-from nhagent.commands.doctor.findings import Check, Wrong
+from nhagent.commands.doctor.findings import Wrong
 from nhagent.commands.doctor.units import ENCRYPTED_CREDENTIALS
+from nhagent.commands.service import FOLDER
 from nhagent.device import credential_sources
 from nhagent.errors import CredentialError
 
@@ -20,7 +21,7 @@ def check_credentials(findings: Findings) -> str:
     try:
         credential = findings.setup.hub.find_credential()
     except CredentialError:
-        _check_no_service_has_it(findings.units)
+        _check_no_service_has_it(findings)
         raise
     fact = f"{credential.source},"
     if credential.key_name is not None:
@@ -39,24 +40,24 @@ def check_credentials(findings: Findings) -> str:
     return fact
 
 
-def _check_no_service_has_it(units: list[Unit]) -> None:
+def _check_no_service_has_it(findings: Findings) -> None:
     """See whether a service has the connection string that is missing here: systemd shows it to it alone."""
     if credential_sources.present() or os.environ.get("CREDENTIALS_DIRECTORY"):
         return
-    for unit in units:
+    for unit in findings.units:
         path = unit.credential_file
-        if path is not None:
-            step = f"as root, run nhagent --service doctor, or set NHAGENT_CONNECTION_STRING_FILE={path}"
-            if path.startswith(ENCRYPTED_CREDENTIALS):
-                step = "run doctor with systemd-run, which lets it in: see systemd/README.md"
-            raise Wrong(f"none is to be seen here: {unit.name} has its own, shown to it alone", step)
+        if path is None or findings.service not in {None, unit.name}:
+            continue
+        if path.startswith(ENCRYPTED_CREDENTIALS):
+            step = "run doctor with systemd-run, which lets it in: see systemd/README.md"
+        elif findings.service is not None:
+            step = f"as root: install -m 600 /dev/stdin {path}, and systemctl restart {unit.name}"
+            raise Wrong(f"none: {path} is not there", step)
+        else:
+            step = f"as root, run {_doctor_of(unit)}, or set NHAGENT_CONNECTION_STRING_FILE={path}"
+        raise Wrong(f"none is to be seen here: {unit.name} has its own, shown to it alone", step)
 
 
-def check_of_unit(unit: Unit) -> Check:
-    """See whether a unit has failed."""
-    name = f"{unit.name} (user)" if unit.is_users else unit.name
-    if not unit.has_failed:
-        return Check(name, True, unit.state)
-    fact = f"{unit.state}, result {unit.result}, exit code {unit.exit_code}"
-    of_user = "--user " if unit.is_users else ""
-    return Check(name, False, fact, f"read why: journalctl {of_user}-u {unit.name}")
+def _doctor_of(unit: Unit) -> str:
+    config = f" --config {FOLDER}/{unit.instance}.toml" if unit.instance else ""
+    return f"nhagent --service{config} doctor"

@@ -74,16 +74,18 @@ class Findings:
 
     Args:
         config: the configuration file's path; None: the usual one.
+        service: the unit whose device is looked at; None: whoever runs this is looked at.
 
     Attributes:
-        config: as given.
+        config, service: as given.
         has_moved: whether the credential leads to a namespace that does not know the device yet.
         answer: what the hub said, once it was asked.
         channel_names: the names of the push channels so far, by what identifies the channel.
     """
 
-    def __init__(self, config: str | None) -> None:
+    def __init__(self, config: str | None, service: str | None = None) -> None:
         self.config = config
+        self.service = service
         self.has_moved = False
         self.answer: Answer | None = None
         self.channel_names: dict[str, str] = {}
@@ -163,9 +165,18 @@ class Findings:
         return status is not None and status.state is StartState.DISABLED
 
     @cached_property
+    def _units(self) -> list[units.Unit] | None:
+        return units.installed(*([] if self.service is None else [self.service]))
+
+    @property
+    def knows_units(self) -> bool:
+        """Whether there is a systemd to ask."""
+        return self._units is not None
+
+    @property
     def units(self) -> list[units.Unit]:
         """The units of nhagent that systemd knows."""
-        return list(units.installed())
+        return self._units or []
 
 
 def hint_of(error: NhagentError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from pathlib import Path
 from time import monotonic, sleep
@@ -29,6 +30,7 @@ MIN_FREE_BYTES: Final = 64 * 1024
 
 OTHERS_MODES: Final = 0o077
 """What the group and all others may do with a file."""
+_RUN_AS_OWNER: Final = "run doctor as the user that runs nhagent, or as root: nhagent --service doctor"
 
 
 def check_configuration(findings: Findings) -> str:
@@ -51,7 +53,11 @@ def check_state_folder(findings: Findings) -> str:
     nearest = folder
     while not os.path.lexists(nearest):
         nearest = str(Path(nearest).parent)
-    if not os.path.isdir(nearest):  # noqa: PTH112 - Path.is_dir raises where it may not look
+    try:
+        is_folder = stat.S_ISDIR(Path(nearest).stat().st_mode)
+    except OSError as error:
+        raise Wrong(f"{nearest} cannot be looked at ({error.strerror})", _RUN_AS_OWNER) from None
+    if not is_folder:
         raise Wrong(f"{nearest} is in the way: it is not a folder", "move it away, or set $NHAGENT_STATE_DIR")
     if nearest == folder:
         _check_owner(folder)
@@ -151,7 +157,7 @@ def _check_owner(folder: str) -> None:
             if fact.st_uid != os.geteuid():
                 raise Wrong(
                     f"{path} belongs to user {fact.st_uid}, and this is user {os.geteuid()}",
-                    "run doctor as the user that runs nhagent, or give the folder to this one with chown -R",
+                    f"{_RUN_AS_OWNER}, or give the folder to this one with chown -R",
                 )
 
 

@@ -30,7 +30,9 @@ ENCRYPTED_CREDENTIALS: Final = "/etc/credstore.encrypted"
 MAX_FILE_BYTES: Final = 64 * 1024
 """How much of a unit's file is read."""
 
-_PROPERTIES: Final = "Id,LoadState,ActiveState,Result,ExecMainStatus,FragmentPath,DropInPaths"
+_PROPERTIES: Final = (
+    "Id,LoadState,ActiveState,Result,ExecMainStatus,ExecMainStartTimestampMonotonic,FragmentPath,DropInPaths"
+)
 # An empty assignment, as in a drop-in, takes back the ones before it.
 _LOADED: Final = re.compile(
     rf"^LoadCredential(?P<how>Encrypted)?=(?P<name>{re.escape(SYSTEMD_CREDENTIAL)}(?::(?P<source>\S+))?)?\s*$",
@@ -48,6 +50,7 @@ class Unit:
         state: ``active``, ``failed`` and so on.
         result: ``success``, or how it ended last.
         exit_code: of its last process, or ``none``.
+        started: when that began, in seconds of the monotonic clock; None where there was none.
         files: the unit's file and its drop-ins, in the order in which they count.
     """
 
@@ -56,6 +59,7 @@ class Unit:
     state: str
     result: str
     exit_code: str
+    started: float | None
     files: tuple[str, ...]
 
     @property
@@ -64,29 +68,39 @@ class Unit:
         return self.state == "failed" or self.result not in {"", "success"}
 
     @property
+    def instance(self) -> str:
+        """What stands between ``@`` and ``.service``; "" for a unit that is none of many."""
+        return self.name.partition("@")[2].removesuffix(".service")
+
+    @property
     def credential_file(self) -> str | None:
         """Where systemd finds the connection string that it shows to this unit alone; None: it shows none."""
         *_, last = (None, *_LOADED.finditer("\n".join(map(_text_of, self.files))))
         if last is None or last["name"] is None:
             return None
-        instance = self.name.partition("@")[2].removesuffix(".service")
-        source = (last["source"] or SYSTEMD_CREDENTIAL).replace("%i", instance)
+        source = (last["source"] or SYSTEMD_CREDENTIAL).replace("%i", self.instance)
         return str(Path(ENCRYPTED_CREDENTIALS if last["how"] else PLAIN_CREDENTIALS, source))
 
 
-def installed() -> Iterator[Unit]:
-    """Give the units of the system's manager, and of the user's own; none where there is no systemd."""
+def installed(*more: str) -> list[Unit] | None:
+    """Give the units of the system's manager, and of the user's own; None where there is no systemd.
+
+    Args:
+        more: names of units to ask for beside the usual ones, such as one of a template that does not run.
+    """
     from shutil import which
 
+    systemctl = which("systemctl")
+    return None if systemctl is None else list(dict.fromkeys(_installed(systemctl, *more)))
+
+
+def _installed(systemctl: str, *more: str) -> Iterator[Unit]:
     from nhagent.channels import child
 
-    systemctl = which("systemctl")
-    if systemctl is None:
-        return
     for manager in MANAGERS:
         try:
             ended = child.run(
-                [systemctl, *manager, "show", *UNITS, f"--property={_PROPERTIES}"],
+                [systemctl, *manager, "show", *UNITS, *more, f"--property={_PROPERTIES}"],
                 seconds=SYSTEMCTL_SECONDS,
                 cap=MAX_SHOWN_BYTES,
                 environment=child.environment(),
@@ -104,7 +118,10 @@ def _units_of(shown: str, *, is_users: bool) -> Iterator[Unit]:
             continue
         name, state, result = (facts.get(part, "") for part in ("Id", "ActiveState", "Result"))
         files = (facts.get("FragmentPath", ""), *facts.get("DropInPaths", "").split())
-        yield Unit(name, is_users, state, result, facts.get("ExecMainStatus", "none"), files)
+        exit_code = facts.get("ExecMainStatus", "none")
+        micros = facts.get("ExecMainStartTimestampMonotonic", "")
+        started = int(micros) / 1e6 if micros.isdecimal() and micros != "0" else None
+        yield Unit(name, is_users, state, result, exit_code, started, files)
 
 
 def _text_of(path: str) -> str:
