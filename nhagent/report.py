@@ -81,6 +81,13 @@ class Report(Shown):
     hub: str = ""
     channels: Mapping[str, str] = EMPTY
 
+    def __str__(self) -> str:
+        """Tell it in one line; why it is waiting is in ``error``."""
+        who = f" as installation {self.installation_id}" if self.installation_id else ""
+        if self.registration_ids:
+            who = f" as {', '.join(self.registration_ids)}"
+        return f"{self.outcome}{who} ({counted(self.requests, 'request')}, {self.elapsed:.2f} s)"
+
     @property
     def in_sync(self) -> bool:
         """Whether the hub holds what is declared, with every channel that there is to have."""

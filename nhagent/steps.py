@@ -40,11 +40,9 @@ class Step(Value):
         return tuple(dict.fromkeys(paths))
 
     def __str__(self) -> str:
-        paths = ", ".join(
-            [f"{operation['op']} {operation['path']}" for operation in self.operations] or self.changes
-        )
+        fields = ", ".join(self.changes)
         name = " ".join(part for part in (self.method, self.record, self.id) if part)
-        return f"{name}: {self.reason}" + (f" ({paths})" if paths else "")
+        return f"{name}: {self.reason}" + (f" ({fields})" if fields else "")
 
 
 class CreateId(Step):

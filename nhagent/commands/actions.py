@@ -61,7 +61,7 @@ def wait(options: argparse.Namespace) -> Result:
     from nhagent.commands.standing import why_unregistered
     from nhagent.commands.waiting import wait
 
-    with _waited_for("registered by the daemon or a timer"):
+    with _waited_for("waiting to be registered"):
         is_registered, status = wait(options.config, options.timeout)
     document = {"registered": is_registered, "state": status.state.value, "why": None, "error": None}
     if is_registered:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nhagent import validation
 from nhagent.commands.service import FOLDER, is_system_administrator
-from nhagent.device import paths
+from nhagent.device import credential_sources, paths
 from nhagent.errors import ConfigurationError
 from nhagent.models import Platform
 from nhagent.values import Value
@@ -276,7 +276,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _commands(path: str, *, is_root: bool) -> list[str]:
-    """Name the three commands that make the device registered."""
+    """Name the three commands that make the device registered; two where its connection string is there."""
     if is_root and Path(path).parent == Path(FOLDER):
         instance = Path(path).stem if path != paths.SYSTEM_CONFIG else ""
         credential = f"nhagent.{f'{instance}.' if instance else ''}connection-string"
@@ -288,8 +288,9 @@ def _commands(path: str, *, is_root: bool) -> list[str]:
         ]
     named = "" if path == paths.users_config_file() else f" --config {_shell_quoted(path)}"
     runs_daemon = not named and which("systemctl") is not None
+    login = [] if credential_sources.present() else [f"nhagent login{named}"]
     return [
-        f"nhagent login{named}",
+        *login,
         "nhagent units --user --install" if runs_daemon else f"nhagent register{named}",
         f"nhagent doctor{named}",
     ]

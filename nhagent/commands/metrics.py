@@ -24,14 +24,16 @@ if TYPE_CHECKING:
     from nhagent.commands.setup import Setup
     from nhagent.report import Status
 
-    Facts: TypeAlias = Mapping[str, float | str | None]
-    Samples: TypeAlias = Mapping[str, tuple[Facts, float | str | None]]
+    Fact: TypeAlias = bool | float | str | None
+    Facts: TypeAlias = Mapping[str, Fact]
+    Samples: TypeAlias = Mapping[str, tuple[Facts, Fact]]
 
 _log = Log(__name__)
 
 METRICS: Final[Mapping[str, str]] = {
     "nhagent_in_sync": "Whether the hub has accepted all that is declared (1) or not (0).",
     "nhagent_last_success_timestamp_seconds": "When the hub last accepted the device or was seen to hold it.",
+    "nhagent_channels": "How many push channels the device has had from its platform, tiles' among them.",
     "nhagent_failures": "Consecutive failed attempts, by the class of the last error.",
     "nhagent_next_attempt_timestamp_seconds": "When the next attempt may be made, if something holds it up.",
     "nhagent_info": "Where the device stands.",
@@ -42,12 +44,12 @@ MODE: Final = 0o644
 """Of the file: node_exporter runs as somebody else."""
 
 
-def collect(config: str | None) -> dict[str, float | str | None]:
+def collect(config: str | None) -> dict[str, Fact]:
     """Look at the device that a configuration describes, and give what `text` is made of."""
     return facts_of(read_setup(config).agent.status())
 
 
-def facts_of(status: Status) -> dict[str, float | str | None]:
+def facts_of(status: Status) -> dict[str, Fact]:
     """Give what is measured of a device, as ``metrics --json`` prints it; None: there is no such value.
 
     Args:
@@ -55,9 +57,10 @@ def facts_of(status: Status) -> dict[str, float | str | None]:
     """
     seen = [moment for moment in (status.accepted_at, status.verified_at) if moment is not None]
     return {
-        "in_sync": float(status.state is StartState.IN_SYNC),
+        "in_sync": status.state is StartState.IN_SYNC,
         "last_success": _seconds(max(seen, default=None)),
-        "failures": float(status.failures),
+        "channels": len(status.channels),
+        "failures": status.failures,
         "failure": status.last_error,
         "next_attempt": _seconds(status.next_attempt),
         "state": status.state.value,
@@ -77,6 +80,7 @@ def text_of(facts: Facts) -> str:
     samples: Samples = {
         "nhagent_in_sync": ({}, facts["in_sync"]),
         "nhagent_last_success_timestamp_seconds": ({}, facts["last_success"]),
+        "nhagent_channels": ({}, facts["channels"]),
         "nhagent_failures": ({"error": facts["failure"] or ""}, facts["failures"]),
         "nhagent_next_attempt_timestamp_seconds": ({}, facts["next_attempt"]),
         "nhagent_info": (labels, 1.0),

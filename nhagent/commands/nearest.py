@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final
 
-CUTOFF: Final = 0.5
+CUTOFF: Final = 0.6
 """From which likeness on, of 0 to 1, a word is suggested."""
 
 

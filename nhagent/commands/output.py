@@ -24,6 +24,8 @@ SCHEMA: Final = 1
 """The version of the objects that ``--json`` prints."""
 MANY_STEPS: Final = 10
 """Steps of one kind beyond which only their number is told."""
+MIN_MINUTES: Final = 1.5
+"""Below so many minutes a span is told in seconds."""
 MAX_MINUTES: Final = 90
 """From so many minutes on a span is told in hours."""
 
@@ -81,22 +83,22 @@ def text_of_report(report: Report, *, every_step: bool = False) -> str:
         report: what it came to.
         every_step: many steps of one kind are told one by one, not by their number.
     """
-    requests = counted(report.requests, "request")
-    who = f" as installation {report.installation_id}" if report.installation_id else ""
-    if report.registration_ids:
-        who = f" as {', '.join(report.registration_ids)}"
-    lines = [f"{report.outcome}{who} ({requests}, {report.elapsed:.2f} s)"]
+    lines = [str(report)]
     if report.error is not None:
-        lines.append(f"  why:           {report.error}")
+        lines.append(_row("why", report.error))
     if report.outcome is Outcome.DISABLED:
         lines.append(f"  {DISABLED_TEXT}")
-    lines += [f"  done:          {step}" for step in (report.steps if every_step else _summary(report.steps))]
+    lines += [_row("done", step) for step in (report.steps if every_step else _summary(report.steps))]
     # A start waits for no other channel than the device's own: that error was shown already.
     shown = "channel" if isinstance(report.error, ChannelError) else None
-    lines += [f"  channel:       {why}" for name, why in report.channel_errors.items() if name != shown]
-    moments = {"try again after:": report.next_attempt, "refresh due:": report.refresh_due}
-    lines += [f"  {label:<16} {_time_and_age(moment)}" for label, moment in moments.items() if moment]
+    lines += [_row("channel", why) for name, why in report.channel_errors.items() if name != shown]
+    moments = {"try again after": report.next_attempt, "refresh due": report.refresh_due}
+    lines += [_row(label, _time_and_age(moment)) for label, moment in moments.items() if moment]
     return "\n".join(lines)
+
+
+def _row(label: str, fact: object) -> str:
+    return f"  {label + ':':<16} {fact}"
 
 
 def _summary(steps: tuple[str, ...]) -> list[str]:
@@ -202,5 +204,7 @@ def _time_and_age(moment: datetime | None) -> str:
     if moment is None or age is None:
         return ""
     minutes = abs(age) / MINUTE_SECONDS
-    span = f"{abs(age) / HOUR_SECONDS:.1f} h" if minutes >= MAX_MINUTES else f"{minutes:.0f} min"
+    span = f"{abs(age):.0f} s" if minutes < MIN_MINUTES else f"{minutes:.0f} min"
+    if minutes >= MAX_MINUTES:
+        span = f"{abs(age) / HOUR_SECONDS:.1f} h"
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S UTC} ({f'{span} ago' if age >= 0 else f'in {span}'})"

@@ -31,7 +31,8 @@ WAIT_SECONDS: Final = 300.0
 _EXEC: Final = (
     "Runs a command while a notification hub runs beside it. The command finds in its environment "
     "NOTIFICATION_HUB (the hub's name), NOTIFICATION_HUB_ENDPOINT, NOTIFICATION_HUB_LISTEN and "
-    "NOTIFICATION_HUB_FULL (connection strings) and, with --tls, NOTIFICATION_HUB_CA (a file). Its exit code "
+    "NOTIFICATION_HUB_FULL (connection strings); with --tls NOTIFICATION_HUB_CA (a file); with "
+    "--push-service NOTIFICATION_HUB_PUSH (its address) and NOTIFICATION_HUB_VAPID_PUBLIC_KEY. Its exit code "
     "is the command's; 126 and 127 where that cannot be run, 128 + N where signal N ended it."
 )
 _EMULATOR_OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (

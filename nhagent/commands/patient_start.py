@@ -37,11 +37,10 @@ def told() -> Iterator[None]:
 def _tell(ended: Event) -> None:
     from nhagent.commands.progress import SILENT_SECONDS, Progress
 
+    progress = Progress("exchanges with the hub")
     if ended.wait(SILENT_SECONDS):
         return
     import logging
-
-    progress = Progress("exchanges with the hub")
 
     class Counter(logging.Handler):
         def emit(self, record: LogRecord) -> None:
@@ -55,8 +54,11 @@ def _tell(ended: Event) -> None:
     logger.addHandler(counter)
     logger.setLevel(logging.DEBUG)
     logger.propagate = False  # its lines are not for people who did not ask for them
-    ended.wait()
+    while True:
+        progress.show()
+        if ended.wait(1.0):  # however long one exchange takes
+            break
     logger.removeHandler(counter)
     logger.setLevel(level)
     logger.propagate = propagates
-    progress.end()
+    progress.wipe()

@@ -71,12 +71,12 @@ class Progress:
     def step(self) -> None:
         """Count one more."""
         self.count += 1
-        self._show()
+        self.show()
 
     def skip(self) -> None:
         """Count one that was left alone."""
         self.skipped += 1
-        self._show()
+        self.show()
 
     def end(self) -> None:
         """Leave the last line as it is."""
@@ -84,7 +84,14 @@ class Progress:
             sys.stderr.write(f"\r{self._line()}\x1b[K\n")
             sys.stderr.flush()
 
-    def _show(self) -> None:
+    def wipe(self) -> None:
+        """Leave nothing on the line."""
+        if self._is_shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def show(self) -> None:
+        """Show the line as it is now, unless that was done just before."""
         now = monotonic()
         if self._is_shown and now - self._shown >= EVERY:
             self._shown = now
@@ -93,6 +100,8 @@ class Progress:
 
     def _line(self) -> str:
         seconds = max(monotonic() - self._begun, 0.001)
+        if not self.count and not self.skipped:
+            return f"asking the hub, {seconds:.0f} s"
         parts = [f"{self.count:,} {self._done}", f"{self.count / seconds:,.0f}/s"]
         if self.total is not None:
             parts.append(f"{max(0, self.total - self.count - self.skipped):,} to go")

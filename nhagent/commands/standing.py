@@ -46,4 +46,6 @@ def why_unregistered(status: Status) -> tuple[str, type[errors.NhagentError] | N
     kind = last_error_of(status)
     if kind is not None:
         return f"the last attempt ended with {kind.__name__}; see: {LOOK_FOR_IT}", kind
+    if not status.channels:
+        return f"no push channel has come so far; see: {LOOK_FOR_IT}", None
     return "nobody has registered it so far; see: nhagent register, nhagent run", None

@@ -224,7 +224,10 @@ class _Look:
                 accepted = accepted.deleting(*surplus.to_delete).changed(
                     lists_by_uri=surplus.lists_by_uri, rotated=surplus.rotated
                 )
-                lost = [name for name, found in observed.records.items() if found is None]
+                doubted = before.accepted.in_doubt  # what is in doubt already was counted when it was lost
+                lost = [
+                    name for name, found in observed.records.items() if found is None and name not in doubted
+                ]
                 self._store.remember(
                     self._marked(state, observed, at).changed(
                         accepted=accepted,

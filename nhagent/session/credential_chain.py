@@ -57,7 +57,7 @@ class CredentialChain:
         app: names the key ring entry.
         hub: the hub's name.
         connection_string: text, or a callable giving a SAS token, or None for the sources of the chain.
-        endpoint: the namespace's address, where no connection string says it.
+        endpoint: the namespace's address, in place of the one that a connection string says.
         allow_full_access: take a key that may do more than listen.
 
     Raises:

@@ -170,6 +170,7 @@ def test_the_commands_that_follow_make_it_registered(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.delenv("NHAGENT_CONNECTION_STRING")  # the fixture's: login is not needed beside it
     monkeypatch.setenv("NHAGENT_VAULT_KEY_FILE", str(tmp_path / "vault.key"))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "nhagent.device.vault.Vault")
     (tmp_path / "handle").write_text("token-1")

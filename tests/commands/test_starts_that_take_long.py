@@ -75,9 +75,29 @@ def test_a_terminal_shows_how_far_it_has_come(crowded: Emulator, command: Comman
         os.close(terminal)
     assert process.returncode == 0
     assert len(deletions(printed)) == 1
-    *_, last = shown.removesuffix("\r\n").split("\r")
-    assert re.fullmatch(r"\d+ exchanges with the hub, \d+/s, 0 to go\x1b\[K", last)
+    *_, last, wiped = shown.split("\r")
+    assert re.fullmatch(r"\d+ exchanges with the hub, \d+/s, \d to go\x1b\[K", last)
+    assert wiped == "\x1b[K", "nothing is left standing"
     assert "DELETE" not in shown
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+def test_a_terminal_shows_that_the_first_answer_is_waited_for(
+    crowded: Emulator, command: Command, folder: Path
+) -> None:
+    if sys.platform == "win32":
+        return
+    crowded.fail("GET", delay=3.5)
+    terminal, its_end = os.openpty()
+    try:
+        process = registering(folder, its_end)
+        os.close(its_end)
+        process.communicate(timeout=HANG_SECONDS)
+        shown = os.read(terminal, 65536).decode()
+    finally:
+        os.close(terminal)
+    assert shown.startswith("\rasking the hub, 2 s\x1b[K")
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ def test_change_that_is_still_on_its_way_is_not_waited_for(command: Command, fol
 def test_device_that_nobody_has_registered_is_75(command: Command, folder: Path) -> None:
     code, printed = command.run("wait", "--timeout", "0")
     assert code == 75
-    assert printed == ("waiting: nobody has registered it so far; see: nhagent register, nhagent run\n")
+    assert printed == "waiting: no push channel has come so far; see: nhagent doctor\n"
     assert not (folder / "state").exists()
 
 

@@ -102,7 +102,7 @@ def test_each_event_is_one_line_that_names_what_changed(story: Story) -> None:
     assert started.startswith("started: <agent of app 'thermostat' for hub 'emulated-hub'>, kept in ")
     assert registered.startswith("registered in 2 requests: PUT installation ")
     assert updated.startswith("updated in 1 request: PATCH installation ")
-    assert "/pushChannel" in updated
+    assert "changed (pushChannel)" in updated
 
 
 def test_failures_and_the_recovery_from_them_are_told_once_each_in_their_own_words(story: Story) -> None:

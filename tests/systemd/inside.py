@@ -576,7 +576,13 @@ def package() -> Facts:
     facts["manual"] = Path("/usr/share/man/man1/nhagent.1.gz").exists()
 
     pid = prop(SERVICE, "MainPID")
-    run("dpkg", "--install", str(DEB))  # as an upgrade does
+    unit = Path("/usr/lib/systemd/system", SERVICE)
+    replace(unit, unit.read_text().replace("WatchdogSec=10min", "WatchdogSec=9min"))  # the old version's
+    os.utime(unit, (0, 0))
+    ctl("daemon-reload")
+    upgraded = subprocess.run(["dpkg", "--install", str(DEB)], capture_output=True, text=True, check=True)
+    facts["refused"] = [line for line in (upgraded.stdout + upgraded.stderr).splitlines() if "yntax" in line]
+    facts["reloaded"] = prop(SERVICE, "NeedDaemonReload") == "no"
     within(90, lambda: prop(SERVICE, "MainPID") not in {"0", pid})
     within(90, lambda: prop(SERVICE, "ActiveState") == "active")
     facts["upgraded"] = requests()

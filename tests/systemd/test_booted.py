@@ -215,9 +215,10 @@ def test_debians_package_runs_is_upgraded_without_a_request_and_leaves_nothing(t
     assert facts["fresh"] == ["inactive", "disabled"]
     assert facts["requests"] == ["GET", "PUT"]
     assert facts["status"]["state"] == "IN_SYNC"
-    assert "the package manager has brought them already" in facts["units"]
+    assert "packaged   /usr/lib/systemd/system/nhagent.service" in facts["units"]
     assert facts["among_administrators"] == ["multi-user.target.wants/nhagent.service"]
     assert facts["manual"]
+    assert (facts["refused"], facts["reloaded"]) == ([], True)
     assert facts["upgraded"] == []
     assert facts["same"]["installation_id"] == facts["status"]["installation_id"]
     assert facts["removed"] == ["inactive", True, True]

@@ -80,5 +80,5 @@ def _checks(findings: Findings, *, check_key: bool) -> Iterator[Check]:
 
 
 def _line(check: Check, width: int) -> str:
-    step = f" -> {check.next}" if check.next else ""
+    step = f"\n{'':<{width + 7}}  -> {check.next}" if check.next else ""
     return f"{_COLOURS[check.ok]:<5}  {check.name:<{width}}  {check.fact}{step}"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 MAX_BODY_BYTES: Final = 64 * 1024
+TEMPLATE: Final = "template"
+"""The format of a send whose properties each device's own templates show."""
 _REGISTRATION: Final = re.compile(r"\d{1,19}-\d{1,19}-\d{1,3}", re.ASCII)
 
 
@@ -37,7 +39,7 @@ def send(options: argparse.Namespace) -> Result:
                 {"registration_id": each.registration_id, "platform": each.platform, "outcome": each.outcome}
                 for each in outcome.results
             ]
-            lines = [f"{outcome.success} taken, {outcome.failure} not"]
+            lines = [f"{outcome.success} taken, {outcome.failure} not" if results else "no device is meant"]
             lines += [
                 f"  {each['registration_id']} ({each['platform']}): {each['outcome']}" for each in results
             ]
@@ -80,6 +82,11 @@ def _body(options: argparse.Namespace) -> Any:
     if sum(given) != 1:
         raise ConfigurationError(
             "send: what is sent is not clear", "give one of --property, --body and --body-file"
+        )
+    if options.property and options.format != TEMPLATE:
+        raise ConfigurationError(
+            f"send: --property is for templates, and the format is {options.format}",
+            "give what is sent as --body or --body-file, or leave --format out",
         )
     if options.property:
         return dict(_pair("--property", text, "=") for text in options.property)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from itertools import chain
 
 from nhagent.commands.hub.documents import exported, exported_installation, listed
 from nhagent.commands.hub.opening import opened
 from nhagent.commands.hub.patience import Patience
 from nhagent.commands.output import Result, as_json, print_line
-from nhagent.commands.progress import Progress
+from nhagent.commands.progress import Progress, waited_for
 from nhagent.errors import ConfigurationError, RecordNotFound, RegistrationGone
 from nhagent.models import Platform, fingerprint, read_channel
 from nhagent.visible import visible
@@ -33,19 +34,23 @@ def list_registrations(options: argparse.Namespace) -> Result:
     """Print the registrations that the hub holds; each line as soon as its page is there."""
     with opened(options) as client:
         platform = None if options.platform is None else Platform.parse(options.platform)
-        rows = _registrations(client, options, platform)
+        found = _registrations(client, options, platform)
+        rows = (row for row in found if _is_meant(row, platform, options.tag))
+        with waited_for("asking the hub"):
+            first = next(rows, None)
+        if first is None:
+            return Result(OK, None, "" if options.json else "no registration")
         if not options.json:
             _print_row("REGISTRATION", "KIND", "CHANNEL", "INSTALLATION", "TAGS")
-        for row in rows:
-            if not _is_meant(row, platform, options.tag):
-                continue
+        for row in chain([first], rows):
             facts = listed(row)
             if options.json:
                 print_line(as_json(facts))
-            else:
-                tags = ", ".join(facts.get("tags", []))
-                owner = facts["installationId"] or "-"
-                _print_row(facts["registrationId"], facts["kind"], facts["channel"], owner, tags)
+                continue
+            # The service's own tag says what stands beside it already.
+            tags = ", ".join(tag for tag in row.tags if not tag.startswith("$"))
+            owner = facts["installationId"] or "-"
+            _print_row(facts["registrationId"], facts["kind"], facts["channel"], owner, tags)
     return Result(OK, None, "")
 
 

@@ -9,7 +9,7 @@ Options = list[tuple[str, dict[str, Any]]]
 
 _WHERE: Final[Options] = [
     ("--hub", {"metavar": "NAME", "help": "the hub; left out: the configuration's"}),
-    ("--endpoint", {"metavar": "ADDRESS", "help": "the namespace, where no connection string says it"}),
+    ("--endpoint", {"metavar": "ADDRESS", "help": "the namespace, in place of the connection string's"}),
     (
         "--ca-bundle",
         {"metavar": "FILE", "help": "certificate authority to trust beside the usual ones (PEM)"},
