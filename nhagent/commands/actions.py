@@ -94,9 +94,11 @@ def verify(options: argparse.Namespace) -> Result:
     """Ask the hub whether it holds what it accepted."""
     with _waited_for("asking the hub"):
         seen = _agent(options).verify()
-    lines = [
-        "in sync: the hub holds what it accepted" if seen.in_sync else "drifted: the next start mends it"
-    ]
+    lines = ["drifted: the next start mends it"]
+    if seen.in_sync:
+        lines = ["in sync: the hub holds what it accepted"]
+    elif not seen.requests:
+        lines = ["not asked: the next start registers the device"]
     lines += [f"  {drift}" for drift in seen.drift]
     lines += [f"  {name}: the hub has marked this push channel as dead" for name in seen.expired]
     return Result(OK if seen.in_sync else FOUND, {**seen.to_dict(), "error": None}, "\n".join(lines))

@@ -169,8 +169,9 @@ def _text(
     lines += ["", *demo_push.lines_of(push, len(story) + 1, HUB)]
     lines += ["", "What the hub holds of the first two:", ""]
     lines += [f"   {line}" for line in json.dumps(holds, indent=2).splitlines()]
-    requests = sum(len(step["requests"]) for step in story)
-    lines += ["", f"{len(story)} starts, {requests} requests, {seconds:.1f} s."]
+    starts = [*story, *([] if "left_out" in push else [push])]
+    requests = sum(len(start["requests"]) for start in starts)
+    lines += ["", f"{len(starts)} starts, {requests} requests, {seconds:.1f} s."]
     return "\n".join(lines)
 
 

@@ -107,7 +107,10 @@ def started(options: EmulatorOptions, *, tells_requests: bool) -> Emulator:
             raise ConfigurationError(
                 f"{place}: '{options.host}' is not an address of this machine", "correct --host"
             ) from error
-        raise ConfigurationError(f"{place}: cannot be started: {error}", "correct what it names") from error
+        fact = str(error).rstrip(".")
+        if isinstance(error, OSError) and error.filename is not None:
+            fact = f"{error.filename}: {error.strerror}"
+        raise ConfigurationError(f"emulator: cannot be started: {fact}", "correct what it names") from error
 
 
 def variables(emulator: Emulator, *, push_service: bool) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from shutil import which
@@ -104,10 +105,14 @@ def initialise(
     hub = asking("hub", given.hub, "The notification hub's name", validation.checked_hub_name)
     names = ", ".join(platform.value for platform in Platform)
     platform = asking("platform", given.platform, f"The platform ({names})", Platform.parse)
-    text = _head(app, hub, platform) + _channel(asking, given, app, platform, is_root=root) + _tail(platform)
-    _write(path, text)
+    channel = _channel(asking, given, app, platform, is_root=root)
+    _write(path, _head(app, hub, platform) + channel + _tail(platform))
     commands = _commands(path, is_root=root)
-    lines = [f"written: {path}", "next:"]
+    lines = [f"written: {path}"]
+    file = re.search(r"^file = (.+)$", channel, re.MULTILINE)
+    if file is not None:
+        lines.append(f"your app writes the push channel into {json.loads(file[1])}")
+    lines.append("next:")
     lines += [f"  {number}. {command}" for number, command in enumerate(commands, 1)]
     return {"config": path, "commands": commands, "error": None}, "\n".join(lines)
 

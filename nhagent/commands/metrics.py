@@ -6,6 +6,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/
 
 from __future__ import annotations
 
+import errno
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
@@ -112,6 +113,9 @@ def write(path: str, text: str) -> None:
             raise
     except (OSError, ValueError) as error:
         told = f"metrics file {path}: cannot be written ({getattr(error, 'strerror', None) or error})"
+        if isinstance(error, OSError) and error.errno == errno.EROFS:
+            hint = "let the service write there: ReadWritePaths=-FOLDER in a drop-in of its unit"
+            raise ConfigurationError(told, hint) from None
         if isinstance(error, _WRONG_PLACE):
             raise ConfigurationError(told, "make its folder, and let this user write there") from None
         raise StateUnwritable(told, "make room on the disk") from None

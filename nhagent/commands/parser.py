@@ -28,6 +28,8 @@ START_SECONDS: Final = 30.0
 WAIT_SECONDS: Final = 300.0
 """How long wait may take by default."""
 
+MAX_PORT: Final = 65535
+
 _EXEC: Final = (
     "Runs a command while a notification hub runs beside it. The command finds in its environment "
     "NOTIFICATION_HUB (the hub's name), NOTIFICATION_HUB_ENDPOINT, NOTIFICATION_HUB_LISTEN and "
@@ -35,9 +37,18 @@ _EXEC: Final = (
     "--push-service NOTIFICATION_HUB_PUSH (its address) and NOTIFICATION_HUB_VAPID_PUBLIC_KEY. Its exit code "
     "is the command's; 126 and 127 where that cannot be run, 128 + N where signal N ended it."
 )
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isdecimal() and len(text) <= len(str(MAX_PORT)) else -1
+    if not 0 <= port <= MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, from 0 to {MAX_PORT}")
+    return port
+
+
 _EMULATOR_OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("--host", {"default": "127.0.0.1", "help": "address to listen on (default 127.0.0.1)"}),
-    ("--port", {"type": int, "default": 0, "help": "port to listen on; 0: any free one"}),
+    ("--port", {"type": _port, "default": 0, "help": "port to listen on; 0: any free one"}),
     ("--hub", {"metavar": "NAME", "default": "emulated-hub", "help": "the hub's name"}),
     ("--data", {"metavar": "FILE", "default": ":memory:", "help": "SQLite file that outlives it"}),
     ("--seed", {"metavar": "FILE", "help": "fill an empty hub: a snapshot, or records as JSON, one a line"}),

@@ -16,6 +16,7 @@ from nhagent.commands.config import ConfigurationFile
 from nhagent.commands.memory import Memory
 from nhagent.errors import (
     ConfigurationError,
+    CredentialError,
     Forbidden,
     NhagentError,
     RecordNotFound,
@@ -152,9 +153,13 @@ def check_connection_string(text: str, hub: str, *, allow_full_access: bool) -> 
         ConfigurationError: it is malformed, or another hub's.
         CredentialError: it may do more than listen.
     """
-    connection = checked_connection_string(
-        Secret(text), "the connection string", hub, allow_full_access=allow_full_access
-    )
+    try:
+        connection = checked_connection_string(
+            Secret(text), "login", hub, allow_full_access=allow_full_access
+        )
+    except CredentialError as error:
+        hint = "take a policy with the Listen right alone, or give --allow-full-access"
+        raise CredentialError(error.fact, hint) from None
     return connection.key_name, connection.namespace
 
 

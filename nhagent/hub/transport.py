@@ -164,7 +164,7 @@ class Transport:
         """Give a reply whose body was cut from this side, unless nobody waits for it any more."""
         if self._is_cut:
             raise TimeoutError
-        fault = f"no whole reply within {self.timeout:g} s"
+        fault = f"no whole reply within {self.timeout:.3g} s"
         return Response(response.status, response.headers, response.body, fault)
 
     def _no_reply(self, url: str, error: Exception, seconds: float) -> HubUnavailable:
@@ -174,7 +174,7 @@ class Transport:
         if self._is_cut:
             cause = "the exchange was ended on this side"
         elif seconds >= self.timeout:
-            cause = f"no whole reply within {self.timeout:g} s"
+            cause = f"no whole reply within {self.timeout:.3g} s"
         elif isinstance(error, requests.exceptions.SSLError):
             return _tls_failure(host, error)
         else:

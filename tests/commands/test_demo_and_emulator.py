@@ -165,3 +165,21 @@ def test_emulator_that_cannot_listen_says_so(
 def test_emulator_for_an_address_of_another_machine_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["emulator", "--host", "192.0.2.1", "--json"]) == 78
     assert "'192.0.2.1' is not an address of this machine" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            ["--seed", "/missing/seed"],
+            "emulator: cannot be started: /missing/seed: No such file or directory;",
+        ),
+        (["--data", "/missing/hub.sqlite"], "emulator: cannot be started: /missing/hub.sqlite: "),
+        (["--hub", ""], "emulator: cannot be started: '' is not a valid name for a hub; correct"),
+    ],
+)
+def test_emulator_that_cannot_start_says_which_option_it_is(
+    options: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["emulator", *options]) == 78
+    assert told in capsys.readouterr().err

@@ -85,6 +85,8 @@ def test_word_within_a_line_or_a_longer_one_is_not_painted(monkeypatch: pytest.M
     ("arguments", "told"),
     [
         (["regster"], "'regster' is not known: did you mean \"register\"?"),
+        (["bogus"], "'bogus' is not known: known are demo, init, doctor"),
+        (["emulator", "--port", "99999"], "'99999' is not a port, from 0 to 65535"),
         (["hub", "dedup"], "'dedup' is not known: did you mean \"dedupe\"?"),
         (["status", "--jsn"], 'not understood: --jsn: did you mean "--json"?'),
         (["register", "--time=3"], 'not understood: --time=3: did you mean "--timeout"?'),

@@ -156,6 +156,7 @@ def test_loss_is_counted_where_it_is_found_and_mended_by_its_name(device: Device
             device.hub.forget(registration=row["registrationId"])
     agent = device.agent(**PLAIN, style=style)
     assert not agent.verify().in_sync
+    assert not agent.verify().in_sync, "a second look finds the same loss, and not another one"
     assert agent.status().losses == 1
     assert device.start(**PLAIN, style=style).outcome == "recreated"
     assert device.agent(**PLAIN, style=style).refresh(force=True).outcome == "updated"

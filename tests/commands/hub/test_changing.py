@@ -64,6 +64,15 @@ def test_a_test_send_tells_what_came_of_each_message(tool: Tool, hub: Emulator) 
     assert {each["registration_id"] for each in document["results"]} == {"10-10-1", "20-20-1"}
     code, printed = tool("send", *TO_HUB, *arguments)
     assert printed.splitlines()[0] == "2 taken, 0 not"
+    nobody = ("--body", "{}", "--format", "gcm", "--tags", "nobody", "--test")
+    assert tool("send", *TO_HUB, *nobody) == (0, "no device is meant\n")
+
+
+def test_properties_of_a_native_send_are_refused(tool: Tool, hub: Emulator) -> None:
+    code, _ = tool("send", *TO_HUB, "--format", "fcmv1", "--property", "message=hello", "--broadcast")
+    assert code == 78
+    assert "--property is for templates, and the format is fcmv1" in tool.errors
+    assert hub.deliveries() == []
 
 
 def test_a_notification_is_scheduled(tool: Tool, hub: Emulator) -> None:

@@ -58,6 +58,8 @@ def test_a_list_is_a_table_for_people(tool: Tool) -> None:
     [own] = [line.split() for line in lines if line.startswith("10-10-1")]
     assert own[1] == "Gcm"
     assert own[3:] == ["-", "hall,", "kitchen"]
+    assert "$InstallationId" not in printed
+    assert tool("list", "--hub", "hub", "--tag", "nobody") == (0, "no registration\n")
     owned = [line for line in lines if " one " in line]
     assert {line.split()[1] for line in owned} == {"Windows", "WindowsTemplate"}
 
