@@ -1,7 +1,21 @@
-"""``python -m nhagent``: the same as the ``nhagent`` command."""
+"""The ``nhagent`` command's process, also as ``python -m nhagent``."""
 
+import gc
 import sys
 
-from nhagent.commands.cli import main
+NEW_OBJECTS = 50_000
+"""After how many new objects Python looks for garbage. A command loads tens of thousands, and keeps them all:
+looking at each of them again and again would take a twentieth of its time.
+"""
 
-sys.exit(main())
+
+def main() -> int:
+    """Run the command, in a process of its own."""
+    gc.set_threshold(NEW_OBJECTS)
+    from nhagent.commands.cli import main
+
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -271,7 +271,7 @@ def fingerprint(channel: PushChannel) -> str:
     Returns:
         ``#`` and the first eight hexadecimal digits of a SHA-256.
     """
-    from hashlib import sha256
+    from nhagent.hashes import sha256
 
     text = channel if isinstance(channel, str) else f"{channel.endpoint}\n{channel.p256dh}\n{channel.auth}"
     return f"#{sha256(text.encode()).hexdigest()[:8]}"

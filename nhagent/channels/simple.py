@@ -234,6 +234,6 @@ def _text(content: bytes, name: str) -> str:
             f"{name}: gave more than {MAX_CHANNEL_BYTES} bytes", "a push channel is shorter; correct it"
         )
     try:
-        return content.decode("utf-8-sig")
+        return content.removeprefix(b"\xef\xbb\xbf").decode()
     except UnicodeDecodeError:
         raise ChannelError(f"{name}: gave no text", "a push channel is text; correct it") from None

@@ -39,7 +39,7 @@ def read_toml(path: str) -> dict[str, Any]:
     text = ""
     try:
         content = read_regular(path, MAX_CONFIG_BYTES)
-        text = content.decode("utf-8-sig")  # Windows' editors begin it with a mark
+        text = content.removeprefix(b"\xef\xbb\xbf").decode()  # Windows' editors begin it with a mark
         return tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigurationError(

@@ -208,7 +208,7 @@ def derived_installation_id(machine: str | Machine | None, app: str, hub: str) -
 
 
 def _keyed(machine: str, purpose: str, app: str, hub: str) -> str:
-    from hashlib import blake2b
+    from nhagent.hashes import blake2b
 
     message = f"nhagent\0{purpose}\0{app}\0{hub.lower()}"
     # The key is what only this machine has. blake2b refuses long keys: hashed first, the name counts in full.

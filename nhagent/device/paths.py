@@ -215,7 +215,7 @@ def _part(name: str) -> str:
     """Make one path component of any name: what could leave the folder is percent-encoded."""
     part = "".join(chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in name.encode())
     if len(part) > MAX_PART_CHARACTERS:
-        from hashlib import sha256
+        from nhagent.hashes import sha256
 
         kept = part[: MAX_PART_CHARACTERS - _HASH_CHARACTERS - 1]
         part = f"{kept}-{sha256(name.encode()).hexdigest()[:_HASH_CHARACTERS]}"

@@ -39,7 +39,7 @@ def read_secret(path: str, name: str, *, private: bool = False) -> str:
         content = read_regular(
             path, MAX_SECRET_BYTES, check=partial(_check_private, file) if private else None
         )
-        return content.decode("utf-8-sig").strip()
+        return content.removeprefix(b"\xef\xbb\xbf").decode().strip()
     except NotARegularFile:
         raise CredentialError(
             f"{file}: is not a regular file", "name one that holds the secret and nothing else"

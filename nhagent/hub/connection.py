@@ -7,8 +7,6 @@ leaves this module only inside a signature: it is in no ``repr``, ``str``, excep
 
 from __future__ import annotations
 
-from urllib.parse import quote, urlsplit
-
 from nhagent import validation
 from nhagent.errors import ConfigurationError
 from nhagent.secret import Secret, hiding_arguments
@@ -31,6 +29,8 @@ _DEFAULT_POLICIES: Final = frozenset({"rootmanagesharedaccesskey", "defaultfulls
 """Policies with all rights that Azure makes, in lower case, which hides where their words end."""
 _COPY_AGAIN: Final = "copy it again"
 _SCHEMES: Final = frozenset({"sb", "https", "http"})
+MAX_PORT: Final = 65535
+MAX_PORT_CHARACTERS: Final = 5
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 MAX_HOST_CHARACTERS: Final = 253
 MAX_LABEL_CHARACTERS: Final = 63
@@ -154,6 +154,7 @@ class ConnectionString(Frozen):
         """
         import hmac
         from base64 import b64encode
+        from urllib.parse import quote
 
         audience = quote(resource.lower(), safe="")
         expiry = int(now.timestamp() + (TOKEN_SECONDS if lifetime is None else lifetime.total_seconds()))
@@ -222,18 +223,17 @@ def read_endpoint(text: str, name: str) -> str:
     validation.check_setting(name, text)
     text = text.strip()
     try:
-        parts = urlsplit(text if "://" in text else f"https://{text}")
-        host, port = parts.hostname, parts.port
+        scheme, host, port = _parts_of(text if "://" in text else f"https://{text}")
     except ValueError:
         raise _not_an_address(name) from None
-    if not host or port == 0 or "@" in parts.netloc or parts.scheme not in _SCHEMES:
+    if not host or port == 0 or scheme not in _SCHEMES:
         raise _not_an_address(name)
     if host in _SCHEMES:  # what a tool left of one that took its // for an odd path
         raise _not_an_address(name)
-    if parts.scheme == "http":
-        from nhagent.loopback import is_loopback
+    if scheme == "http":
+        from nhagent.loopback import is_loopback_host
 
-        if not is_loopback(text):
+        if not is_loopback_host(host):
             raise ConfigurationError(
                 f"{name} http://{host}: plain http is for loopback alone", "use sb:// or https://"
             )
@@ -243,11 +243,37 @@ def read_endpoint(text: str, name: str) -> str:
     is_name = is_name and len(max(labels, key=len)) <= MAX_LABEL_CHARACTERS
     if not is_name and not (":" in host and _IN_IPV6.issuperset(host)):
         raise _not_an_address(name)
-    scheme = "http" if parts.scheme == "http" else "https"
+    scheme = "http" if scheme == "http" else "https"
     if port == _DEFAULT_PORTS[scheme]:
         port = None  # the same namespace, written longer
     shown = f"[{host}]" if ":" in host else host
     return f"{scheme}://{shown}" + (f":{port}" if port else "")
+
+
+def _parts_of(address: str) -> tuple[str, str, int | None]:
+    """Part an address into scheme, host, both in lower case, and port.
+
+    One of the usual form is read here: for ``urllib.parse``, which reads all others, Python must load more
+    than the rest of an unchanged start needs.
+
+    Raises:
+        ValueError: it is none, or names a user.
+    """
+    scheme, _, rest = address.partition("://")
+    host, colon, port = rest.removesuffix("/").lower().partition(":")
+    is_port = port.isascii() and port.isdecimal() and len(port) <= MAX_PORT_CHARACTERS
+    if scheme in _SCHEMES and host and _IN_NAMES.issuperset(host) and (is_port or not colon):
+        number = int(port) if colon else None
+    else:
+        from urllib.parse import urlsplit
+
+        parts = urlsplit(address)
+        if "@" in parts.netloc:
+            raise ValueError
+        scheme, host, number = parts.scheme, parts.hostname or "", parts.port
+    if number is not None and number > MAX_PORT:
+        raise ValueError
+    return scheme, host, number
 
 
 def _not_an_address(name: str) -> ConfigurationError:
@@ -258,4 +284,4 @@ def _not_an_address(name: str) -> ConfigurationError:
 
 def namespace_of(endpoint: str) -> str:
     """Give the host of a base URL, with the port where one is given, in lower case."""
-    return urlsplit(endpoint).netloc.lower()
+    return endpoint.partition("://")[2].partition("/")[0].lower()

@@ -89,7 +89,7 @@ def read_facts(response: Response, *, sent: datetime, received: datetime) -> Hub
     skew = None
     if server_time is not None:
         middle = sent + (received - sent) / 2
-        skew = round((server_time - middle).total_seconds() + _MEAN_FRACTION_SECONDS, 1)
+        skew = (server_time - middle).total_seconds() + _MEAN_FRACTION_SECONDS
     return HubReply(response.status, _tracking_id_in(response.headers), server_time, skew)
 
 

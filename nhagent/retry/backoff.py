@@ -91,7 +91,7 @@ def doubled(first: float, times: int, limit: float) -> float:
 
 def slot(identity: str) -> float:
     """Give a device's own place, from 0 to 1, in whatever a fleet is spread over: the same every time."""
-    from hashlib import blake2b
+    from nhagent.hashes import blake2b
 
     digest = blake2b(identity.encode(), digest_size=8, person=b"nhagent slot").digest()
     return int.from_bytes(digest, "big") / 2**64

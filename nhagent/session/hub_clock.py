@@ -54,7 +54,9 @@ class HubClock:
 
     def now(self) -> datetime:
         """The time by the hub's clock, as far as it was seen; else by ours."""
-        skew = None if self._seen is None else self.skew
+        if self._seen is None and not self._offset:
+            return self._clock()
+        skew = self.skew
         if skew is None or abs(skew) <= CLOCK_TOLERANCE_SECONDS:
             return self.signing_time()
         return self._clock() + timedelta(seconds=skew)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from threading import current_thread
 
-from nhagent.ca_bundle import read_ca_bundle
 from nhagent.errors import Forbidden, HubUnavailable, Unauthorized, refuses_key
 from nhagent.interruption import check
 from nhagent.session.hub_clock import HubClock
@@ -87,6 +86,8 @@ class HubSession:
         self.clock = HubClock(clock)
         self._hub = hub
         if ca_bundle is not None:
+            from nhagent.ca_bundle import read_ca_bundle
+
             read_ca_bundle(ca_bundle)  # refused before the first request, and without loading TLS for it
         self._ca_bundle = ca_bundle
         self._exchange: Way | None = None

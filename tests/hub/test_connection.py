@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from http.client import IncompleteRead
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 from hypothesis import given
@@ -20,6 +20,7 @@ from urllib3.exceptions import HTTPError
 from nhagent import ConnectionString, HubClient, Platform
 from nhagent.device import credential_sources, paths
 from nhagent.errors import ConfigurationError, CredentialError, HubUnavailable, NhagentError
+from nhagent.hub.connection import _parts_of
 from nhagent.session.credential_chain import CredentialChain
 
 KEY = "c2VjcmV0LWtleS0xMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -118,6 +119,27 @@ def test_character_inside_an_address_that_nobody_sees_is_refused(odd: str) -> No
 def test_plain_http_is_taken_to_loopback(address: str) -> None:
     read = ConnectionString.parse(LISTEN.replace(f"sb://{HOST}", f"http://{address}"))
     assert read.endpoint == f"http://{address}"
+
+
+_ADDRESS_PARTS = st.lists(
+    st.sampled_from(["sb", "https", "http", "://", "NS", "ns.azure", "127.0.0.1", "[::1]", ":", "0", "443",
+                     "65535", "65536", "00080", "٣", "/", "//", "h/", "?q", "#f", "@", "%", ".", "-", "\\"]),
+    max_size=8,
+)  # fmt: skip
+
+
+@given(_ADDRESS_PARTS.map("".join))
+def test_address_of_the_usual_form_is_read_as_the_standard_library_reads_it(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        expected = None if "@" in parts.netloc else (parts.scheme, parts.hostname or "", parts.port)
+    except ValueError:
+        expected = None
+    try:
+        read = _parts_of(address)
+    except ValueError:
+        read = None
+    assert read == expected
 
 
 @given(st.text())
