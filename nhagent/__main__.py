@@ -14,7 +14,9 @@ def main() -> int:
     gc.set_threshold(NEW_OBJECTS)
     from nhagent.commands.cli import main
 
-    return main()
+    code = main()
+    gc.freeze()  # it all goes with the process: Python need not look through it before
+    return code
 
 
 if __name__ == "__main__":

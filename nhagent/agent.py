@@ -90,7 +90,7 @@ class Agent:
             systemd's credential, $NHAGENT_CONNECTION_STRING_FILE, $NHAGENT_CONNECTION_STRING or the key ring.
         token: gives a SAS token for the installation id that it is called with; asked again five minutes
             before its end. It stands alone, and ``endpoint`` is needed.
-        endpoint: the namespace's address, where no connection string says it.
+        endpoint: the namespace's address, in place of the connection string's.
         ca_bundle: PEM file of a certificate authority to trust beside the usual ones.
         allow_full_access: take a key that may do more than listen.
         installation_id: a lasting id of the app's own; ``machine``: derived from this machine, the app and

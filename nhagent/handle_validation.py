@@ -24,7 +24,6 @@ browser              see `nhagent.web_push_keys`
 
 from __future__ import annotations
 
-from nhagent.absolute_uri import absolute_uri
 from nhagent.errors import ConfigurationError
 from nhagent.validation import IN_HANDLES
 
@@ -75,6 +74,8 @@ def checked_handle(name: str, platform: str, handle: str) -> str:
         ConfigurationError: it cannot be a handle of this platform. The error does not show it.
     """
     if platform in URI_PLATFORMS:
+        from nhagent.absolute_uri import absolute_uri
+
         uri = absolute_uri(handle)
         if uri is None or is_dead_address(uri):
             raise _refused(

@@ -25,7 +25,6 @@ from nhagent.push_channels import (
     read_channel,
     unvalidated_subscription,
 )
-from nhagent.template_validation import check_template
 from nhagent.values import EMPTY, altered, unvalidated
 
 TYPE_CHECKING = False
@@ -270,6 +269,8 @@ def check_templates(
                 "give fewer: this is the hub's limit",
             )
         if platform is not None:
+            from nhagent.template_validation import check_template
+
             check_template(place, platform, template.body, template.headers, template.expiry)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 
-from nhagent.device.secret_file import read_secret
 from nhagent.values import Value
 
 TYPE_CHECKING = False
@@ -51,7 +50,11 @@ def find_in_systemd(environ: Mapping[str, str] = os.environ) -> FoundCredential 
         CredentialError: the credential exists and cannot be used.
     """
     path = _systemd_path(environ)
-    return FoundCredential(read_secret(path, _SYSTEMD), _SYSTEMD) if path else None
+    if not path:
+        return None
+    from nhagent.device.secret_file import read_secret
+
+    return FoundCredential(read_secret(path, _SYSTEMD), _SYSTEMD)
 
 
 def find_in_file(environ: Mapping[str, str] = os.environ) -> FoundCredential | None:
@@ -66,6 +69,8 @@ def find_in_file(environ: Mapping[str, str] = os.environ) -> FoundCredential | N
     path = environ.get(_FILE_VARIABLE, "")
     if not path:
         return None
+    from nhagent.device.secret_file import read_secret
+
     return FoundCredential(read_secret(path, "connection string file", private=True), _FILE)
 
 

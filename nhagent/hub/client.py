@@ -25,7 +25,7 @@ class HubClient(HubOperations):
         connection_string: text, a `ConnectionString`, or a callable giving a SAS token (then ``endpoint`` is
             needed). Any access policy is taken; an installation needs the Listen right.
         hub: the hub's name.
-        endpoint: the namespace's address, where the connection string does not say it.
+        endpoint: the namespace's address, in place of the connection string's.
         ca_bundle: PEM file of a certificate authority to trust beside the usual ones.
         timeout: seconds for one whole exchange.
         clock: gives the time, aware; tokens are signed by it.

@@ -16,7 +16,6 @@ from nhagent.errors import (
 from nhagent.hub.checked import if_match
 from nhagent.hub.connection import ConnectionString, read_endpoint
 from nhagent.hub.replies import HubReply, raise_for_error
-from nhagent.hub.token_callable import CORRECT_IT, asked
 from nhagent.hub.transport import Request, Response
 from nhagent.hub.way import HubRequest, Way
 from nhagent.secret import Secret, hiding_arguments
@@ -138,6 +137,8 @@ def _token_of(source: TokenSource) -> str:
     Raises:
         HubUnavailable, CredentialError, NhagentError: as `nhagent.hub.token_callable.asked`; or it gave none.
     """
+    from nhagent.hub.token_callable import CORRECT_IT, asked
+
     token = asked(source)
     text = token.strip() if isinstance(token, str) else ""
     if not text.startswith("SharedAccessSignature ") or not (text.isascii() and text.isprintable()):
