@@ -28,11 +28,11 @@ print(agent.start().outcome)
 """
 MODULES = {
     *("", "version", "agent", "errors", "curves", "visible", "values", "secret", "validation", "logs"),
-    *("report", "models", "push_channels", "handle_validation", "documents", "steps", "registrations"),
+    *("report", "models", "push_channels", "handle_validation", "documents", "steps"),
     *("filesystem", "places", "regular_files", "interruption", "hashes", "loopback"),
     *("channels", "channels.source", "device", "device.accepted", "device.credential_sources"),
     *("device.document", "device.machine", "device.paths", "device.state", "device.store"),
-    *("hub", "hub.connection", "hub.installations", "hub.operations"),
+    *("hub", "hub.connection", "hub.installations", "hub.texts", "hub.times"),
     *(
         "reconcile",
         "reconcile.assembly",
@@ -45,10 +45,11 @@ MODULES = {
     *("registrars", "registrars.deletions", "registrars.protocol", "registrars.records"),
     *("retry", "retry.backoff", "retry.loop", "retry.state"),
     *("session", "session.credential_chain", "session.hub_clock", "session.hub_session"),
+    "session.token_source",
 }
 OF_STYLE = {
     "installation": {"registrars.installation", "registrars.installation_plan"},
-    "registration": {"registrars.registration"},
+    "registration": {"registrars.registration", "registrars.rows", "registrations"},
 }
 """The modules of nhagent that an unchanged start loads. One more costs each boot of each device a tenth of a
 millisecond, on a slow core one."""

@@ -9,6 +9,7 @@ import sqlite3
 import sys
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from importlib.util import find_spec
 from threading import Event
 from typing import TYPE_CHECKING, Final
 
@@ -71,7 +72,7 @@ def serve(
     ended = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    emulator = started(options, tells_requests=tells_requests)
+    emulator = started(options, push_service=push_service, tells_requests=tells_requests)
     try:
         _tell(emulator, as_json=as_json, push_service=push_service)
         while not ended.wait(LOOK_SECONDS):
@@ -80,11 +81,12 @@ def serve(
         emulator.close()
 
 
-def started(options: EmulatorOptions, *, tells_requests: bool) -> Emulator:
+def started(options: EmulatorOptions, *, push_service: bool, tells_requests: bool) -> Emulator:
     """Start an emulator.
 
     Args:
         options: what it is started with.
+        push_service: its push service is wanted too.
         tells_requests: print a line for each request on stderr.
 
     Raises:
@@ -92,6 +94,10 @@ def started(options: EmulatorOptions, *, tells_requests: bool) -> Emulator:
     """
     from nhagent.emulator import Emulator
 
+    if push_service and find_spec("wsproto") is None:
+        raise ConfigurationError(
+            "emulator: its push service needs wsproto", "pip install 'nhagent[emulator]'"
+        )
     on_request = _tell_request if tells_requests else None
     try:
         return Emulator(**asdict(options), on_request=on_request).start()

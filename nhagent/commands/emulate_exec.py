@@ -40,7 +40,7 @@ def run(command: Sequence[str], options: EmulatorOptions, *, push_service: bool,
     Raises:
         ConfigurationError: the emulator cannot be started.
     """
-    with started(options, tells_requests=tells_requests) as emulator:
+    with started(options, push_service=push_service, tells_requests=tells_requests) as emulator:
         environment = {**os.environ, **variables(emulator, push_service=push_service)}
         try:
             # Whoever runs nhagent chose the command.

@@ -34,7 +34,7 @@ def code_of(kind: type[Exception]) -> int:
         return TEMPFAIL
     if issubclass(kind, errors.Unauthorized | errors.Forbidden):
         return NOPERM
-    if issubclass(kind, errors.ConfigurationError | errors.CredentialError | errors.StateUnreadable):
+    if issubclass(kind, errors.ConfigurationError | errors.CredentialError):
         return CONFIG
     if issubclass(kind, errors.HubNotFound | errors.InvalidRequest):
         return CONFIG

@@ -289,7 +289,10 @@ def _commands(path: str, *, is_root: bool) -> list[str]:
         return [
             f"install -D -m 600 /dev/stdin /etc/credstore/{credential}   # paste it, then Ctrl-D",
             f"nhagent units --install{of_instance}",
-            f"nhagent --service{f' --config {path}' if instance else ''} doctor",
+            " && ".join(
+                f"nhagent --service{f' --config {path}' if instance else ''} {command}"
+                for command in ("wait", "doctor")
+            ),
         ]
     named = "" if path == paths.users_config_file() else f" --config {_shell_quoted(path)}"
     runs_daemon = not named and which("systemctl") is not None
@@ -297,7 +300,7 @@ def _commands(path: str, *, is_root: bool) -> list[str]:
     return [
         *login,
         "nhagent units --user --install" if runs_daemon else f"nhagent register{named}",
-        f"nhagent doctor{named}",
+        "nhagent wait && nhagent doctor" if runs_daemon else f"nhagent doctor{named}",
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from nhagent.channels.store import Home
 from nhagent.device.channel_store import DeviceChannelStore
-from nhagent.errors import ConfigurationError, NhagentError
+from nhagent.errors import ConfigurationError, NhagentError, StateLocked
 from nhagent.logs import Log
 from nhagent.reconcile.declaration import PRIMARY
 from nhagent.report import Outcome
@@ -98,6 +98,8 @@ class OwnChannel:
                 self._source.forget()
             elif report.outcome in _HELD and PRIMARY not in report.channel_errors:
                 self._source.accepted(report.channels.get(PRIMARY, ""))
+        except StateLocked as busy:  # the daemon has the connection, and gives back what is left
+            _log.info("%s", busy)
         except NhagentError as error:
             _log.warning("%s", error)
 

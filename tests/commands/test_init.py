@@ -207,5 +207,5 @@ def test_root_writes_the_systems_file_and_a_user_ones_own(
     assert init._path_of(Given(), is_root=True) == paths.SYSTEM_CONFIG
     assert init._path_of(Given(), is_root=False) == str(tmp_path / "nhagent/config.toml")
     assert init._commands(paths.SYSTEM_CONFIG, is_root=True)[1:] == [
-        "nhagent units --install", "nhagent --service doctor",
+        "nhagent units --install", "nhagent --service wait && nhagent --service doctor",
     ]  # fmt: skip

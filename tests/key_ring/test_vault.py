@@ -94,6 +94,7 @@ def test_vault_init_makes_a_key_and_never_overwrites_one(machine: Machine) -> No
     key_file.unlink()
     renewed = machine.run("vault", "init", "--json")
     assert renewed.document == {
+        "schema": 1,
         "key_file": str(key_file),
         "vault_file": str(machine.vault_file),
         "error": None,

@@ -196,7 +196,10 @@ def test_bare_machine_is_a_registered_monitored_service_after_three_commands(tol
     facts = told["first_minutes"]
     assert facts["before"] == []
     assert facts["init"]["config"] == "/etc/nhagent/config.toml"
-    assert facts["init"]["commands"][1:] == ["nhagent units --install", "nhagent --service doctor"]
+    assert facts["init"]["commands"][1:] == [
+        "nhagent units --install",
+        "nhagent --service wait && nhagent --service doctor",
+    ]
     assert facts["again"] == 78
     assert facts["waited"].startswith("registered as ")
     assert facts["doctor"]["healthy"], facts["doctor"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nhagent.commands.doctor.findings import Wrong
 from nhagent.commands.doctor.units import ENCRYPTED_CREDENTIALS
@@ -14,6 +14,9 @@ from nhagent.errors import CredentialError
 if TYPE_CHECKING:
     from nhagent.commands.doctor.findings import Findings
     from nhagent.commands.doctor.units import Unit
+
+
+_HOW_TO: Final = "https://github.com/nhagent/nhagent/blob/main/systemd/README.md"
 
 
 def check_credentials(findings: Findings) -> str:
@@ -49,7 +52,7 @@ def _check_no_service_has_it(findings: Findings) -> None:
         if path is None or findings.service not in {None, unit.name}:
             continue
         if path.startswith(ENCRYPTED_CREDENTIALS):
-            step = "run doctor with systemd-run, which lets it in: see systemd/README.md"
+            step = f"run doctor with systemd-run, which lets it in: see {_HOW_TO}"
         elif findings.service is not None:
             step = f"as root: install -m 600 /dev/stdin {path}, and systemctl restart {unit.name}"
             raise Wrong(f"none: {path} is not there", step)
