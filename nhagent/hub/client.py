@@ -15,10 +15,11 @@ from typing import Self
 from nhagent.hub.connection import EXCHANGE_SECONDS, ConnectionString
 from nhagent.hub.exchange import HubExchange, TokenSource
 from nhagent.hub.operations import HubOperations
+from nhagent.hub.send_operations import SendOperations
 from nhagent.secret import NO_LOCALS, hidden
 
 
-class HubClient(HubOperations):
+class HubClient(HubOperations, SendOperations):
     """A notification hub's REST interface. Each thread that uses it at the same time has its own connection.
 
     Args:

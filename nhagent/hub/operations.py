@@ -1,11 +1,10 @@
-"""Everything that can be asked of a notification hub, over an exchange that somebody else looks after."""
+"""What a device asks of a notification hub, over an exchange that somebody else looks after."""
 
 from __future__ import annotations
 
 from nhagent.hub.installation_operations import InstallationOperations
 from nhagent.hub.registration_operations import RegistrationOperations
 from nhagent.hub.replies import HubReply
-from nhagent.hub.send_operations import SendOperations
 from nhagent.hub.way import Way
 
 TYPE_CHECKING = False
@@ -13,8 +12,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-class HubOperations(InstallationOperations, RegistrationOperations, SendOperations):
-    """A notification hub's REST interface: one method per operation.
+class HubOperations(InstallationOperations, RegistrationOperations):
+    """What a device asks of a notification hub: one method per operation.
 
     Args:
         exchange: the way to the hub.

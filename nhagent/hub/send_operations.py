@@ -56,7 +56,7 @@ Body = str | bytes | Mapping[str, Any]
 
 
 class SendOperations:
-    """The part of `nhagent.hub.operations.HubOperations` that sends. It needs the Send right."""
+    """The part of `nhagent.hub.client.HubClient` that sends. It needs the Send right."""
 
     _exchange: Way
 
