@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 from nhagent import validation
 from nhagent.errors import ConcurrencyConflict, ConfigurationError, HubUnavailable
-from nhagent.hub.atom import NotARegistration, from_entry, from_feed, to_entry
 from nhagent.hub.channel_filter import by_own_field, by_uri
 from nhagent.hub.checked import continuation_from, registration_id_from
 from nhagent.hub.held import HeldRegistration, Page, Registrations
@@ -260,6 +259,8 @@ class RegistrationOperations:
         response, reply = self._exchange.make(
             HubRequest("GET", path, "the list of registrations", query=parts, channels=channels, right=right)
         )
+        from nhagent.hub.atom import from_feed  # its parser is costly to load, and installations need none
+
         try:
             rows = from_feed(response.body)
             return Page(tuple(rows), continuation_from(response.headers.get("x-ms-continuationtoken")))
@@ -290,6 +291,8 @@ class RegistrationOperations:
     ) -> HeldRegistration:
         if method != "GET":
             check_writable(record, registration)
+        from nhagent.hub.atom import NotARegistration, from_entry, to_entry
+
         body = None if registration is None else to_entry(registration)
         channels = () if registration is None else (registration.channel,)
         response, reply = self._exchange.make(
