@@ -17,13 +17,19 @@ from tests.events import HANG_SECONDS
 FOLDER = Path(__file__).parent
 
 
+def why_missing() -> str | None:
+    """Return why the client cannot be run here; None: it can."""
+    if shutil.which("node") is None:
+        return "node is not installed"
+    if not (FOLDER / "node_modules" / "@azure" / "notification-hubs").is_dir():
+        return "the official client is not installed: npm install --prefix tests/official_client"
+    return None
+
+
 def require_client() -> None:
     """Skip the test when the client is not installed; under `NHAGENT_CI=1` fail it."""
-    if shutil.which("node") is None:
-        reason = "node is not installed"
-    elif not (FOLDER / "node_modules" / "@azure" / "notification-hubs").is_dir():
-        reason = "the official client is not installed: npm install --prefix tests/official_client"
-    else:
+    reason = why_missing()
+    if reason is None:
         return
     if os.environ.get("NHAGENT_CI") == "1":
         pytest.fail(reason)

@@ -13,13 +13,21 @@ FOLDER = Path(__file__).parent
 PYTHON = FOLDER / ".venv/bin/python"
 
 
+def why_missing() -> str | None:
+    """Return why the clients cannot be called here; None: they can."""
+    if PYTHON.exists():
+        return None
+    return (
+        "the clients are not installed: python3 -m venv tests/python_clients/.venv && "
+        "tests/python_clients/.venv/bin/pip install -r tests/python_clients/requirements.txt"
+    )
+
+
 def require_clients() -> None:
     """Skip the test where the clients are not installed; under ``NHAGENT_CI=1`` fail it."""
-    if not PYTHON.exists():
-        cannot(
-            "the clients are not installed: python3 -m venv tests/python_clients/.venv && "
-            "tests/python_clients/.venv/bin/pip install -r tests/python_clients/requirements.txt"
-        )
+    reason = why_missing()
+    if reason is not None:
+        cannot(reason)
 
 
 def call(client: str, emulator: Emulator, calls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
