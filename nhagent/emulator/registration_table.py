@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from nhagent.emulator.atom.descriptions import Description, Registration
@@ -235,9 +235,7 @@ class RegistrationTable:
         Returns:
             The registration as it is stored now.
         """
-        updated = replace(
-            found, etag=found.etag + 1, description=description, expiration=expiration, expired=expired
-        )
+        updated = Registration(found.id, found.etag + 1, description, expiration, found.installation, expired)
         query = (
             "UPDATE registrations SET etag = ?, platform = ?, handle = ?, handle_keys = ?, description = ?,"
             " expiration = ?, expired = ? WHERE id = ?"
