@@ -224,7 +224,7 @@ def test_ten_thousand_failed_cycles_leave_nothing_behind(device: Device) -> None
         assert done.wait(4 * HELD_SECONDS)
     (before, blocks_before, resources_before), (after, blocks_after, resources_after) = marks
     assert resources_after == resources_before
-    # One object a cycle would be thousands. What is resident tells of what C libraries keep, and also of how the
-    # tests before this one have left the memory in pieces.
+    # One object a cycle would be thousands. What is resident tells of what C libraries keep, and also of
+    # how the tests before this one have left the memory in pieces.
     assert blocks_after - blocks_before < cycles // 20, "objects are left behind"
     assert after - before < 8 * 1024 * 1024, "memory grows"
