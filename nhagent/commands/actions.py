@@ -62,11 +62,11 @@ def wait(options: argparse.Namespace) -> Result:
     from nhagent.commands.waiting import wait
 
     with _waited_for("waiting to be registered"):
-        is_registered, status = wait(options.config, options.timeout)
+        is_registered, status, lacking = wait(options.config, options.timeout)
     document = {"registered": is_registered, "state": status.state.value, "why": None, "error": None}
     if is_registered:
         return Result(OK, document, f"registered as {status.installation_id or 'registrations'}")
-    why, kind = why_unregistered(status)
+    why, kind = why_unregistered(status, lacking)
     code = TEMPFAIL if kind is None else code_of(kind)
     return Result(code, {**document, "why": why}, f"waiting: {why}")
 
@@ -268,7 +268,7 @@ _FAILURE_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "init": ("config", "commands"),
     "wait": ("registered", "state", "why"),
     "metrics": ("in_sync", "state"),
-    "units": ("units", "commands"),
+    "units": ("units", "commands", "failed"),
     "verify": ("in_sync", "drift"),
     "enable": ("state",),
     "logout": ("removed_from",),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MODE: Final = 0o644
 """Of the file: it holds no secret, and a service of its own user reads it."""
+_INSTANCE: Final = r"[A-Za-z0-9:_.-]+"
+"""What systemd takes for the name of one of many services."""
 _ATTEMPTS: Final = 5
 """How often a person is asked for the same thing."""
 
@@ -282,7 +284,7 @@ def _write(path: str, text: str) -> None:
 
 def _commands(path: str, *, is_root: bool) -> list[str]:
     """Name the three commands that make the device registered; two where its connection string is there."""
-    if is_root and Path(path).parent == Path(FOLDER):
+    if is_root and re.fullmatch(rf"{re.escape(FOLDER)}/{_INSTANCE}\.toml", path):
         instance = Path(path).stem if path != paths.SYSTEM_CONFIG else ""
         credential = f"nhagent.{f'{instance}.' if instance else ''}connection-string"
         of_instance = f" && systemctl enable --now nhagent@{instance}.service" if instance else ""
@@ -296,9 +298,10 @@ def _commands(path: str, *, is_root: bool) -> list[str]:
         ]
     named = "" if path == paths.users_config_file() else f" --config {_shell_quoted(path)}"
     runs_daemon = not named and which("systemctl") is not None
-    login = [] if credential_sources.present() else [f"nhagent login{named}"]
+    # A daemon has another environment than the shell that has the connection string in its own.
+    needs_login = runs_daemon or not credential_sources.present()
     return [
-        *login,
+        *([f"nhagent login{named}"] if needs_login else []),
         "nhagent units --user --install" if runs_daemon else f"nhagent register{named}",
         "nhagent wait && nhagent doctor" if runs_daemon else f"nhagent doctor{named}",
     ]

@@ -34,7 +34,7 @@ _log = Log(__name__)
 METRICS: Final[Mapping[str, str]] = {
     "nhagent_in_sync": "Whether the hub has accepted all that is declared (1) or not (0).",
     "nhagent_last_success_timestamp_seconds": "When the hub last accepted the device or was seen to hold it.",
-    "nhagent_channels": "How many push channels the device has had from its platform, tiles' among them.",
+    "nhagent_channels": "Push channels that are remembered, tiles' among them; 0 before a registration.",
     "nhagent_failures": "Consecutive failed attempts, by the class of the last error.",
     "nhagent_next_attempt_timestamp_seconds": "When the next attempt may be made, if something holds it up.",
     "nhagent_info": "Where the device stands.",

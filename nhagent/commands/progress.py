@@ -81,7 +81,7 @@ class Progress:
     def end(self) -> None:
         """Leave the last line as it is."""
         if self._is_shown:
-            sys.stderr.write(f"\r{self._line()}\x1b[K\n")
+            sys.stderr.write(f"\r{self._counts()}\x1b[K\n")
             sys.stderr.flush()
 
     def wipe(self) -> None:
@@ -99,9 +99,12 @@ class Progress:
             sys.stderr.flush()
 
     def _line(self) -> str:
-        seconds = max(monotonic() - self._begun, 0.001)
         if not self.count and not self.skipped:
-            return f"asking the hub, {seconds:.0f} s"
+            return f"asking the hub, {monotonic() - self._begun:.0f} s"
+        return self._counts()
+
+    def _counts(self) -> str:
+        seconds = max(monotonic() - self._begun, 0.001)
         parts = [f"{self.count:,} {self._done}", f"{self.count / seconds:,.0f}/s"]
         if self.total is not None:
             parts.append(f"{max(0, self.total - self.count - self.skipped):,} to go")

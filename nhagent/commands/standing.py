@@ -35,17 +35,18 @@ def last_error_of(status: Status) -> type[errors.NhagentError] | None:
     return kind if isinstance(kind, type) and issubclass(kind, errors.NhagentError) else None
 
 
-def why_unregistered(status: Status) -> tuple[str, type[errors.NhagentError] | None]:
+def why_unregistered(status: Status, lacking: str | None) -> tuple[str, type[errors.NhagentError] | None]:
     """Say why the hub has not accepted a device, and by which class of error that is.
 
     Args:
         status: what the device remembers.
+        lacking: the file that should hold its push channel, and does not; None: there is none such.
     """
     if status.state is StartState.DISABLED:
         return DISABLED_TEXT, errors.ConfigurationError
     kind = last_error_of(status)
     if kind is not None:
         return f"the last attempt ended with {kind.__name__}; see: {LOOK_FOR_IT}", kind
-    if not status.channels:
-        return f"no push channel has come so far; see: {LOOK_FOR_IT}", None
+    if lacking is not None:
+        return f"there is no push channel yet: whoever gets it writes {lacking}", None
     return "nobody has registered it so far; see: nhagent register, nhagent run", None

@@ -90,6 +90,7 @@ def units(*, install: bool, remove: bool, user: bool) -> tuple[bool, dict[str, A
     document = {
         "units": [{"name": unit.name, "path": unit.path, "state": unit.state} for unit in found],
         "commands": systemctl.done,
+        "failed": systemctl.told,
         "error": None,
     }
     return not systemctl.told, document, "\n".join([*systemctl.told, *lines])

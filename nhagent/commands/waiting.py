@@ -10,6 +10,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
 from nhagent.commands.setup import read_setup
+from nhagent.reconcile.declaration import PRIMARY
 from nhagent.report import StartState
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def wait(
     *,
     clock: Callable[[], float] = monotonic,
     pause: Callable[[float], None] = sleep,
-) -> tuple[bool, Status]:
+) -> tuple[bool, Status, str | None]:
     """Wait until the hub has accepted the device.
 
     Args:
@@ -40,7 +41,8 @@ def wait(
         pause: waits so many of them.
 
     Returns:
-        Whether it has, before the time was up; and what the device remembers.
+        Whether it has, before the time was up; what the device remembers; and the file from which its push
+        channel is read, where that is not there or empty.
 
     Raises:
         ConfigurationError: the configuration is wrong.
@@ -55,8 +57,17 @@ def wait(
         left = ends - clock()
         is_accepted = status.state in _ACCEPTED and setup.memory.holds_device()
         if is_accepted or left <= 0:
-            return is_accepted, status
+            return is_accepted, status, _lacking_file(setup)
         pause(min(LOOK_SECONDS, left))
+
+
+def _lacking_file(setup: Setup) -> str | None:
+    """Give the file that should hold the device's own push channel, and does not."""
+    path = setup.channel_files.get(PRIMARY)
+    try:
+        return path if path is not None and not Path(path).stat().st_size else None
+    except OSError:
+        return path
 
 
 def _look(setup: Setup) -> list[tuple[int, int, int] | None]:

@@ -6,6 +6,7 @@ connections are those that requests brings along: nhagent does not depend on url
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
@@ -27,6 +28,8 @@ LEAST_SECONDS: Final = 0.1
 """What every address gets of that time, however little is left."""
 _BLANK_LINES: Final = (b"\r\n", b"\n")
 _TOO_LATE: Final = "the connection came too late"
+_SWALLOWED: Final = {errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE}
+"""What urllib3 overlooks while a request is sent, since a reply may have come all the same: not yet."""
 
 
 class MalformedHead(HTTPException):
@@ -133,7 +136,12 @@ class Adapter(HTTPAdapter):
     def watch(self, connection: Any, connect: Callable[[], None]) -> None:
         """Let a connection be made, unless time is up: within a TLS handshake there is nothing to cut."""
         self._connection, self._socket = connection, None
-        connect()
+        try:
+            connect()
+        except OSError as error:
+            if error.errno not in _SWALLOWED:
+                raise
+            raise ConnectionAbortedError(errno.ECONNABORTED, error.strerror) from error
         self._socket = connection.sock
         if self.is_cut:
             connection.close()

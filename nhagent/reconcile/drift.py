@@ -224,9 +224,10 @@ class _Look:
                 accepted = accepted.deleting(*surplus.to_delete).changed(
                     lists_by_uri=surplus.lists_by_uri, rotated=surplus.rotated
                 )
-                doubted = before.accepted.in_doubt  # what is in doubt already was counted when it was lost
+                # A loss that is not mended yet was counted when it was found.
+                counted = before.accepted.in_doubt if before.has_lost else ()
                 lost = [
-                    name for name, found in observed.records.items() if found is None and name not in doubted
+                    name for name, found in observed.records.items() if found is None and name not in counted
                 ]
                 self._store.remember(
                     self._marked(state, observed, at).changed(

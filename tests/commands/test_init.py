@@ -209,3 +209,27 @@ def test_root_writes_the_systems_file_and_a_user_ones_own(
     assert init._commands(paths.SYSTEM_CONFIG, is_root=True)[1:] == [
         "nhagent units --install", "nhagent --service wait && nhagent --service doctor",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "last"),
+    [
+        ("/etc/nhagent/bell.toml", " && ".join(
+            f"nhagent --service --config /etc/nhagent/bell.toml {word}" for word in ("wait", "doctor")
+        )),
+        ("/etc/nhagent/my device.toml", "nhagent doctor --config '/etc/nhagent/my device.toml'"),
+        ("/etc/nhagent/bell.conf", "nhagent doctor --config /etc/nhagent/bell.conf"),
+    ],
+)  # fmt: skip
+def test_commands_for_one_of_several_services_are_those_of_its_unit(path: str, last: str) -> None:
+    *_, said = init._commands(path, is_root=True)
+    assert said == last
+
+
+def test_daemon_needs_a_login_whatever_the_shell_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "systemctl").write_text("#!/bin/sh\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("NHAGENT_CONNECTION_STRING", "Endpoint=…")
+    assert init._commands(paths.users_config_file(), is_root=False)[0] == "nhagent login"
+    assert init._commands("/srv/config.toml", is_root=False)[0].startswith("nhagent register")

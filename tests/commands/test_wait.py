@@ -34,10 +34,18 @@ def test_change_that_is_still_on_its_way_is_not_waited_for(command: Command, fol
     assert (code, document["registered"], document["state"]) == (0, True, "DRIFTED")
 
 
+def test_push_channel_that_is_not_there_yet_is_told_by_its_file(command: Command, folder: Path) -> None:
+    (folder / "channel").unlink()
+    code, printed = command.run("wait", "--timeout", "0")
+    assert code == 75
+    path = folder / "channel"
+    assert printed == f"waiting: there is no push channel yet: whoever gets it writes {path}\n"
+
+
 def test_device_that_nobody_has_registered_is_75(command: Command, folder: Path) -> None:
     code, printed = command.run("wait", "--timeout", "0")
     assert code == 75
-    assert printed == "waiting: no push channel has come so far; see: nhagent doctor\n"
+    assert printed == "waiting: nobody has registered it so far; see: nhagent register, nhagent run\n"
     assert not (folder / "state").exists()
 
 
@@ -86,7 +94,7 @@ def test_it_ends_as_soon_as_the_hub_has_accepted(command: Command, config: str) 
 
 def test_it_ends_when_the_time_is_up(config: str) -> None:
     pauses: list[float] = []
-    is_registered, status = wait(config, 1.1, clock=lambda: sum(pauses), pause=pauses.append)
+    is_registered, status, _ = wait(config, 1.1, clock=lambda: sum(pauses), pause=pauses.append)
     assert not is_registered
     assert status.state == "NEW"
     assert sum(pauses) == pytest.approx(1.1)

@@ -470,3 +470,27 @@ def test_peer_that_has_gone_before_the_handshake_costs_no_descriptor() -> None:
                 context.wrap_socket(reset_pair(), server_hostname="hub.test")
             kept.append(caught.value)  # what an exception holds is not collected
         assert descriptors() == before
+
+
+def test_peer_that_resets_at_once_is_a_hub_that_does_not_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ended = threading.Event()
+
+        def reset() -> None:
+            while not ended.is_set():
+                with suppress(OSError):
+                    peer, _ = listener.accept()
+                    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    peer.close()
+
+        server = threading.Thread(target=reset, daemon=True)
+        server.start()
+        key = f"Endpoint=http://127.0.0.1:{listener.getsockname()[1]};SharedAccessKeyName=a;SharedAccessKey=b"
+        with HubClient(key, "hub") as client:
+            for _ in range(100):
+                with pytest.raises(errors.HubUnavailable):
+                    client.get_installation("device")
+        ended.set()
+        with suppress(OSError):
+            socket.create_connection(listener.getsockname()).close()
+        server.join(HANG_SECONDS)

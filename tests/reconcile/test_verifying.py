@@ -12,6 +12,7 @@ import pytest
 from nhagent import HubClient, Installation, Platform, Registration
 from nhagent.emulator import Emulator
 from nhagent.errors import InvalidRequest
+from nhagent.models import altered
 from nhagent.report import StartState
 from tests.device_under_test import PLAIN, TOAST, Device, first_run, register
 
@@ -269,3 +270,15 @@ def test_registered_device_has_a_state_that_tells_accepted_from_verified(device:
     assert status.state is StartState.IN_SYNC
     assert status.accepted_at is not None
     assert status.verified_at is None
+
+
+def test_record_that_had_drifted_before_it_was_lost_is_recreated(device: Device, backend: HubClient) -> None:
+    report = device.start(**PLAIN)
+    held = backend.get_installation(str(report.installation_id))
+    backend.put_installation(altered(held, tags=("another",)))
+    agent = device.agent(**PLAIN)
+    assert not agent.verify().in_sync
+    device.hub.forget(installation=str(report.installation_id))
+    assert not agent.verify().in_sync
+    assert agent.status().losses == 1
+    assert device.start(**PLAIN).outcome == "recreated"

@@ -54,7 +54,7 @@ def _check_no_service_has_it(findings: Findings) -> None:
         if path.startswith(ENCRYPTED_CREDENTIALS):
             step = f"run doctor with systemd-run, which lets it in: see {_HOW_TO}"
         elif findings.service is not None:
-            step = f"as root: install -m 600 /dev/stdin {path}, and systemctl restart {unit.name}"
+            step = f"as root: install -D -m 600 /dev/stdin {path}, and systemctl restart {unit.name}"
             raise Wrong(f"none: {path} is not there", step)
         else:
             step = f"as root, run {_doctor_of(unit)}, or set NHAGENT_CONNECTION_STRING_FILE={path}"

@@ -165,18 +165,18 @@ class Findings:
         return status is not None and status.state is StartState.DISABLED
 
     @cached_property
-    def _units(self) -> list[units.Unit] | None:
+    def _units(self) -> tuple[list[units.Unit], bool]:
         return units.installed(*([] if self.service is None else [self.service]))
 
     @property
     def knows_units(self) -> bool:
-        """Whether there is a systemd to ask."""
-        return self._units is not None
+        """Whether the system's systemd has said which units there are."""
+        return self._units[1]
 
     @property
     def units(self) -> list[units.Unit]:
         """The units of nhagent that systemd knows."""
-        return self._units or []
+        return self._units[0]
 
 
 def hint_of(error: NhagentError) -> str:

@@ -37,7 +37,8 @@ def checks_of_units(findings: Findings) -> Iterator[Check]:
             yield findings.check(name, lambda unit=unit: _check_own(findings, unit))  # type: ignore[misc]
         else:
             yield Check(name, True, unit.state)
-    if own is not None and findings.knows_units and all(unit.name != own for unit in findings.units):
+    of_system = {unit.name for unit in findings.units if not unit.is_users}
+    if own is not None and findings.knows_units and own not in of_system:
         yield Check(own, False, "is not installed", "nhagent units --install")
 
 
@@ -54,26 +55,37 @@ def check_readable(findings: Findings) -> str:
     for path, mode in files.items():
         if not os.path.lexists(path):
             continue  # its own check tells that
-        for folder in reversed(Path(path).absolute().parents):
-            if not _may(folder, user, stat.S_IXUSR):
-                raise Wrong(f"{folder} is closed to the service's user", f"chmod o+x {folder}")
-        if not _may(Path(path), user, stat.S_IRUSR):
-            raise Wrong(f"{path} cannot be read by the service's user", f"chmod {mode} {path}")
-    return "all that the configuration names"
+        whole = Path(path).absolute()
+        try:
+            for folder in dict.fromkeys((*reversed(whole.parents), *reversed(whole.resolve().parents))):
+                if not _may(folder, user, stat.S_IXUSR):
+                    raise Wrong(f"{folder} is closed to the service's user", f"chmod o+x {folder}")
+            if not _may(whole, user, stat.S_IRUSR):
+                raise Wrong(f"{path} cannot be read by the service's user", f"chmod {mode} {path}")
+        except OSError:  # a link that leads nowhere, or what has gone meanwhile: its own check tells that
+            continue
+    return "the configuration, the files of its channels, and ca_bundle"
 
 
 def _may(path: Path, user: int, right: int) -> bool:
-    """Whether a user has a right, by owner or others; a group but root's may be the service's own."""
+    """Whether a user has a right, as the owner or as anybody.
+
+    Raises:
+        Unchecked: a group has it alone, and which groups the service is in is not known.
+    """
     if user == 0:
         return True
     facts = path.stat()
     if facts.st_uid == user:
         return bool(facts.st_mode & right)
-    shared = facts.st_mode & right >> 3 if facts.st_gid else 0
-    return bool(shared or facts.st_mode & right >> 6)
+    if facts.st_gid and facts.st_mode & right >> 3 and not facts.st_mode & right >> 6:
+        raise Unchecked(f"{path} is open to the group {facts.st_gid} alone: see that the service is in it")
+    return bool(facts.st_mode & right >> 6)
 
 
 def _check_own(findings: Findings, unit: Unit) -> str:
+    if unit.state == "masked":
+        raise Wrong("is masked, so that nothing starts it", f"systemctl unmask {unit.name}")
     if unit.state == "inactive":
         timed = [other for other in findings.units if other.name in TIMED.get(unit.name, ())]
         if any(other.state == "active" for other in timed):

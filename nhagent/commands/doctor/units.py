@@ -47,7 +47,7 @@ class Unit:
     Attributes:
         name: its id.
         is_users: whether it is one of the user's own manager.
-        state: ``active``, ``failed`` and so on.
+        state: ``active``, ``failed``, ``masked`` and so on.
         result: ``success``, or how it ended last.
         exit_code: of its last process, or ``none``.
         started: when that began, in seconds of the monotonic clock; None where there was none.
@@ -82,32 +82,32 @@ class Unit:
         return str(Path(ENCRYPTED_CREDENTIALS if last["how"] else PLAIN_CREDENTIALS, source))
 
 
-def installed(*more: str) -> list[Unit] | None:
-    """Give the units of the system's manager, and of the user's own; None where there is no systemd.
+def installed(*more: str) -> tuple[list[Unit], bool]:
+    """Give the units of the system's manager, and of the user's own, and whether the system's has answered.
 
     Args:
         more: names of units to ask for beside the usual ones, such as one of a template that does not run.
     """
     from shutil import which
 
-    systemctl = which("systemctl")
-    return None if systemctl is None else list(dict.fromkeys(_installed(systemctl, *more)))
-
-
-def _installed(systemctl: str, *more: str) -> Iterator[Unit]:
     from nhagent.channels import child
 
-    for manager in MANAGERS:
+    systemctl = which("systemctl")
+    found: dict[Unit, None] = {}
+    is_known = False
+    for manager in () if systemctl is None else MANAGERS:
         try:
             ended = child.run(
-                [systemctl, *manager, "show", *UNITS, *more, f"--property={_PROPERTIES}"],
+                [str(systemctl), *manager, "show", *UNITS, *more, f"--property={_PROPERTIES}"],
                 seconds=SYSTEMCTL_SECONDS,
                 cap=MAX_SHOWN_BYTES,
                 environment=child.environment(),
             )
         except child.ChildFailed:
             continue
-        yield from _units_of(ended.output.decode(errors="replace"), is_users=bool(manager))
+        is_known |= not manager and ended.status == 0
+        found |= dict.fromkeys(_units_of(ended.output.decode(errors="replace"), is_users=bool(manager)))
+    return list(found), is_known
 
 
 def _units_of(shown: str, *, is_users: bool) -> Iterator[Unit]:
@@ -117,6 +117,8 @@ def _units_of(shown: str, *, is_users: bool) -> Iterator[Unit]:
         if facts.get("LoadState", "not-found") == "not-found":
             continue
         name, state, result = (facts.get(part, "") for part in ("Id", "ActiveState", "Result"))
+        if facts.get("LoadState") == "masked":
+            state = "masked"
         files = (facts.get("FragmentPath", ""), *facts.get("DropInPaths", "").split())
         exit_code = facts.get("ExecMainStatus", "none")
         micros = facts.get("ExecMainStartTimestampMonotonic", "")

@@ -48,7 +48,7 @@ def list_registrations(options: argparse.Namespace) -> Result:
                 print_line(as_json(facts))
                 continue
             # The service's own tag says what stands beside it already.
-            tags = ", ".join(tag for tag in row.tags if not tag.startswith("$"))
+            tags = ", ".join(tag for tag in row.tags if not tag.startswith("$InstallationId:"))
             owner = facts["installationId"] or "-"
             _print_row(facts["registrationId"], facts["kind"], facts["channel"], owner, tags)
     return Result(OK, None, "")

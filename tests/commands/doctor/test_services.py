@@ -119,7 +119,7 @@ def test_missing_credential_is_told_by_its_path(
     red = looked_at(made, "nhagent@bell.service")["credentials"]
     assert red["fact"] == f"none: {path} is not there"
     assert red["next"] == (
-        f"as root: install -m 600 /dev/stdin {path}, and systemctl restart nhagent@bell.service"
+        f"as root: install -D -m 600 /dev/stdin {path}, and systemctl restart nhagent@bell.service"
     )
 
 
@@ -135,3 +135,51 @@ def test_file_that_the_service_cannot_read_is_red(
     closed = next(folder for folder in reversed(tmp_path.parents) if not folder.stat().st_mode & 0o001)
     red = looked_at(made)["readable"]
     assert (red["ok"], red["next"]) == (False, f"chmod o+x {closed}")
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root can give a folder away")
+def test_link_is_followed_to_where_the_service_cannot_go(
+    make: Callable[..., Doctored], installs: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    if sys.platform == "win32":
+        return
+    made = make()
+    installs(unit("nhagent.service", "active"))
+    os.chown(made.device_folder, 65534, 65534)
+    closed = made.folder / "closed"
+    closed.mkdir(mode=0o700)
+    for folder in (made.folder, *made.folder.parents):
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(0o711)
+    made.config.chmod(0o644)
+    made.channel("channel").rename(closed / "channel")
+    made.channel("channel").symlink_to(closed / "channel")
+    assert looked_at(made)["readable"]["next"] == f"chmod o+x {closed}"
+    closed.chmod(0o711)
+    (closed / "channel").unlink()
+    assert looked_at(made)["readable"]["ok"], "that it leads nowhere is told by the channel's own check"
+    closed.chmod(0o710)
+    os.chown(closed, 0, 4)
+    (closed / "channel").write_text("https://push.example/1")
+    check = looked_at(made)["readable"]
+    assert (check["ok"], check["fact"]) == (
+        None, f"{closed} is open to the group 4 alone: see that the service is in it",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("state", ["masked", "users alone", "nobody answers"])
+def test_service_that_cannot_start_is_told_apart(
+    make: Callable[..., Doctored], installs: Callable[..., None], tmp_path: Path, state: str
+) -> None:
+    made = make()
+    if state == "masked":
+        masked = unit("nhagent.service", "inactive").replace("LoadState=loaded", "LoadState=masked")
+        installs(masked)
+        assert looked_at(made)["nhagent.service"]["next"] == "systemctl unmask nhagent.service"
+    elif state == "users alone":
+        installs(of_user=(unit("nhagent.service", "active"),))
+        assert looked_at(made)["nhagent.service"]["fact"] == "is not installed"
+    else:
+        installs()
+        (tmp_path / "bin/systemctl").write_text("#!/bin/sh\nexit 1\n")
+        assert "nhagent.service" not in looked_at(made)
