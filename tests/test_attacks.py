@@ -114,6 +114,7 @@ def test_404_on_a_delete_counts_as_done(device: Device) -> None:
     assert device.start().requests == 0
 
 
+@pytest.mark.slow
 def test_wish_gets_to_disk_though_another_process_is_at_work(device: Device) -> None:
     device.hub.fail("PUT", delay=1.0)
     starter = threading.Thread(target=device.start)

@@ -216,6 +216,7 @@ def test_move_to_fcmv1_keeps_the_installation_and_leaves_no_row_behind(
     assert by_style[2].count("  DELETE ") == by_style[2].count("  PUT ") == 2
 
 
+@pytest.mark.slow
 def test_tests_of_an_app_pass(tmp_path: Path) -> None:
     given = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLES / "test_my_app.py")]
     ended = subprocess.run(

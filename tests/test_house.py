@@ -148,6 +148,7 @@ def test_third_parties_stay_in_their_one_room(path: Path) -> None:
         assert name_of(path) in THIRD_PARTIES.get(imported, {name_of(path)})
 
 
+@pytest.mark.slow
 def test_third_parties_are_those_that_setup_cfg_declares() -> None:
     """What requests brings along is no dependency of ours: urllib3 was used so, undeclared."""
     setup = PACKAGE.parent / "setup.cfg"

@@ -172,6 +172,7 @@ def test_coroutine_source_that_fails_leaves_the_old_channel_in_place(device: Dev
     assert "its source failed" in str(report.channel_errors["channel"])
 
 
+@pytest.mark.slow
 def test_source_that_never_answers_has_the_time_of_the_call_and_is_not_asked_again(device: Device) -> None:
     go_on, asked = threading.Event(), []
 

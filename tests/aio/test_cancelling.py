@@ -141,6 +141,7 @@ def place_of(
             device.hub.clear_faults()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["cancel", "wait_for", "twice", "leave"])
 @pytest.mark.parametrize("make", PLACES, ids=lambda make: make.__name__)
 def test_cancelled_call_does_nothing_any_more(
@@ -275,6 +276,7 @@ def test_calls_cancelled_at_any_moment_leave_one_record_and_one_identity(device:
     assert [held["installationId"] for held in device.held()] == [after]
 
 
+@pytest.mark.slow
 def test_background_ends_at_once_wherever_it_is(device: Device) -> None:
     for make in PLACES:
 

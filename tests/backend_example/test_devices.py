@@ -128,6 +128,7 @@ def test_other_ways_to_say_who_one_is_are_none(phone: Caller) -> None:
         assert phone.send("GET", "/devices/one", headers={"Authorization": header}).code == "unauthorized"
 
 
+@pytest.mark.slow
 def test_an_id_is_its_first_writers_for_good(
     backend: RunningBackend, phone: Caller, stranger: Caller
 ) -> None:
@@ -204,6 +205,7 @@ def test_writes_over_what_was_not_seen_are_refused(backend: RunningBackend, phon
     assert phone.delete("one", match=phone.get("one").etag).status == 204
 
 
+@pytest.mark.slow
 def test_a_malformed_condition_is_not_passed_over(backend: RunningBackend, phone: Caller) -> None:
     for header in CONDITIONS:
         put = phone.put("one")

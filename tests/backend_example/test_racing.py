@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from functools import partial
 
+import pytest
+
 from .running import Caller, RunningBackend, at_once
 
 RACERS = 6
 
 
+@pytest.mark.slow
 def test_of_racers_for_a_new_id_one_wins_and_the_others_find_nothing(backend: RunningBackend) -> None:
     racers = [backend.device_of(f"user{number}") for number in range(RACERS)]
     for round_ in range(5):

@@ -88,6 +88,7 @@ def test_what_is_no_topic_is_refused(phone: Caller, topic: str) -> None:
     assert (answer.status, answer.code) == (400, "invalid_topic")
 
 
+@pytest.mark.slow
 def test_a_user_has_so_many_topics_and_no_more(backend: RunningBackend, phone: Caller) -> None:
     phone.put("one")
     for number in range(20):
@@ -145,6 +146,7 @@ def test_a_topic_passes_by_a_device_whose_user_has_changed_meanwhile(
     assert backend.tags_of("one") == ["username:bob"]
 
 
+@pytest.mark.slow
 def test_a_device_that_is_being_written_gets_a_topic_after_it(
     backend: RunningBackend, phone: Caller, tablet: Caller
 ) -> None:

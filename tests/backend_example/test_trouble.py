@@ -95,6 +95,7 @@ def test_a_write_whose_duplicates_could_not_be_deleted_is_done_again(
         assert {row.installation_id for row in hub.registrations()} == {"one"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_logs_and_answers_show_no_token_key_or_handle(
     backend: RunningBackend, phone: Caller, caplog: pytest.LogCaptureFixture

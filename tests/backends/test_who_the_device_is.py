@@ -259,6 +259,7 @@ def test_a_systemd_credential_holds_the_token(
     assert registered(path, capsys)["outcome"] == "registered"
 
 
+@pytest.mark.slow
 def test_login_puts_the_token_into_the_key_ring_and_a_start_finds_it(phone: Phone, tmp_path: Path) -> None:
     """In processes of their own, whose key ring is nhagent's vault."""
     path = configured(phone, tmp_path)

@@ -27,6 +27,7 @@ def seconds_in(error: object) -> float:
     return float(found[1])
 
 
+@pytest.mark.slow
 @NEEDS_SLEEP
 def test_start_with_two_seconds_gives_a_command_no_more(device: Device) -> None:
     report = device.agent(channel=channels.from_command(HANGING), **PLAIN).start(timeout=2)
@@ -34,6 +35,7 @@ def test_start_with_two_seconds_gives_a_command_no_more(device: Device) -> None:
     assert 0 < seconds_in(report.error) <= 2
 
 
+@pytest.mark.slow
 @NEEDS_SLEEP
 def test_tile_gets_what_the_channel_before_it_left(device: Device) -> None:
     tile = SecondaryTile(channel=channels.from_command(HANGING))

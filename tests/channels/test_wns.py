@@ -141,6 +141,7 @@ def test_number_of_windows_is_told_in_words(error: OSError, words: str, pending:
     assert caught.value.pending is pending
 
 
+@pytest.mark.slow
 def test_windows_that_does_not_answer_is_given_up() -> None:
     windows = Windows(hangs=True)
     source = WnsChannel(manager=lambda: windows)

@@ -36,6 +36,7 @@ def test_daemon_is_ready_after_its_first_turn_and_follows_the_channel_file(
     daemon.hears("STATUS=updated, 1 request;")
 
 
+@pytest.mark.slow
 def test_daemon_is_ready_though_the_hub_is_away_and_goes_on(run: Callable[..., Running]) -> None:
     daemon = run(
         NHAGENT_CONNECTION_STRING="Endpoint=sb://127.0.0.1:9/;SharedAccessKeyName=L;SharedAccessKey=QQ=="
@@ -161,6 +162,7 @@ def test_daemon_that_is_killed_comes_back_as_itself(run: Callable[..., Running])
     assert second.hub.contents()["installations"] == [before]
 
 
+@pytest.mark.slow
 def test_reload_takes_a_good_configuration_and_keeps_the_old_one_for_a_bad(
     run: Callable[..., Running],
 ) -> None:
@@ -228,6 +230,7 @@ def test_configuration_that_cannot_be_read_at_the_start_is_78(tmp_path: Path) ->
     assert "hub: is missing" in result.stderr
 
 
+@pytest.mark.slow
 def test_wish_that_a_command_leaves_is_obeyed_at_the_next_look(run: Callable[..., Running]) -> None:
     daemon = run()
     daemon.hears("READY=1")
@@ -252,6 +255,7 @@ def test_record_that_a_command_finds_lost_is_written_anew_at_the_next_look(
     assert happens(lambda: bool(daemon.channel() == "handle-1"))
 
 
+@pytest.mark.slow
 def test_two_daemons_over_one_folder_do_not_wake_each_other_for_ever(run: Callable[..., Running]) -> None:
     first, second = run(), run("other")
     first.hears("READY=1")
@@ -265,6 +269,7 @@ def test_two_daemons_over_one_folder_do_not_wake_each_other_for_ever(run: Callab
     assert len(first.hub.log()) <= 8
 
 
+@pytest.mark.slow
 def test_what_the_daemon_itself_writes_wakes_nobody(run: Callable[..., Running]) -> None:
     daemon = run()
     daemon.hears("READY=1")

@@ -19,6 +19,7 @@ from nhagent.emulator import Emulator
 from tests.events import HANG_SECONDS
 
 
+@pytest.mark.slow
 def test_demo_tells_the_story_in_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo"]) == 0
     text = capsys.readouterr().out

@@ -85,6 +85,7 @@ def test_variables_that_are_named_are_passed(
     assert environment["PLACE"] == "attic"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "told"),
     [

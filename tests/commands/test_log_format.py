@@ -18,6 +18,7 @@ if sys.platform == "win32":
 from tests.commands.running import Running
 
 
+@pytest.mark.slow
 def test_every_line_is_an_object(run: Callable[..., Running]) -> None:
     daemon = run(arguments=["--log-format", "json"])
     daemon.hears("registered")

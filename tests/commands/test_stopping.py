@@ -186,6 +186,7 @@ STUBBORN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plugin", STUBBORN)
 def test_plug_in_that_lets_nothing_end_it_ends_with_the_daemon(
     living: Callable[..., Living], short_folder: Path, plugin: str
@@ -209,6 +210,7 @@ def test_plug_in_that_lets_nothing_end_it_ends_with_the_daemon(
     assert b"STOPPING=1" in heard
 
 
+@pytest.mark.slow
 def test_call_in_c_that_no_signal_interrupts_ends_with_the_daemon(living: Callable[..., Living]) -> None:
     daemon = living('plugin = "deaf:channel"')
     begun = daemon.folder / "begun"
@@ -254,6 +256,7 @@ def test_key_ring_that_hangs_does_not_hold_up_the_stop(living: Callable[..., Liv
     assert daemon.ends() == 0
 
 
+@pytest.mark.slow
 def test_log_that_nobody_reads_does_not_hold_up_the_stop(living: Callable[..., Living]) -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

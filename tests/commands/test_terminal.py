@@ -154,6 +154,7 @@ def test_hub_that_is_away_needs_nobody(command: Command, notification_hub: Emula
     assert (code, document["last_error"], document["next"]) == (0, "HubUnavailable", None)
 
 
+@pytest.mark.slow
 def test_slow_look_at_the_hub_is_told_on_a_terminal(
     command: Command, folder: Path, notification_hub: Emulator
 ) -> None:

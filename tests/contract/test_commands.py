@@ -116,6 +116,7 @@ def machine(tmp_path: Path, notification_hub: Emulator) -> Machine:
     return Machine(tmp_path, notification_hub)
 
 
+@pytest.mark.slow
 def test_options_of_every_command() -> None:
     """The words alone, of the command itself and of each that it lists."""
     shown = {}
@@ -141,6 +142,7 @@ def test_certificates_of_the_emulator_are_these() -> None:
     assert [word for word in TABLE["certificates"] if word not in ended.stderr] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["installation", "registration"])
 def test_life_of_a_device(machine: Machine, style: str) -> None:
     machine.configure(style)
@@ -172,6 +174,7 @@ def test_life_of_a_device(machine: Machine, style: str) -> None:
     assert machine.seen == TABLE[f"life, {style}"]
 
 
+@pytest.mark.slow
 def test_waiting_is_75(machine: Machine) -> None:
     machine.channel("")
     machine.run("register without a channel", "register", "--timeout", "0")
@@ -205,6 +208,7 @@ def test_state_that_cannot_be_written_is_75(machine: Machine) -> None:
     assert machine.seen == TABLE["unwritable"]
 
 
+@pytest.mark.slow
 def test_refused_key_is_77(machine: Machine) -> None:
     machine.run("register", "register")
     machine.channel("https://push.example/2")
@@ -223,6 +227,7 @@ def test_refused_key_is_77(machine: Machine) -> None:
     assert machine.seen == TABLE["refused key"]
 
 
+@pytest.mark.slow
 def test_what_must_be_configured_is_78(machine: Machine) -> None:
     (machine.folder / "config.toml").unlink()
     for command in TABLE["commands that need a configuration"]:
@@ -250,6 +255,7 @@ def test_wrong_usage_is_2(machine: Machine, arguments: list[str]) -> None:
     assert machine.seen["usage"] == {"code": 2, "keys": "error alone", "error": error}
 
 
+@pytest.mark.slow
 def test_key_ring(machine: Machine) -> None:
     del machine.environment["NHAGENT_CONNECTION_STRING"]
     machine.run("login before there is a key ring", "login", given=machine.hub.listen)
@@ -308,6 +314,7 @@ def test_emulator_says_when_it_is_ready_and_ends_on_sigterm(tls: bool, tmp_path:
     assert reduced(ready, names) == TABLE["emulator over TLS" if tls else "emulator"]
 
 
+@pytest.mark.slow
 def test_demo(machine: Machine) -> None:
     machine.run("demo", "demo")
     assert machine.seen == TABLE["demo"]

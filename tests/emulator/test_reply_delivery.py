@@ -158,6 +158,7 @@ def test_a_drip_is_one_byte_and_one_pause_after_another() -> None:
     assert pauses.seconds == [0.2] * len(received)
 
 
+@pytest.mark.slow
 def test_a_reply_drips_byte_by_byte_until_it_is_whole(emulator: Emulator, hub: Caller) -> None:
     hub.put(wns())
     whole = hub.get().body
@@ -249,6 +250,7 @@ def test_a_compressed_reply_is_what_it_was(emulator: Emulator, hub: Caller) -> N
     assert gzip.decompress(body) == whole
 
 
+@pytest.mark.slow
 def test_a_bomb_is_small_until_it_is_opened(emulator: Emulator, hub: Caller) -> None:
     emulator.fail("GET", status=200, body="{}", encoding="gzip", size=1 << 28)
     packed = hub.get().body

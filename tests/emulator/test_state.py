@@ -168,6 +168,7 @@ JUNK = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_whatever_is_put_back_is_held_or_refused_and_every_request_is_still_answered(data: Any) -> None:

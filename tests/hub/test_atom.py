@@ -76,6 +76,7 @@ def registrations(draw: st.DrawFn) -> Registration:
     return altered(made, channel=draw(channel))
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(registrations())
 def test_description_to_atom_and_back_is_the_identity(registration: Registration) -> None:
@@ -268,6 +269,7 @@ def calls_to_refuse(read: Callable[[bytes], object], document: str) -> int:
     return calls
 
 
+@pytest.mark.slow
 def test_hostile_documents_are_refused_in_good_time() -> None:
     """Work grows no faster than the document, and from the limit on no more."""
 

@@ -217,6 +217,7 @@ def test_status_line_of_another_protocol_is_a_passing_error(line: bytes) -> None
         client.get_installation("device")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [b"100 Continue", b"102 Processing", b"103 Early Hints"])
 def test_interim_replies_without_end_last_no_longer_than_the_deadline(status: bytes) -> None:
     def flood(connection: socket.socket) -> None:
@@ -381,6 +382,7 @@ def test_host_that_a_resolver_may_know_is_asked_for(host: str) -> None:
         assert host.removesuffix(":443") in repr(client)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [b"HTTP/1.1 200 OK\r\n", b""], ids=["head", "interim"])
 def test_proxy_that_never_ends_its_head_lasts_no_longer_than_the_deadline(
     monkeypatch: pytest.MonkeyPatch, before: bytes

@@ -312,6 +312,7 @@ def test_modification_that_never_comes_through_gives_up_after_five_tries(
     assert [entry.method for entry in notification_hub.log()] == ["GET", "PUT"] * 5
 
 
+@pytest.mark.slow
 def test_lists_are_read_page_by_page_and_no_further_than_asked(notification_hub: Emulator) -> None:
     with HubClient(notification_hub.full, notification_hub.hub) as client:
         for number in range(250):

@@ -191,6 +191,7 @@ def check_ratio(read: Callable[[str], object], before: str, unit: str, after: st
     assert much <= MAX_RATIO * little, f"{much} after {little} for {before!r}, {unit!r}, {after!r}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 @settings(max_examples=40)
 @given(before=ends, unit=units, after=ends)
@@ -319,6 +320,7 @@ def test_endless_words_of_a_hub_are_read_to_where_nobody_sends_more() -> None:
     assert much < 1.1 * little
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [HANDLE, KEY, f"sig={KEY} "], ids=["handle", "key", "signature"])
 def test_secret_that_is_cut_where_reading_ends_is_not_shown(unit: str) -> None:
     for more in range(0, len(unit), 7):

@@ -119,6 +119,7 @@ def test_404_whose_words_are_lost_may_be_of_the_hub_or_of_the_record_and_is_aske
     assert (type(error), error.status, error.detail) == (errors.HubUnavailable, 404, "")
 
 
+@pytest.mark.slow
 def test_wait_counts_though_the_body_of_the_reply_never_ends(notification_hub: Emulator) -> None:
     with HubClient(notification_hub.listen, notification_hub.hub, timeout=0.5) as client:
         notification_hub.fail("PUT", status=503, headers={"Retry-After": "7"}, chunked="endless", drip=0.001)

@@ -105,6 +105,7 @@ def test_reply_that_is_held_back_is_not_waited_for(notification_hub: Emulator, c
     assert len(notification_hub.log()) == 2, "nothing is repeated"
 
 
+@pytest.mark.slow
 def test_reply_that_drips_is_cut_at_one_deadline(client: HubClient) -> None:
     """A server that sends a byte now and then keeps every socket timeout from striking."""
     import threading

@@ -55,6 +55,7 @@ def little_memory() -> Iterator[None]:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trick", "words"),
     [
@@ -343,6 +344,7 @@ def test_proxy_that_nobody_knows_is_told_as_the_proxy(
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_slow_tunnel_does_not_outlive_the_deadline(
     far_hub: Emulator, far_client: HubClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -388,6 +390,7 @@ class Named(Adapter):
         return [(family, socket.SOCK_STREAM, 0, "", address) for family, address in self.found]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses, or a cut waits")
 @pytest.mark.parametrize("swallowing", [1, 2, 3])
 def test_addresses_that_swallow_everything_leave_time_for_one_that_answers(swallowing: int) -> None:
@@ -400,6 +403,7 @@ def test_addresses_that_swallow_everything_leave_time_for_one_that_answers(swall
             assert reached.gettimeout() == 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses, or a cut waits")
 def test_addresses_that_all_swallow_everything_are_given_up_in_time() -> None:
     with nobody_listening() as port:

@@ -275,6 +275,7 @@ def seeds_until(count: int) -> Iterator[tuple[int, Callable[[int], None]]]:
         yield seed, lambda more: changed.append(changed.pop() + more)
 
 
+@pytest.mark.slow
 def test_changed_replies_end_every_start_in_a_report_or_an_error_of_the_tree(judge: Judge) -> None:
     world = World()
     try:
@@ -335,6 +336,7 @@ class Wire:
         return mutator.count
 
 
+@pytest.mark.slow
 def test_changed_replies_on_the_wire_end_every_start_so_too(judge: Judge) -> None:
     wire = Wire(judge)
     with serving(answering(wire.line, wire.change, TrueReply)) as address:

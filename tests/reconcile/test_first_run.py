@@ -99,6 +99,7 @@ FLOWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["before", "after"])
 @pytest.mark.parametrize("style", ["installation", "registration"])
 @pytest.mark.parametrize("flow", ["first run", "rotation", "to the other style"])
@@ -160,6 +161,7 @@ def test_stopped_after_each_request_then_started_again(
     raise AssertionError("the flow never ended")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["installation", "registration"])
 def test_two_devices_racing_on_one_channel_end_with_one_record_for_each_name(
     tmp_path: Path, style: str

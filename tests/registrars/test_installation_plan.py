@@ -108,6 +108,7 @@ def accepting(installation: Installation, **changes: Any) -> Accepted:
     return accepted.changed(**changes)
 
 
+@pytest.mark.slow
 @given(installations(), installations())
 def test_patch_applied_by_the_hub_gives_what_is_desired(before: Installation, after: Installation) -> None:
     steps = plan(after, accepting(before))
@@ -153,6 +154,7 @@ def test_tags_of_the_backend_are_left_as_they_are(before: Installation, after: I
         assert set(step.becomes.tags) == set(before.tags)
 
 
+@pytest.mark.slow
 @given(installations())
 def test_record_in_doubt_is_written_whole_whatever_looks_equal(installation: Installation) -> None:
     [step] = plan(installation, accepting(installation, in_doubt=frozenset({"installation"})))

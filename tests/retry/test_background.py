@@ -211,6 +211,7 @@ def test_report_of_the_background_tells_how_long_its_turn_took(
     assert 0.1 < reports[0].elapsed < time.monotonic() - began
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["written to", "replaced", "removed and made anew", "given its old time"])
 def test_file_that_a_channel_comes_from_is_followed(device: Device, tmp_path: Path, change: str) -> None:
     path, other = tmp_path / "channel", tmp_path / "other"
@@ -234,6 +235,7 @@ def holds(device: Device, address: str) -> bool:
     return [held["pushChannel"] for held in device.held()] == [address]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="links are for administrators there")
 def test_file_in_a_volume_whose_folder_is_swapped_is_followed(device: Device, tmp_path: Path) -> None:
     """As Kubernetes does it: the file's name leads by two links to it, and it is the first that changes."""

@@ -19,6 +19,7 @@ from tests.events import happens
 from tests.retry.days import DAY, Days
 
 
+@pytest.mark.slow
 def test_blocked_device_tries_after_an_hour_growing_to_a_day_or_at_once_when_poked(device: Device) -> None:
     days = Days(device.hub, 4 * DAY)
     device.hub.fail("*", status=403, times=1000)

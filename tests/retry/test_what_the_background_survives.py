@@ -34,6 +34,7 @@ def test_it_goes_on_until_the_hub_is_back(device: Device) -> None:
     assert statuses[40] == 200
 
 
+@pytest.mark.slow
 def test_what_callbacks_and_sources_raise_does_not_stop_it(
     device: Device, settings: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -63,6 +63,7 @@ STATUSES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", STYLES)
 def test_command_shows_no_secret_whatever_the_hub_answers(
     world: World, command: Callable[..., dict[str, Any]], style: str

@@ -242,6 +242,7 @@ except Exception as error:
     assert "geheim" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

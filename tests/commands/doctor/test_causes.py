@@ -132,6 +132,7 @@ BROKEN: list[Any] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spoil", "settings", "name", "words"), BROKEN)
 def test_first_red_check_of_a_broken_set_up_is_its_cause(
     make: Callable[..., Doctored],
@@ -199,6 +200,7 @@ def test_clock_behind_the_last_acceptance_is_told_without_a_hub(make: Callable[.
     assert red[0]["fact"] == "it is before 2999-01-01 00:00:00 UTC, when the hub last accepted something"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("consequence", "is_open"),
     [(locked_by_another, True), pytest.param(state_readable, False, marks=POSIX)],

@@ -82,6 +82,7 @@ def test_what_has_gone_meanwhile_counts_as_deleted(monkeypatch: pytest.MonkeyPat
     assert (code, printed) == (0, "1 surplus record on 1 push channel: 1 deleted, 1 kept\n")
 
 
+@pytest.mark.slow
 def test_a_hub_that_asks_for_time_loses_no_step(tool: Tool, hub: Emulator) -> None:
     hub.fail("DELETE", status=429, times=1, headers={"Retry-After": "0"})
     hub.fail("GET", status=503, times=1, headers={"Retry-After": "0"})

@@ -73,6 +73,7 @@ def test_a_list_is_printed_page_by_page(tool: Tool, hub: Emulator) -> None:
     assert [entry.method for entry in hub.log()] == ["GET"] * 3
 
 
+@pytest.mark.slow
 def test_a_hub_that_asks_for_time_is_asked_again(tool: Tool, hub: Emulator) -> None:
     hub.fail("GET", status=503, times=1, headers={"Retry-After": "0"})
     code, printed = tool("list", "--hub", "hub", "--json")

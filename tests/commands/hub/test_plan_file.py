@@ -60,6 +60,7 @@ def surplus_of(rows: list[HeldRegistration]) -> set[tuple[str, str]]:
     return found
 
 
+@pytest.mark.slow
 @given(rows=ROWS, size=st.integers(1, 9), stop=st.integers(0, 30))
 def test_one_of_each_stays_wherever_it_was_killed(rows: list[HeldRegistration], size: int, stop: int) -> None:
     pages = [rows[first : first + size] for first in range(0, len(rows), size)]

@@ -333,6 +333,7 @@ def test_text_never_changes_the_shape_of_a_document(text: str, attribute: str) -
     assert shape_of(made) == [("p", ("title", "data-x")), ("b", ())]
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     st.text(max_size=80)

@@ -338,6 +338,7 @@ with Emulator() as hub:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_more_connections_are_held_than_select_has_numbers_for(hub: Emulator) -> None:
     """Each takes three descriptors here, and the device's own, of which select knows 1,024."""
     resource = pytest.importorskip("resource", reason="the system has no limits of this kind")
@@ -376,6 +377,7 @@ MESSAGES = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.booleans(), st.lists(MESSAGES | VALUES, max_size=4))
 def test_messages_of_any_kind_end_in_an_answer_or_a_close(
