@@ -7,6 +7,7 @@ Only pip needs the network. An environment is made once and used again; ``nox -R
 from __future__ import annotations
 
 import os
+
 import nox
 
 nox.needs_version = ">= 2024.4"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tests.events import HANG_SECONDS
 
@@ -23,6 +23,7 @@ def serving(answer: Callable[[socket.socket], object]) -> Iterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(0.05)
     stop = threading.Event()
+    open_now: list[socket.socket] = []
 
     def serve() -> None:
         while not stop.is_set():
@@ -31,8 +32,10 @@ def serving(answer: Callable[[socket.socket], object]) -> Iterator[str]:
             except TimeoutError:
                 continue
             with connection:
+                open_now[:] = [connection]
                 connection.settimeout(HANG_SECONDS)
                 answer(connection)
+                open_now.clear()
 
     server = threading.Thread(target=serve)
     server.start()
@@ -40,6 +43,10 @@ def serving(answer: Callable[[socket.socket], object]) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         stop.set()
+        # A caller that has gone may leave its window shut: the system would ask for minutes whether it opens.
+        for connection in open_now:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         server.join()
         listener.close()
 
