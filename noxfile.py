@@ -20,7 +20,7 @@ PLATFORMS = ("linux", "win32", "darwin")
 
 @nox.session
 def fast(session: nox.Session) -> None:
-    """Run the tests but for those that take more than half a second each."""
+    """Run the tests but for those that take more than a third of a second each."""
     session.install("-e", ".[test]")
     # Many tests wait: one worker more than there are cores is no more load.
     workers = str((os.cpu_count() or 1) + 1)

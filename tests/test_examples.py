@@ -110,6 +110,7 @@ def test_fleet_whose_push_service_restarts_comes_back_spread_and_is_registered(
     assert "away for" in run_simulation("--devices", "2000", "--push")
 
 
+@pytest.mark.slow
 def test_fleet_simulation_prints_a_table_for_any_fleet_and_hub(run_simulation: Callable[..., str]) -> None:
     for arguments in ((), ("--rate-divisor", "60"), ("--rate-divisor", "3000"), ("--retry-after", "10")):
         printed = run_simulation("--devices", "2000", *arguments)

@@ -99,6 +99,7 @@ def test_no_module_and_no_function_is_over_its_limit(path: Path) -> None:
     assert over == []
 
 
+@pytest.mark.slow
 def test_exceptions_from_the_limits_are_functions_that_exist() -> None:
     found = {
         name

@@ -57,6 +57,7 @@ installations = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(installations)
 def test_installation_as_json_is_what_a_put_sends_and_is_read_back(installation: Installation) -> None:
     document = json.loads(json.dumps(installation.to_dict()))

@@ -64,6 +64,7 @@ def thermostat(backend: RunningBackend, phone: Caller, tmp_path: Path) -> Thermo
     return Thermostat(backend, phone, tmp_path / "thermostat")
 
 
+@pytest.mark.slow
 def test_it_registers_rests_rotates_and_unregisters(thermostat: Thermostat) -> None:
     first = thermostat.start()
     assert (first.outcome, first.requests) == ("registered", 1)
@@ -166,6 +167,7 @@ def test_when_its_user_changes_it_keeps_its_id_and_loses_the_tags(thermostat: Th
     assert thermostat.backend.tags_of(first.installation_id) == ["username:bob"]
 
 
+@pytest.mark.slow
 def test_a_topic_that_one_device_follows_reaches_the_other_while_that_is_off(
     thermostat: Thermostat, tablet: Caller, tmp_path: Path
 ) -> None:

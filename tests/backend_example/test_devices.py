@@ -93,6 +93,7 @@ def test_everything_of_an_installation_comes_back_with_one_etag(
     assert phone.get("one").etag == patched.etag
 
 
+@pytest.mark.slow
 def test_ids_of_any_form_are_the_same_at_backend_and_hub(backend: RunningBackend, phone: Caller) -> None:
     for installation_id in ODD_IDS:
         assert phone.put(installation_id).status == 200
@@ -159,6 +160,7 @@ def test_unknown_platform_is_told_apart(backend: RunningBackend, phone: Caller) 
         assert backend.hub.contents()["installations"] == []
 
 
+@pytest.mark.slow
 def test_what_is_no_installation_is_refused_and_claims_nothing(
     backend: RunningBackend, phone: Caller, stranger: Caller
 ) -> None:

@@ -31,6 +31,7 @@ def test_one_device_that_writes_a_new_id_twice_at_once_is_no_stranger(phone: Cal
     assert {answer.status for answer in answers} == {200}
 
 
+@pytest.mark.slow
 def test_of_two_who_have_read_the_same_one_writes(backend: RunningBackend, phone: Caller) -> None:
     for round_ in range(5):
         etag = phone.put("one", tags=[f"round-{round_}"]).etag

@@ -59,6 +59,7 @@ def test_what_a_device_may_not_have_is_refused(backend: RunningBackend, phone: C
     assert backend.hub.contents()["registrations"] == []
 
 
+@pytest.mark.slow
 def test_of_two_who_have_read_the_same_one_writes(backend: RunningBackend, phone: Caller) -> None:
     for round_ in range(5):
         phone.put_registration("main", tags=[f"round-{round_}"])

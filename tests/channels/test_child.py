@@ -119,6 +119,7 @@ HANGING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hanging", HANGING.values(), ids=HANGING)
 def test_program_that_does_not_end_is_ended(witness: Witness, hanging: str) -> None:
     source = channels.from_command(["sh", "-c", f"{witness.holding}; {hanging}"], 0.3)
@@ -262,6 +263,7 @@ def alarm() -> Iterator[None]:
 
 
 # One that Python raises in the callback of a weak reference is lost, so that the next has to do.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.usefixtures("alarm")
 def test_interrupt_at_any_moment_of_the_start_leaves_nothing_running(witness: Witness) -> None:

@@ -141,6 +141,7 @@ def alive(tmp_path: Path) -> Iterator[Alive]:
     os.close(pipe)
 
 
+@pytest.mark.slow
 def test_command_that_takes_too_long_leaves_nothing_behind(alive: Alive) -> None:
     source = simple.from_command(["sh", "-c", f"{alive.holding}; sleep {HELD_SECONDS}; echo x"], 0.3)
     with pytest.raises(ChannelError, match=r"within 0\.3 s"):

@@ -213,6 +213,7 @@ def test_configuration_under_a_name_that_is_no_text_is_reloaded(run: Callable[..
     daemon.hears("STATUS=configuration read again")
 
 
+@pytest.mark.slow
 def test_watchdog_hears_from_the_loop_as_often_as_it_wants(run: Callable[..., Running]) -> None:
     daemon = run()
     daemon.hears("READY=1")

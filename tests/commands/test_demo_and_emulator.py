@@ -56,6 +56,7 @@ def test_demo_tells_the_story_in_80_columns(capsys: pytest.CaptureFixture[str]) 
     assert push["received"] == push["sent"] == "somebody is at the door"
 
 
+@pytest.mark.slow
 def test_demo_without_the_extras_says_what_it_left_out() -> None:
     program = """
 import sys

@@ -148,6 +148,7 @@ with tempfile.TemporaryDirectory() as folder:
     return executed(*options, "--", sys.executable, "-c", program)
 
 
+@pytest.mark.slow
 def test_verbose_shows_a_line_for_each_request_without_handles() -> None:
     done = registers("-v")
     assert done.returncode == 0, done.stderr

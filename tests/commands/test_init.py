@@ -164,6 +164,7 @@ def test_on_a_terminal_the_questions_do_not_stand_in_the_result(tmp_path: Path) 
     assert read_toml(str(tmp_path / "config.toml"))["channel"] == {"file": "/run/handle"}
 
 
+@pytest.mark.slow
 def test_the_commands_that_follow_make_it_registered(
     tmp_path: Path,
     notification_hub: Emulator,

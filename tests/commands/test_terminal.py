@@ -48,6 +48,7 @@ def on_terminal(folder: Path, *arguments: str, **environment: str) -> str:
     return shown.decode()
 
 
+@pytest.mark.slow
 def test_terminal_shows_the_first_word_in_colour(command: Command, folder: Path) -> None:
     assert on_terminal(folder, "register").startswith("\x1b[32mregistered\x1b[0m as installation ")
     assert on_terminal(folder, "status").startswith("\x1b[32mIN_SYNC\x1b[0m: app 'thermostat'")

@@ -135,6 +135,7 @@ def test_a_process_that_used_up_its_descriptors_itself_serves_again_when_they_ar
             assert all(is_served(held.enter_context(emulator.caller())) for _ in range(5))
 
 
+@pytest.mark.slow
 def test_where_even_the_spare_descriptor_is_no_help_a_connection_waits_or_is_refused() -> None:
     with limited(":memory:") as emulator:
         for _ in range(3):

@@ -357,6 +357,7 @@ def test_replace_is_remove_and_then_add(installation: Json, path: str, text: str
     assert replaced == apply(installation, [op("remove", path), op("add", path, value)])
 
 
+@pytest.mark.slow
 @given(installations(), st.lists(OPERATIONS, max_size=5))
 def test_any_patch_leaves_what_it_was_given_untouched_and_no_tag_twice(
     installation: Json, operations: list[Json]

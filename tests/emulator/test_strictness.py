@@ -293,6 +293,7 @@ def test_a_tiles_channel_and_a_patched_one_are_kept_so_too(hub: Caller) -> None:
     )
 
 
+@pytest.mark.slow
 @given(st.text() | st.text("hHtps:/.@?#[]%1:\\ ", max_size=30).map("https://".__add__))
 def test_an_address_that_was_kept_stays_as_it_is(text: str) -> None:
     kept = absolute_uri(text)

@@ -314,6 +314,7 @@ def work_of_words(detail: str) -> tuple[int, str]:
     return work_of(read), told[-1]
 
 
+@pytest.mark.slow
 def test_endless_words_of_a_hub_are_read_to_where_nobody_sends_more() -> None:
     little, _ = work_of_words("%25" * 30_000)
     much, _ = work_of_words("%25" * 120_000)

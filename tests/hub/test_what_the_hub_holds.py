@@ -132,6 +132,7 @@ def test_row_that_breaks_our_rules_is_changed_all_the_same(
     assert (changed.channel, changed.tags) == ("null", ("b",))
 
 
+@pytest.mark.slow
 def test_list_is_read_in_parts_and_gone_on_with_by_another_client(notification_hub: Emulator) -> None:
     with HubClient(notification_hub.full, notification_hub.hub) as client:
         for number in range(250):
@@ -230,6 +231,7 @@ def test_one_thread_does_not_wait_for_the_exchange_of_another(
         client.get_installation("slow")
 
 
+@pytest.mark.slow
 def test_eight_threads_at_once_get_each_their_own_answers(tls_notification_hub: Emulator) -> None:
     hub = tls_notification_hub
     wrong: list[object] = []

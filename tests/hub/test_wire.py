@@ -90,6 +90,7 @@ def test_reply_becomes_the_error_that_it_is(
     client.put_installation(DEVICE)  # the next exchange is whole
 
 
+@pytest.mark.slow
 def test_reply_that_is_held_back_is_not_waited_for(notification_hub: Emulator, client: HubClient) -> None:
     client.put_installation(DEVICE)  # the connection is open before
     notification_hub.clear_log()

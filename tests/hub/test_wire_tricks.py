@@ -427,6 +427,7 @@ def test_kinds_of_address_take_turns_and_the_one_that_led_there_comes_first() ->
     assert in_turn([], six) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses, or a cut waits")
 def test_cut_ends_the_wait_for_a_connection_and_outlasts_it(silent: str) -> None:
     """Another that is not cut still waits when it ends."""

@@ -21,6 +21,7 @@ def days_left(device: Device) -> float:
     return (expires - datetime.now(UTC)) / timedelta(days=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset", WRONG, ids=str)
 @pytest.mark.parametrize("lists", [True, False], ids=["list first", "write first"])
 def test_expiry_is_by_the_hubs_clock_after_every_write(

@@ -50,6 +50,7 @@ def held_tags(device: Device, style: str) -> set[str]:
     return set(held.get("tags") or [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", STYLES)
 def test_device_that_rotates_while_its_backend_gives_tags_loses_none(
     device: Device, backend: HubClient, style: str
@@ -74,6 +75,7 @@ def test_device_that_rotates_while_its_backend_gives_tags_loses_none(
     assert held.get("pushChannel", held.get("channel")) == f"https://push.example/{ROUNDS - 1}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", STYLES)
 def test_device_that_refreshes_while_its_backend_takes_tags_brings_none_back(
     device: Device, backend: HubClient, style: str

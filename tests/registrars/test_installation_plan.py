@@ -133,11 +133,13 @@ def test_patch_applied_by_the_hub_gives_what_is_desired(before: Installation, af
         assert isinstance(value, str) or operation["path"].endswith("/tags"), "the service's values are text"
 
 
+@pytest.mark.slow
 @given(installations())
 def test_what_is_written_reads_back_the_same(installation: Installation) -> None:
     assert from_json(to_json(installation)) == installation
 
 
+@pytest.mark.slow
 @given(installations(), installations())
 def test_tags_of_the_backend_are_left_as_they_are(before: Installation, after: Installation) -> None:
     steps = plan(after, accepting(before), owns_tags=False)

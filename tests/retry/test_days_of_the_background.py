@@ -278,6 +278,7 @@ class LeasedChannel:
         return f"https://push.example/{self.number}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("life", [300.0, 600.0, 1800.0])
 def test_source_is_asked_again_before_its_channel_ends(device: Device, life: float) -> None:
     days = Days(device.hub, 4 * 3600)
@@ -298,6 +299,7 @@ def test_source_is_asked_again_before_its_channel_ends(device: Device, life: flo
     assert all(asked <= end for asked, end in zip(source.asked[1:], ends, strict=True))
 
 
+@pytest.mark.slow
 def test_source_whose_channels_end_at_once_is_asked_once_a_minute(device: Device) -> None:
     days = Days(device.hub, 3600)
     source = LeasedChannel(days, 1.0)

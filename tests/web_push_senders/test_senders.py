@@ -13,6 +13,7 @@ from tests.events import happens
 from .senders import ENCODINGS, SENDERS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("sender", SENDERS)
 def test_device_receives_what_others_send(sender: str, tls: bool, tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def test_standing_alone_it_keeps_its_state_under_its_app(tls: bool, tmp_path: Pa
         assert channel() != first
 
 
+@pytest.mark.slow
 def test_without_an_agent_or_a_place_for_its_state_it_says_so(headless: HeadlessDevice) -> None:
     with pytest.raises(ConfigurationError, match="belongs to no agent"):
         headless.channel()()
@@ -200,6 +201,7 @@ def test_padded_vapid_key_is_the_same_key(headless: HeadlessDevice) -> None:
     assert len(headless.subscriptions) == 1
 
 
+@pytest.mark.slow
 def test_device_whose_push_service_has_forgotten_it_has_another_channel_at_once(
     headless: HeadlessDevice, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -152,6 +152,7 @@ def test_a_plan_of_another_hub_or_of_nobody_is_refused(tool: Tool, hub: Emulator
     assert hub.log() == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
 def test_a_terminal_shows_how_far_it_has_come(hub: Emulator) -> None:
     if sys.platform == "win32":

@@ -149,6 +149,7 @@ def test_messages_arrive_on_the_newer_connection_when_the_older_one_was_lost(
         assert hub.push_state()["users"][uaid]["stored"] == []
 
 
+@pytest.mark.slow
 def test_device_that_acknowledges_nothing_is_dropped_when_too_much_waits(
     hub: Emulator, device: Device
 ) -> None:

@@ -10,6 +10,7 @@ from nhagent.emulator import Emulator
 from tests.emulator.caller import Caller
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("expression", "read"),
     [
