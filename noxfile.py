@@ -6,8 +6,6 @@ Only pip needs the network. An environment is made once and used again; ``nox -R
 
 from __future__ import annotations
 
-import os
-
 import nox
 
 nox.needs_version = ">= 2024.4"
@@ -22,9 +20,7 @@ PLATFORMS = ("linux", "win32", "darwin")
 def fast(session: nox.Session) -> None:
     """Run the tests but for those that take more than a third of a second each."""
     session.install("-e", ".[test]")
-    # Many tests wait: one worker more than there are cores is no more load.
-    workers = str((os.cpu_count() or 1) + 1)
-    session.run("pytest", "-m", "not slow", "-n", workers, "--dist", "worksteal", *session.posargs)
+    session.run("pytest", "-m", "not slow", "-n", "auto", *session.posargs)
 
 
 @nox.session

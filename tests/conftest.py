@@ -29,6 +29,19 @@ settings.load_profile("nhagent")
 _FAULT_TABLE: dict[tuple[str, str], Counter[str]] = {}
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Give ``-n auto`` one worker more than there are cores: many tests wait."""
+    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Let a worker that is done take over what is left of another's: some tests are long."""
+    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
+        config.option.dist = "worksteal"
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-matrix", action="store_true", help="print how each flow ends by each fault")
 
