@@ -212,7 +212,7 @@ def test_subscription_that_the_distributor_ends_is_followed_by_another(
         [token] = distributor.known
         distributor.end(token)
         assert happens(lambda: desktop.held["endpoint"] == "https://push.example/2")
-        assert happens(lambda: list(distributor.known) not in ([], [token]))  # the old one goes on its own time
+        assert happens(lambda: list(distributor.known) not in ([], [token]))
         [second] = distributor.known
         distributor.send(second, desktop.sender().encrypted("to the new one"))
         assert happens(lambda: desktop.received == ["to the new one"])
