@@ -73,7 +73,6 @@ _allowed = (
     ThreadingHTTPServer.address_family,
     Server.process_request,
     BaseHTTPRequestHandler.protocol_version,
-    BaseHTTPRequestHandler.MessageClass,
     BaseHTTPRequestHandler.log_message,
     BaseHTTPRequestHandler.send_error,
     Exchange.disable_nagle_algorithm,

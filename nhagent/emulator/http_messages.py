@@ -8,7 +8,7 @@ from email.message import Message
 from http import HTTPStatus
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Request:
     """One HTTP request, read to its end.
 
@@ -29,7 +29,7 @@ class Request:
     peer: str
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Reply:
     """One HTTP reply. The web server chooses its framing (length or chunks).
 

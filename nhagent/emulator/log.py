@@ -70,7 +70,7 @@ class Exchange:
     strict: tuple[int, str] | None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Kept:
     """What an exchange is made from when somebody looks at it."""
 

@@ -24,7 +24,7 @@ _GZIP_HEAD: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _GZIP_LAST_BLOCK: Final = b"\x03\x00"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A reply, and the fault that it is delivered with.
 

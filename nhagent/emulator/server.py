@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -186,34 +185,11 @@ class Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-class Headers(HTTPMessage):
-    """A request's headers, found at once: a request is asked for a dozen of them."""
-
-    _first: dict[str, str] | None = None
-
-    def get(self, name: str, failobj: Any = None) -> Any:
-        """Give the first header of a name, without regard to case."""
-        if self._first is None:
-            self._first = {}
-            for key, value in self.raw_items():
-                self._first.setdefault(key.lower(), value)
-        return self._first.get(name.lower(), failobj)
-
-    def __setitem__(self, name: str, value: str) -> None:
-        super().__setitem__(name, value)
-        self._first = None
-
-    def __delitem__(self, name: str) -> None:
-        super().__delitem__(name)
-        self._first = None
-
-
 class Exchange(BaseHTTPRequestHandler):
     """One connection: requests are read and answered until either side closes it."""
 
     server: Server
     protocol_version = "HTTP/1.1"
-    MessageClass = Headers
     timeout = IDLE_SECONDS
     disable_nagle_algorithm = True
 

@@ -8,7 +8,7 @@ from nhagent.emulator.http_messages import Request
 from nhagent.emulator.sends.outbox import Outbox
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Call:
     """A request for which an operation has been found.
 

@@ -79,10 +79,6 @@ ROUTES: dict[tuple[str | None, ...], dict[str, Operation]] = {
     (): {"GET": _HUBS, "PUT": _HUBS, "DELETE": _HUBS},
 }
 """Operations by method, by the path segments after the hub's name (lower case)."""
-_PATTERNS: dict[tuple[int, str], list[tuple[str | None, ...]]] = {}
-"""The same paths, by how many segments they have and the first: every request looks for its own."""
-for _pattern in ROUTES:
-    _PATTERNS.setdefault((len(_pattern), (*_pattern, "")[0] or ""), []).append(_pattern)
 
 
 def find(request: Request, hub: str, now: float, outbox: Outbox) -> tuple[Operation, Call]:
@@ -103,8 +99,7 @@ def find(request: Request, hub: str, now: float, outbox: Outbox) -> tuple[Operat
     rest = within_hub(found, hub)
     if rest is None:
         raise Refused(404, "No service is hosted at the specified address.")
-    for pattern in _PATTERNS.get((len(rest), rest[0].lower() if rest else ""), ()):
-        operations = ROUTES[pattern]
+    for pattern, operations in ROUTES.items():
         if _matches(pattern, rest):
             operation = operations.get(request.method)
             if operation is None:
