@@ -11,7 +11,13 @@ from shutil import which
 from typing import TYPE_CHECKING, Any, Final
 
 from nhagent import validation
-from nhagent.commands.service import FOLDER, is_system_administrator
+from nhagent.commands.service import (
+    FOLDER,
+    credential_of,
+    instance_of,
+    is_system_administrator,
+    unit_of,
+)
 from nhagent.device import credential_sources, paths
 from nhagent.errors import ConfigurationError
 from nhagent.models import Platform
@@ -285,11 +291,10 @@ def _write(path: str, text: str) -> None:
 def _commands(path: str, *, is_root: bool) -> list[str]:
     """Name the three commands that make the device registered; two where its connection string is there."""
     if is_root and re.fullmatch(rf"{re.escape(FOLDER)}/{_INSTANCE}\.toml", path):
-        instance = Path(path).stem if path != paths.SYSTEM_CONFIG else ""
-        credential = f"nhagent.{f'{instance}.' if instance else ''}connection-string"
-        of_instance = f" && systemctl enable --now nhagent@{instance}.service" if instance else ""
+        instance = instance_of(path)
+        of_instance = f" && systemctl enable --now {unit_of(path)}" if instance else ""
         return [
-            f"install -D -m 600 /dev/stdin /etc/credstore/{credential}   # paste it, then Ctrl-D",
+            f"install -D -m 600 /dev/stdin {credential_of(path)}   # paste it, then Ctrl-D",
             f"nhagent units --install{of_instance}",
             " && ".join(
                 f"nhagent --service{f' --config {path}' if instance else ''} {command}"

@@ -49,29 +49,37 @@ def take_place_of_service(
         )
     config = options.config or environ.get("NHAGENT_CONFIG") or SYSTEM_CONFIG
     folder, _, name = config.rpartition("/")
-    stem, ending = name.removesuffix(".toml"), name[-5:]
-    if folder != FOLDER or ending != ".toml":
+    if folder != FOLDER or name[-5:] != ".toml":
         raise ConfigurationError(
             f"--service: {config} is not a service's configuration",
             f"leave --config out, or name {FOLDER}/NAME.toml of nhagent@NAME.service",
         )
-    is_instance = config != SYSTEM_CONFIG
     options.config = config
-    environ.setdefault("NHAGENT_STATE_DIR", f"{STATE_FOLDERS}/nhagent{f'-{stem}' if is_instance else ''}")
-    credential = f"{CREDENTIALS}/nhagent.{f'{stem}.' if is_instance else ''}connection-string"
+    instance, credential = instance_of(config), credential_of(config)
+    environ.setdefault("NHAGENT_STATE_DIR", f"{STATE_FOLDERS}/nhagent{f'-{instance}' if instance else ''}")
     if CONNECTION_STRING_FILE not in environ and os.access(credential, os.F_OK):
         environ[CONNECTION_STRING_FILE] = credential
 
 
-def unit_of(config: str) -> str:
-    """Name the unit whose configuration this is.
+def instance_of(config: str) -> str:
+    """Name the one of several services whose configuration this is; "" for the one without a name.
 
     Args:
         config: the path of a service's configuration, as `take_place_of_service` takes it.
     """
-    if config == SYSTEM_CONFIG:
-        return "nhagent.service"
-    return f"nhagent@{config.rpartition('/')[2].removesuffix('.toml')}.service"
+    return "" if config == SYSTEM_CONFIG else config.rpartition("/")[2].removesuffix(".toml")
+
+
+def unit_of(config: str) -> str:
+    """Name the unit whose configuration this is."""
+    instance = instance_of(config)
+    return f"nhagent{f'@{instance}' if instance else ''}.service"
+
+
+def credential_of(config: str) -> str:
+    """Name the file in which systemd looks for the connection string of a configuration's unit."""
+    instance = instance_of(config)
+    return f"{CREDENTIALS}/nhagent.{f'{instance}.' if instance else ''}connection-string"
 
 
 def is_system_administrator() -> bool:

@@ -21,6 +21,8 @@ TIMED: Final = {"nhagent.service": ("nhagent-refresh.timer", "nhagent-refresh.se
 """The units that keep a service's device fresh in its place."""
 SLACK_SECONDS: Final = 2.0
 """How exactly the start of a service is known."""
+FIRST_SECONDS: Final = 10.0
+"""How long a service may take to register a device."""
 
 
 def checks_of_units(findings: Findings) -> Iterator[Check]:
@@ -49,10 +51,8 @@ def check_readable(findings: Findings) -> str:
         user = Path(setup.agent.state_folder).stat().st_uid
     except OSError:
         user = -1  # systemd makes one for the service when it starts
-    files = {setup.path: "644", **dict.fromkeys(setup.channel_files.values(), "644")}
-    if setup.ca_bundle is not None:
-        files[setup.ca_bundle] = "644"
-    for path, mode in files.items():
+    bundles = () if setup.ca_bundle is None else (setup.ca_bundle,)
+    for path in dict.fromkeys((setup.path, *setup.channel_files.values(), *bundles)):
         if not os.path.lexists(path):
             continue  # its own check tells that
         whole = Path(path).absolute()
@@ -61,7 +61,7 @@ def check_readable(findings: Findings) -> str:
                 if not _may(folder, user, stat.S_IXUSR):
                     raise Wrong(f"{folder} is closed to the service's user", f"chmod o+x {folder}")
             if not _may(whole, user, stat.S_IRUSR):
-                raise Wrong(f"{path} cannot be read by the service's user", f"chmod {mode} {path}")
+                raise Wrong(f"{path} cannot be read by the service's user", f"chmod 644 {path}")
         except OSError:  # a link that leads nowhere, or what has gone meanwhile: its own check tells that
             continue
     return "the configuration, the files of its channels, and ca_bundle"
@@ -99,7 +99,7 @@ def _check_own(findings: Findings, unit: Unit) -> str:
             f"was started before {path} was written, and has the connection string of then",
             f"systemctl restart {unit.name}",
         )
-    if unit.started is not None and monotonic() - unit.started > SLACK_SECONDS * 5:
+    if unit.started is not None and monotonic() - unit.started > FIRST_SECONDS:
         status = findings.known_status
         if status is not None and status.state in {StartState.NEW, StartState.IDENTIFIED}:
             if findings.has_red:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from nhagent.commands.service import CREDENTIALS
 from nhagent.device.credential_sources import SYSTEMD_CREDENTIAL
 from nhagent.regular_files import read_start
 
@@ -23,7 +24,6 @@ SYSTEMCTL_SECONDS: Final = 5.0
 MAX_SHOWN_BYTES: Final = 256 * 1024
 """How much of what systemctl prints is read; `nhagent@*.service` may be many."""
 
-PLAIN_CREDENTIALS: Final = "/etc/credstore"
 ENCRYPTED_CREDENTIALS: Final = "/etc/credstore.encrypted"
 """Where systemd looks for a credential that a unit names without a path."""
 
@@ -69,7 +69,7 @@ class Unit:
 
     @property
     def instance(self) -> str:
-        """What stands between ``@`` and ``.service``; "" for a unit that is none of many."""
+        """What stands between ``@`` and ``.service``; "" where there is no ``@``."""
         return self.name.partition("@")[2].removesuffix(".service")
 
     @property
@@ -79,7 +79,7 @@ class Unit:
         if last is None or last["name"] is None:
             return None
         source = (last["source"] or SYSTEMD_CREDENTIAL).replace("%i", self.instance)
-        return str(Path(ENCRYPTED_CREDENTIALS if last["how"] else PLAIN_CREDENTIALS, source))
+        return str(Path(ENCRYPTED_CREDENTIALS if last["how"] else CREDENTIALS, source))
 
 
 def installed(*more: str) -> tuple[list[Unit], bool]:
