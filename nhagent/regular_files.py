@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from nhagent.places import Folder
 
+UTF8_MARK: Final = b"\xef\xbb\xbf"
+"""With which editors of Windows begin a file. "utf-8-sig" drops it, and is a module of its own to load."""
 READ_BYTES: Final = 256 * 1024
 """The most that is read from a file at once."""
 

@@ -11,7 +11,7 @@ import os
 from nhagent import validation
 from nhagent.channels.source import followed, seconds_left
 from nhagent.errors import ChannelError, ConfigurationError
-from nhagent.regular_files import NotARegularFile, read_start
+from nhagent.regular_files import UTF8_MARK, NotARegularFile, read_start
 from nhagent.secret import hiding_arguments
 
 TYPE_CHECKING = False
@@ -234,6 +234,6 @@ def _text(content: bytes, name: str) -> str:
             f"{name}: gave more than {MAX_CHANNEL_BYTES} bytes", "a push channel is shorter; correct it"
         )
     try:
-        return content.removeprefix(b"\xef\xbb\xbf").decode()
+        return content.removeprefix(UTF8_MARK).decode()
     except UnicodeDecodeError:
         raise ChannelError(f"{name}: gave no text", "a push channel is text; correct it") from None

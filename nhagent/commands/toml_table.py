@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from nhagent.commands.nearest import hint_for
 from nhagent.errors import ConfigurationError
-from nhagent.regular_files import FileTooLarge, NotARegularFile, read_regular
+from nhagent.regular_files import UTF8_MARK, FileTooLarge, NotARegularFile, read_regular
 from nhagent.validation import MAX_SHOWN_CHARACTERS, check_no_hub_secret
 
 TYPE_CHECKING = False  # taken for typing's by type checkers; an unchanged start need not import that
@@ -39,7 +39,7 @@ def read_toml(path: str) -> dict[str, Any]:
     text = ""
     try:
         content = read_regular(path, MAX_CONFIG_BYTES)
-        text = content.removeprefix(b"\xef\xbb\xbf").decode()  # Windows' editors begin it with a mark
+        text = content.removeprefix(UTF8_MARK).decode()
         return tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigurationError(

@@ -8,6 +8,7 @@ from zlib import crc32
 
 from nhagent import validation
 from nhagent.errors import ConfigurationError
+from nhagent.regular_files import UTF8_MARK
 from nhagent.values import EMPTY
 
 TYPE_CHECKING = False
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = 1
 _CHECKSUM: Final = "checksum"
-_MARK: Final = b"\xef\xbb\xbf"
-"""With which editors of Windows begin a file."""
 _NEVER_IN_THE_FIRST: Final = "hardware"
 """Tells a document of the first edition from one whose checksum was lost."""
 MAX_NUMBER: Final = 10**12
@@ -51,8 +50,7 @@ def read_content(content: bytes) -> JsonObject:
             written back.
     """
     try:
-        # Not by "utf-8-sig", which is a module of its own to load.
-        document = json.loads(content.removeprefix(_MARK).decode())
+        document = json.loads(content.removeprefix(UTF8_MARK).decode())
         if b"\\u" in content:  # only an escape can be half a character
             json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:

@@ -9,7 +9,7 @@ from functools import partial
 
 from nhagent import validation
 from nhagent.errors import CredentialError
-from nhagent.regular_files import FileTooLarge, NotARegularFile, read_regular
+from nhagent.regular_files import UTF8_MARK, FileTooLarge, NotARegularFile, read_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def read_secret(path: str, name: str, *, private: bool = False) -> str:
         content = read_regular(
             path, MAX_SECRET_BYTES, check=partial(_check_private, file) if private else None
         )
-        return content.removeprefix(b"\xef\xbb\xbf").decode().strip()
+        return content.removeprefix(UTF8_MARK).decode().strip()
     except NotARegularFile:
         raise CredentialError(
             f"{file}: is not a regular file", "name one that holds the secret and nothing else"
