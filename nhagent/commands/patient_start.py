@@ -1,4 +1,4 @@
-"""Tells on a terminal, while a start takes long, how many exchanges it has made and how many are left."""
+"""Tells on a terminal, beside a work that takes long, how far it is; what a start tells is here too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from logging import LogRecord
     from threading import Event
     from typing import Final
@@ -16,16 +17,25 @@ LOGGER: Final = "nhagent.reconcile.executor"
 """Logs each exchange that was made, and how many are left."""
 
 
+def told() -> AbstractContextManager[None]:
+    """Tell how many exchanges a start has made, and how many are left, for as long as this lasts."""
+    return beside(_tell)
+
+
 @contextmanager
-def told() -> Iterator[None]:
-    """Tell it for as long as this lasts; in pipes and in a journal nothing is told."""
+def beside(tell: Callable[[Event], object]) -> Iterator[None]:
+    """Let something be told for as long as this lasts; in pipes and in a journal nothing is.
+
+    Args:
+        tell: tells it, in a thread of its own, until the event.
+    """
     if sys.stderr is None or not sys.stderr.isatty():
         yield
         return
     from threading import Event, Thread
 
     ended = Event()
-    teller = Thread(target=_tell, args=(ended,), daemon=True)
+    teller = Thread(target=tell, args=(ended,), daemon=True)
     teller.start()
     try:
         yield

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from time import monotonic
+
+from nhagent.commands.patient_start import beside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from threading import Event
     from typing import Final
 
@@ -18,26 +19,13 @@ EVERY: Final = 0.2
 """Seconds between two looks."""
 
 
-@contextmanager
-def waited_for(what: str) -> Iterator[None]:
+def waited_for(what: str) -> AbstractContextManager[None]:
     """Tell on a terminal, after two seconds, what is waited for and for how long.
 
     Args:
         what: is waited for while this lasts.
     """
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield
-        return
-    from threading import Event, Thread
-
-    ended = Event()
-    teller = Thread(target=_tell, args=(what, ended), daemon=True)
-    teller.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        teller.join()
+    return beside(lambda ended: _tell(what, ended))
 
 
 def _tell(what: str, ended: Event) -> None:
