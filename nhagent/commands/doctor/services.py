@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import partial
 from pathlib import Path
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final
@@ -36,7 +37,7 @@ def checks_of_units(findings: Findings) -> Iterator[Check]:
             fact = f"{unit.state}, result {unit.result}, exit code {unit.exit_code}"
             yield Check(name, False, fact, _read_why(unit))
         elif unit.name == own:
-            yield findings.check(name, lambda unit=unit: _check_own(findings, unit))  # type: ignore[misc]
+            yield findings.check(name, partial(_check_own, findings, unit))
         else:
             yield Check(name, True, unit.state)
     of_system = {unit.name for unit in findings.units if not unit.is_users}
