@@ -6,6 +6,8 @@ import http.client
 import json
 import os
 import ssl
+import urllib.error
+import urllib.request
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Any, Self
@@ -161,3 +163,25 @@ def _parameter(header: str, name: str) -> str:
         if key == name:
             return value
     raise AssertionError(header)
+
+
+def subscribe(hub: Emulator, device: Device, key: str | None = None) -> tuple[str, str]:
+    """Give the device's uaid and its endpoint."""
+    uaid = device.hello()
+    answer = device.register(hub.vapid_public_key if key is None else key)
+    assert answer["status"] == 200
+    return uaid, str(answer["pushEndpoint"])
+
+
+def control(hub: Emulator, route: str, given: dict[str, Any] | None) -> tuple[int, Any]:
+    """Give an order as another process does, or look where none is given; return status and answer."""
+    body = None if given is None else json.dumps(given).encode()
+    request = urllib.request.Request(
+        f"{hub.endpoint}/_emulator/{route}", body, {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return reply.status, json.loads(reply.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())

@@ -6,9 +6,6 @@ import json
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,53 +21,13 @@ import websocket
 from nhagent import HubClient, Installation, Platform
 from nhagent.emulator import Emulator
 
-from .devices import CHANNEL, Device, Keys, post, to_text, token
-
-
-@pytest.fixture
-def hub() -> Iterator[Emulator]:
-    with Emulator() as hub:
-        assert hub.push
-        yield hub
-
-
-@pytest.fixture
-def device(hub: Emulator) -> Iterator[Device]:
-    with Device(hub) as device:
-        yield device
-
-
-def subscribe(hub: Emulator, device: Device, key: str | None = None) -> tuple[str, str]:
-    """Give the device's uaid and its endpoint."""
-    uaid = device.hello()
-    answer = device.register(hub.vapid_public_key if key is None else key)
-    assert answer["status"] == 200
-    return uaid, str(answer["pushEndpoint"])
-
-
-def order(hub: Emulator, route: str, given: dict[str, Any]) -> int:
-    """Give an order as another process does."""
-    request = urllib.request.Request(
-        f"{hub.endpoint}/_emulator/{route}", json.dumps(given).encode(), {"Content-Type": "application/json"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            assert isinstance(reply.status, int)
-            return reply.status
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code
-
-
-def look(hub: Emulator, route: str) -> Any:
-    with urllib.request.urlopen(f"{hub.endpoint}/_emulator/{route}", timeout=60) as reply:
-        return json.load(reply)
+from .devices import CHANNEL, Device, Keys, control, post, subscribe, token
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1008, 1011, 1012, 1013, 4774])
 def test_connection_closes_with_any_code(code: int, hub: Emulator, device: Device) -> None:
     device.hello()
-    assert order(hub, "push-service/close", {"code": code}) == 200
+    assert control(hub, "push-service/close", {"code": code})[0] == 200
     assert device.hear() == code
 
 
@@ -84,7 +41,7 @@ def test_connection_is_cut_without_a_code(code: int | None, hub: Emulator, devic
 @pytest.mark.parametrize("code", [999, 1004, 1005, 1015, 5000])
 def test_code_that_is_never_sent_is_refused(code: int, hub: Emulator, device: Device) -> None:
     device.hello()
-    assert order(hub, "push-service/close", {"code": code}) == 400
+    assert control(hub, "push-service/close", {"code": code})[0] == 400
     with pytest.raises(ValueError, match="not a close code"):
         hub.push_service.close(code)
     assert device.asks({}) == {}
@@ -103,7 +60,7 @@ def test_one_device_is_dropped_and_the_other_is_not(hub: Emulator, device: Devic
     uaid, endpoint = subscribe(hub, device)
     with Device(hub) as other:
         _, elsewhere = subscribe(hub, other)
-        assert order(hub, "push-service/drop", {"uaid": uaid}) == 200
+        assert control(hub, "push-service/drop", {"uaid": uaid})[0] == 200
         assert device.hear() == 1000
         assert post(hub, endpoint).status == 410
         assert post(hub, elsewhere).status == 201
@@ -168,7 +125,7 @@ def test_device_that_acknowledges_nothing_is_dropped_when_too_much_waits(
 
 def test_silent_service_answers_no_hello(hub: Emulator) -> None:
     hub.push_service.hello_seconds = 0.01
-    assert order(hub, "push-service/behave", {"silent": True}) == 200
+    assert control(hub, "push-service/behave", {"silent": True})[0] == 200
     with Device(hub) as device:
         device.say({"messageType": "hello", "use_webpush": True})
         device.socket.ping(b"still there?")
@@ -178,11 +135,11 @@ def test_silent_service_answers_no_hello(hub: Emulator) -> None:
 
 def test_deaf_service_answers_nothing_until_it_hears_again(hub: Emulator, device: Device) -> None:
     uaid, endpoint = subscribe(hub, device)
-    assert order(hub, "push-service/behave", {"deaf": True}) == 200
+    assert control(hub, "push-service/behave", {"deaf": True})[0] == 200
     assert post(hub, endpoint).status == 201
     device.say({"messageType": "nack", "version": "x", "code": 301})
     said = [entry["messageType"] for entry in hub.push_service.log()]
-    assert order(hub, "push-service/behave", {"deaf": False}) == 200
+    assert control(hub, "push-service/behave", {"deaf": False})[0] == 200
     assert device.hear()["channelID"] == CHANNEL
     assert hub.push_service.wait_for(lambda service: len(service.log()) == 3)
     assert said == ["hello", "register"]
@@ -191,7 +148,7 @@ def test_deaf_service_answers_nothing_until_it_hears_again(hub: Emulator, device
 
 def test_delivery_comes_twice_in_the_same_version(hub: Emulator, device: Device) -> None:
     _, endpoint = subscribe(hub, device)
-    assert order(hub, "push-service/behave", {"twice": True}) == 200
+    assert control(hub, "push-service/behave", {"twice": True})[0] == 200
     post(hub, endpoint)
     assert device.hear() == device.hear()
 
@@ -216,7 +173,7 @@ def test_delayed_answers_come_in_order_and_a_close_does_not_wait_for_them(
     ids=str,
 )
 def test_behaviour_that_there_is_none_of_changes_nothing(wrong: dict[str, Any], hub: Emulator) -> None:
-    assert order(hub, "push-service/behave", {"deaf": True, **wrong}) == 400
+    assert control(hub, "push-service/behave", {"deaf": True, **wrong})[0] == 400
     assert not hub.push_service.is_deaf
 
 
@@ -224,16 +181,16 @@ def test_state_and_log_show_what_tests_need(hub: Emulator, device: Device) -> No
     uaid, endpoint = subscribe(hub, device)
     with Device(hub):
         assert hub.push_service.wait_for(lambda service: len(service.connections()) == 2)
-        assert set(look(hub, "push-service")["connections"]) == {uaid, None}
+        assert set(control(hub, "push-service", None)[1]["connections"]) == {uaid, None}
     device.socket.close()
     assert hub.push_service.wait_for(lambda service: service.connections() == [])
     post(hub, endpoint)
-    state = look(hub, "push-service")
+    state = control(hub, "push-service", None)[1]
     assert state == hub.push_state()
     assert state["posts"] == 1
     assert state["users"][uaid]["channels"] == {CHANNEL: hub.vapid_public_key}
     assert len(state["users"][uaid]["stored"]) == 1
-    log = look(hub, "push-service/log")
+    log = control(hub, "push-service/log", None)[1]
     assert [entry["messageType"] for entry in log] == ["hello", "register"]
     assert log[1]["uaid"] == uaid
 
@@ -262,53 +219,8 @@ def test_order_to_push_begins_no_push_service() -> None:
         channel = {"endpoint": f"{hub.endpoint}/wpush/v2/x", **keys.info("")["keys"]}
         with HubClient(hub.full, hub.hub) as client:
             client.put_installation(Installation("i", Platform.BROWSER, channel))
-        assert order(hub, "push", {"installation": "i", "body": "x"}) == 404
-        with pytest.raises(urllib.error.HTTPError, match="404") as raised:
-            look(hub, "push-service")
-        raised.value.close()
-
-
-def test_signed_post_to_a_channel_without_a_key_is_taken(hub: Emulator, device: Device) -> None:
-    device.hello()
-    endpoint = device.register(None)["pushEndpoint"]
-    assert post(hub, endpoint).status == 201
-    assert post(hub, endpoint, Authorization=token(hub, aud="https://push.example")).status == 401
-
-
-def test_token_in_the_older_form_is_taken(hub: Emulator, device: Device) -> None:
-    _, endpoint = subscribe(hub, device)
-    signed = token(hub).removeprefix("vapid t=").partition(",")[0]
-    for scheme in ("WebPush", "Bearer"):
-        key = f"p256ecdsa={hub.vapid_public_key}"
-        assert post(hub, endpoint, Authorization=f"{scheme} {signed}", Crypto_Key=key).status == 201
-        answer = post(hub, endpoint, Authorization=f"{scheme} {signed}", Crypto_Key=None)
-        assert (answer.status, answer.document["errno"]) == (401, 109)
-
-
-def test_token_that_nests_without_end_is_refused(hub: Emulator, device: Device) -> None:
-    _, endpoint = subscribe(hub, device)
-    nested = to_text(b"[" * 20_000)
-    answer = post(hub, endpoint, Authorization=f"vapid t={nested}.{nested}.x,k={hub.vapid_public_key}")
-    assert (answer.status, answer.document["errno"]) == (401, 109)
-
-
-def test_life_of_a_message_is_at_most_thirty_days(hub: Emulator, device: Device) -> None:
-    _, endpoint = subscribe(hub, device)
-    assert post(hub, endpoint, TTL="9999999999").headers["TTL"] == str(30 * 86400)
-    assert post(hub, endpoint, TTL="7").headers["TTL"] == "7"
-
-
-def test_message_without_life_reaches_a_device_that_is_there_and_never_comes_again(
-    hub: Emulator, device: Device
-) -> None:
-    uaid, endpoint = subscribe(hub, device)
-    assert post(hub, endpoint, TTL="0").status == 201
-    assert device.hear()["channelID"] == CHANNEL
-    device.socket.close()
-    assert hub.push_service.wait_for(lambda service: not service.state()[uaid]["connected"])
-    with Device(hub) as again:
-        again.hello(uaid)
-        assert again.asks({}) == {}
+        assert control(hub, "push", {"installation": "i", "body": "x"})[0] == 404
+        assert control(hub, "push-service", None)[0] == 404
 
 
 def test_without_wsproto_a_device_is_told_what_to_install(tmp_path: Path) -> None:
@@ -400,25 +312,6 @@ def test_messages_of_any_kind_end_in_an_answer_or_a_close(
     with Device(hub) as device:
         device.hello()
     assert hub.push_service.wait_for(lambda service: service.connections() == [])
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.dictionaries(
-        st.sampled_from(["TTL", "Authorization", "Crypto-Key", "Encryption", "Content-Encoding", "Topic"]),
-        st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=60)
-        | st.sampled_from(
-            ["60", "aesgcm", "aes128gcm", "vapid t=e30.e30.e30,k=BA", "WebPush a.b", "salt=;dh="]
-        ),
-    ),
-    st.binary(max_size=100),
-)
-def test_posts_of_any_kind_are_answered_in_words(hub: Emulator, headers: dict[str, str], body: bytes) -> None:
-    endpoint = hub.push_service.endpoint("0" * 32, CHANNEL, hub.vapid_public_key)
-    answer = post(hub, endpoint, body, **dict(headers))
-    assert answer.status in {400, 401, 410}
-    assert answer.document["code"] == answer.status
-    assert answer.document["message"]
 
 
 def test_bytes_that_are_no_upgrade_are_answered(hub: Emulator) -> None:
